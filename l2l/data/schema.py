@@ -1,0 +1,217 @@
+"""The one definition of what a directory of shards holds.
+
+A directory has TFRecord shards named `<kind>-<split>.tfrecord-00000-of-00008` and, beside them, `index.json`. Two kinds
+of record exist: `clips` (frames and sound of one clip) and `features` (descriptors of one whole video). This file knows
+neither TensorFlow nor JAX: writers and readers walk the tables below.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+VERSION = 1
+AUDIO_RATE = 16_000  # Hz, mono, int16
+INDEX = "index.json"
+
+BYTES, INT, FLOAT = "bytes", "int64", "float32"
+
+
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """One feature of a `tf.train.Example`: its kind, its fixed length (None: a list of any length), what it means."""
+
+    kind: str
+    length: int | None
+    meaning: str
+
+
+CLIP_RECORD = {
+    "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
+    "clip": Field(INT, 1, "index of this clip within its video, from 0"),
+    "clips": Field(INT, 1, "number of clips of the video that are stored"),
+    "start": Field(FLOAT, 1, "presentation time of the clip's first frame, seconds"),
+    "duration": Field(FLOAT, 1, "length of the clip, seconds"),
+    "labels": Field(INT, None, "label ids; several for a multi-label video"),
+    "frames": Field(BYTES, None, "1..64 JPEG images, RGB, in time order"),
+    "frames_valid": Field(INT, 1, "how many of them lie inside the video; the rest repeat the last real one"),
+    "audio": Field(BYTES, 1, "1 s of mono 16 kHz little-endian int16 around the clip's centre: 32,000 bytes"),
+    "audio_valid": Field(INT, 2, "[first, stop) samples that are real; the rest is silence"),
+    "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
+}
+
+FEATURE_RECORD = {
+    "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
+    "labels": Field(INT, None, "label ids"),
+    "times": Field(FLOAT, None, "centre of each position, seconds: n values"),
+    "image": Field(BYTES, 1, "(n, d) little-endian float16 image descriptors"),
+    "audio": Field(BYTES, 1, "(n, d) little-endian float16 audio descriptors"),
+    "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
+}
+
+RECORDS = {"clips": CLIP_RECORD, "features": FEATURE_RECORD}
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipPolicy:
+    """How clips are cut from a video. Everything is addressed by presentation time in seconds.
+
+    Attributes:
+      frames: images per clip, 1..64.
+      stride: distance between them, in frames at the rate below.
+      fps: frame rate that stride and hop count in; None takes each video's own average rate.
+      hop: seconds between the starts of neighbouring clips; None lets clips abut (frames * stride / fps).
+      short_side: stored images have this short side, pixels, aspect ratio kept.
+      quality: JPEG quality, 1..100.
+      clips: 0 stores every clip, k > 0 stores k clips spread evenly over the video.
+      audio: False stores silence and has_audio 0 for every video.
+    """
+
+    frames: int = 16
+    stride: int = 1
+    fps: float | None = None
+    hop: float | None = None
+    short_side: int = 128
+    quality: int = 90
+    clips: int = 0
+    audio: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.frames <= 64:
+            raise ValueError(f"frames per clip must be 1..64, got {self.frames}")
+        for name in ("stride", "short_side"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 1 <= self.quality <= 100:
+            raise ValueError(f"JPEG quality must be 1..100, got {self.quality}")
+        for name in ("fps", "hop"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be positive, got {value}")
+        if self.clips < 0:
+            raise ValueError(f"clips must be 0 (all) or a positive number, got {self.clips}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One shard file: its name, how many records and videos it holds, and the sha256 of its bytes."""
+
+    file: str
+    records: int
+    videos: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+    """What `index.json` says of a directory of shards.
+
+    Attributes:
+      kind: "clips" or "features".
+      labels: class names; a label id is a position in this list.
+      splits: split name -> its shards, in order.
+      policy: how the records were made (a ClipPolicy as a dict; for features also the hash of the run that made them).
+      made_by: the command that made the directory, or "" where a person chose the arguments.
+      failed: one {"path", "split", "status", "reason"} per video that was set aside.
+      multi_label: whether any video has more than one label.
+      version: of this schema.
+    """
+
+    kind: str
+    labels: tuple[str, ...]
+    splits: dict[str, tuple[Shard, ...]]
+    policy: dict[str, Any]
+    made_by: str = ""
+    failed: tuple[dict[str, str], ...] = ()
+    multi_label: bool = False
+    version: int = VERSION
+
+    @property
+    def label_hash(self) -> str:
+        return hash_of(list(self.labels))
+
+    @property
+    def hash(self) -> str:
+        """Identifies the directory's content: same records, labels and policy, same hash."""
+        splits = {s: [(x.file, x.records, x.sha256) for x in shards] for s, shards in self.splits.items()}
+        return hash_of([self.kind, self.version, list(self.labels), splits, self.policy])
+
+    def records(self, split: str) -> int:
+        return sum(shard.records for shard in self.splits[split])
+
+    def videos(self, split: str) -> int:
+        return sum(shard.videos for shard in self.splits[split])
+
+
+class ShardError(ValueError):
+    """A directory of shards that is absent, unfinished or damaged; the message says which file and what to do."""
+
+
+def hash_of(value: Any) -> str:
+    """16 hex digits of the sha256 of a value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def shard_name(kind: str, split: str, number: int, total: int) -> str:
+    return f"{kind}-{split}.tfrecord-{number:05d}-of-{total:05d}"
+
+
+def write_json(path: str | os.PathLike, value: Any) -> None:
+    """Writes JSON so that the file is either the old one or the whole new one."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_index(directory: str | os.PathLike, index: Index) -> None:
+    value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash}
+    write_json(Path(directory) / INDEX, value)
+
+
+def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Index:
+    """Reads `index.json`.
+
+    Raises:
+      ShardError: no index, not JSON, another schema version or kind, or hashes that do not fit the content.
+    """
+    path = Path(directory) / INDEX
+    if not path.is_file():
+        raise ShardError(f"{path} does not exist: the directory holds no finished shards")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        said = {key: value.pop(key) for key in ("label_hash", "hash")}
+        splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
+        labels, failed = tuple(value.pop("labels")), tuple(value.pop("failed"))
+        index = Index(splits=splits, labels=labels, failed=failed, **value)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ShardError(f"{path} is damaged ({error}); prepare the directory again") from error
+    if index.version != VERSION:
+        raise ShardError(f"{path} has schema version {index.version}, this code reads {VERSION}; prepare it again")
+    if kind is not None and index.kind != kind:
+        raise ShardError(f"{path} holds {index.kind}, not {kind}")
+    if said != {"label_hash": index.label_hash, "hash": index.hash}:
+        raise ShardError(f"{path} was edited: its hashes do not fit its content; prepare the directory again")
+    return index
+
+
+def shard_paths(directory: str | os.PathLike, index: Index, split: str) -> Sequence[Path]:
+    """The shard files of a split, in order.
+
+    Raises:
+      ShardError: the split is unknown, or a file is missing.
+    """
+    if split not in index.splits:
+        raise ShardError(f"{directory} has no split {split!r}; it has {', '.join(sorted(index.splits))}")
+    paths = [Path(directory) / shard.file for shard in index.splits[split]]
+    missing = [str(p) for p in paths if not p.is_file()]
+    if missing:
+        raise ShardError(f"{missing[0]} is missing ({len(missing)} of {len(paths)} shards); prepare it again")
+    return paths
