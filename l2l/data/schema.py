@@ -97,11 +97,12 @@ class ClipPolicy:
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One shard file: its name, how many records and videos it holds, and the sha256 of its bytes."""
+    """One shard file: its name, how many records and videos it holds, its size in bytes and their sha256."""
 
     file: str
     records: int
     videos: int
+    bytes: int
     sha256: str
 
 
@@ -206,7 +207,7 @@ def shard_paths(directory: str | os.PathLike, index: Index, split: str) -> Seque
     """The shard files of a split, in order.
 
     Raises:
-      ShardError: the split is unknown, or a file is missing.
+      ShardError: the split is unknown, or a file is missing or of another size than the index says.
     """
     if split not in index.splits:
         raise ShardError(f"{directory} has no split {split!r}; it has {', '.join(sorted(index.splits))}")
@@ -214,4 +215,10 @@ def shard_paths(directory: str | os.PathLike, index: Index, split: str) -> Seque
     missing = [str(p) for p in paths if not p.is_file()]
     if missing:
         raise ShardError(f"{missing[0]} is missing ({len(missing)} of {len(paths)} shards); prepare it again")
+    for path, shard in zip(paths, index.splits[split], strict=True):
+        if path.stat().st_size != shard.bytes:
+            raise ShardError(
+                f"{path} is damaged: {path.stat().st_size:,} bytes, the index says {shard.bytes:,}; "
+                "delete it and prepare the directory again"
+            )
     return paths
