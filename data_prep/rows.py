@@ -1,0 +1,43 @@
+"""What every list of videos becomes before it is written: rows, and the one error of this package."""
+
+import dataclasses
+import hashlib
+import os
+
+
+class PrepareError(Exception):
+    """A mistake in the arguments, the list of videos or the output directory; the message is one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One video (or one stretch of it) that goes into a split.
+
+    Attributes:
+      path: the video file.
+      labels: class names; several for a multi-label video.
+      split: the split it belongs to, letters, digits and underscores.
+      start: the stretch begins here, seconds; None for the video's beginning.
+      end: the stretch ends here, seconds; None for the video's end.
+      video_id: stable name of the row, unique over all splits.
+    """
+
+    path: str
+    labels: tuple[str, ...]
+    split: str
+    start: float | None = None
+    end: float | None = None
+    video_id: str = ""
+
+
+def stable_key(text: str) -> bytes:
+    """Orders names as if shuffled, the same way on every machine."""
+    return hashlib.sha256(text.encode()).digest()
+
+
+def name_of(path: str | os.PathLike, start: float | None = None, end: float | None = None) -> str:
+    """The video id of a path as its list gives it: UTF-8 whatever the file system holds; `@start-end` marks a stretch."""
+    name = os.fsencode(os.path.normpath(path)).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+    if start is None and end is None:
+        return name
+    return f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}"
