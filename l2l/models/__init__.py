@@ -1,0 +1,21 @@
+"""The models by name."""
+
+from typing import Any
+
+import flax.linen as nn
+
+from l2l.models.r2plus1d import R2Plus1D
+from l2l.models.student import Student
+
+MODELS = {"r2plus1d": R2Plus1D, "student": Student}
+
+
+def get(name: str, **kwargs: Any) -> nn.Module:
+    """Builds a model.
+
+    Raises:
+      ValueError: no such model.
+    """
+    if name not in MODELS:
+        raise ValueError(f"unknown model {name!r}; choose from {', '.join(sorted(MODELS))}")
+    return MODELS[name](**kwargs)
