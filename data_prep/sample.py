@@ -1,0 +1,274 @@
+"""The built-in sample: audio-visual actions, rendered procedurally and written as real H.264 + AAC mp4
+files.
+
+    python -m data_prep.sample --out=data/sample --parts=source,trimmed,untrimmed --workers=2 --seed=0
+
+`data_prep/sample_render.py` says what the classes are and which modality tells which. Three parts share
+them:
+
+- source: trimmed clips of about a second (trains the teacher, feeds distillation);
+- trimmed: the same from a mildly different domain, with few labels (fine-tuning);
+- untrimmed: videos of 20-60 s of that domain with 10-30 % action (`data_prep/sample_untrimmed.py`).
+
+Below --out lie the videos in `videos/<part>/<split>/` and the shards in `<part>/`. Beside the shards of the
+untrimmed part lie, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds) and
+`videos.json` ({video id: path of the mp4, relative to that file's folder}). The same seed gives the same
+pictures and sound. A second call makes what is missing.
+"""
+
+import argparse
+import dataclasses
+import functools
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from tqdm import tqdm
+
+from data_prep import sample_render as render
+from data_prep import sample_untrimmed as untrimmed
+from data_prep.rows import PrepareError, Row
+from l2l.data import schema
+
+COUNTS = {
+    "source": {"train": 2000, "val": 400},
+    "trimmed": {"train": 96, "val": 320},
+    "untrimmed": {"train": 240, "val": 40, "test": 200},
+}
+SPLITS = ("train", "val", "test")
+CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
+POLICIES = {
+    "source": CLIP,
+    "trimmed": CLIP,
+    "untrimmed": schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64),
+}
+SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
+RATES = (Fraction(8), Fraction(10), Fraction(25, 2), Fraction(15))  # frames per second
+UNTRIMMED_SIZES, UNTRIMMED_RATES = SIZES[:3], RATES[:2]
+AUDIO_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
+NO_STREAM, SILENT, STEREO = 0.06, 0.06, 0.5  # shares of the videos
+MADE_BY = "made_by.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """One video of the sample: the number'th of a split of a part."""
+
+    part: str
+    split: str
+    number: int
+
+    @property
+    def video_id(self) -> str:
+        return f"{self.part}-{self.split}-{self.number:05d}"
+
+    @property
+    def path(self) -> Path:
+        """Relative to --out."""
+        return Path("videos") / self.part / self.split / f"{self.video_id}.mp4"
+
+    @property
+    def label(self) -> str:
+        return render.LABELS[self.number % len(render.LABELS)]
+
+    def generators(self, seed: int) -> list[np.random.Generator]:
+        """Independent generators: of what happens, of the pictures, of the sound, of the file."""
+        key = [seed, list(COUNTS).index(self.part), SPLITS.index(self.split), self.number]
+        return [np.random.default_rng(child) for child in np.random.SeedSequence(key).spawn(4)]
+
+    def segments(self, seed: int) -> list[untrimmed.Segment]:
+        """What happens when in an untrimmed video."""
+        return untrimmed.timeline(self.label, self.generators(seed)[0])
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How a video is stored: pixels, frames and samples per second, and 0 (no stream), 1 or 2 channels."""
+
+    width: int
+    height: int
+    fps: Fraction
+    rate: int
+    channels: int
+
+    @classmethod
+    def drawn(cls, part: str, rng: np.random.Generator) -> "Format":
+        sizes, rates = (UNTRIMMED_SIZES, UNTRIMMED_RATES) if part == "untrimmed" else (SIZES, RATES)
+        width, height = sizes[rng.integers(len(sizes))]
+        channels = 0 if rng.random() < NO_STREAM else 1 + int(rng.random() < STEREO)
+        return cls(width, height, rates[rng.integers(len(rates))], int(rng.choice(AUDIO_RATES)), channels)
+
+
+def compose(item: Item, seed: int) -> tuple[Format, Iterable[np.ndarray], np.ndarray]:
+    """A video before encoding: its format, its frames uint8 (h, w, 3), its sound float32 (n,) in -1..1."""
+    plan, look, hear, file = item.generators(seed)
+    form = Format.drawn(item.part, file)
+    domain = render.SOURCE if item.part == "source" else render.TARGET
+    ground = render.backdrop(form.width, form.height, domain, look)
+    if item.part == "untrimmed":
+        segments = untrimmed.timeline(item.label, plan)
+        frames = untrimmed.pictures(segments, ground, float(form.fps), domain, look)
+        wave = untrimmed.noises(segments, form.rate, domain, hear)
+    else:
+        shape, motion = render.parts_of(item.label, plan)
+        seconds = plan.uniform(1.0, 1.2)
+        times = np.arange(np.ceil(seconds * form.fps)) / float(form.fps)
+        frames = render.draw(ground, shape, motion, times, domain=domain, rng=look)
+        wave = render.sound(render.MOTIONS[motion][2], seconds, form.rate, domain, hear)
+    return form, frames, wave * (file.random() >= SILENT)
+
+
+def write_mp4(
+    path: Path, form: Format, frames: Iterable[np.ndarray], wave: np.ndarray, keyframes: int
+) -> None:
+    """Encodes H.264 and, if there are channels, AAC; the file is there whole or not at all.
+
+    Args:
+      frames: uint8 (h, w, 3) each.
+      wave: float32 (n,) in -1..1.
+      keyframes: their distance in frames. At 1 every picture is coded by itself, so that the traces of
+        compression say nothing of what moves.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with av.open(str(temporary), "w", format="mp4") as container:
+            video = container.add_stream(
+                "libx264", rate=form.fps, options={"crf": "18", "preset": "ultrafast"}
+            )
+            video.width, video.height, video.pix_fmt = form.width, form.height, "yuv420p"
+            video.codec_context.gop_size, video.codec_context.thread_count = keyframes, 1
+            layout = ("", "mono", "stereo")[form.channels]
+            fast = {"aac_coder": "fast"}  # the default coder takes four times as long
+            audio = (
+                container.add_stream("aac", rate=form.rate, layout=layout, options=fast) if layout else None
+            )
+            for number, frame in enumerate(frames):
+                picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+                picture.pts, picture.time_base = number, 1 / form.fps
+                container.mux(video.encode(picture))
+            container.mux(video.encode(None))
+            if audio is not None:
+                samples = (wave * 32767).astype(np.int16)[None].repeat(form.channels, 1)
+                block = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout=layout)
+                block.sample_rate, block.pts = form.rate, 0
+                container.mux(audio.encode(block))
+                container.mux(audio.encode(None))
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def make_video(item: Item, out: Path, seed: int) -> None:
+    """Renders and writes one video, unless it is there."""
+    path = out / item.path
+    if not path.exists():
+        form, frames, wave = compose(item, seed)
+        write_mp4(path, form, frames, wave, keyframes=12 if item.part == "untrimmed" else 1)
+
+
+def made_by(part: str, seed: int) -> str:
+    """What the part's index says of its origin."""
+    return f"data_prep.sample --parts={part} --seed={seed}"
+
+
+def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str, int] | None = None) -> bool:
+    """Makes the videos and the shards of one part; False if it was there already.
+
+    Args:
+      counts: videos per split, COUNTS[part] unless given.
+
+    Raises:
+      PrepareError: the folder holds the part of another seed, or of something else.
+    """
+    if _finished(part, out, seed):
+        return False
+    from data_prep.write_shards import write_dataset  # not at the top: the workers do without TensorFlow
+
+    videos, shards = out / "videos" / part, out / part
+    videos.mkdir(parents=True, exist_ok=True)
+    shards.mkdir(parents=True, exist_ok=True)
+    schema.write_json(videos / MADE_BY, {"made_by": made_by(part, seed)})
+    items = [Item(part, split, n) for split, many in (counts or COUNTS[part]).items() for n in range(many)]
+    _make_videos(items, out, seed, workers)
+    if part == "untrimmed":
+        schema.write_json(
+            shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items}
+        )
+        schema.write_json(shards / "videos.json", {x.video_id: f"../{x.path.as_posix()}" for x in items})
+    rows = [Row(str(out / x.path), (x.label,), x.split, None, None, x.video_id) for x in items]
+    write_dataset(rows, render.LABELS, shards, POLICIES[part], workers=workers, made_by=made_by(part, seed))
+    return True
+
+
+def _finished(part: str, out: Path, seed: int) -> bool:
+    """Whether the part is there; raises PrepareError if what is there was made otherwise."""
+    index, marker = out / part / schema.INDEX, out / "videos" / part / MADE_BY
+    found = []
+    if index.exists():
+        found.append((index, schema.load_index(index.parent, kind="clips").made_by))
+    if marker.exists():
+        found.append((marker, schema.json.loads(marker.read_text())["made_by"]))
+    for path, other in found:
+        if other != made_by(part, seed):
+            raise PrepareError(
+                f"{path} says it was made by {other!r}, not by {made_by(part, seed)!r}; "
+                f"delete {index.parent} and {marker.parent}, or choose another --out"
+            )
+    return index.exists()
+
+
+def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> None:
+    """Makes the videos in worker processes, with a progress bar."""
+    for left in (out / "videos" / items[0].part).rglob(".*.tmp"):  # of workers that were killed
+        left.unlink()
+    work = functools.partial(make_video, out=out, seed=seed)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, _ignore_interrupts) as pool:
+        try:
+            made = pool.map(work, items, chunksize=4)
+            for _ in tqdm(made, total=len(items), desc=f"{items[0].part} videos", unit="video"):
+                pass
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches every process of the terminal; only the parent acts on it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m data_prep.sample", description="Makes the built-in sample."
+    )
+    parser.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
+    parser.add_argument("--parts", default=",".join(COUNTS), help="comma-separated: " + ", ".join(COUNTS))
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    parser.add_argument("--seed", type=int, default=0)
+    flags = parser.parse_args(arguments)
+    parts = flags.parts.split(",")
+    if unknown := [part for part in parts if part not in COUNTS]:
+        parser.error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(COUNTS)}")
+    if flags.workers < 1 or flags.seed < 0:
+        parser.error("--workers must be at least 1 and --seed at least 0")
+    try:
+        for part in parts:
+            new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)
+            print(f"{flags.out / part}: {'made' if new else 'there already, left alone'}")
+    except KeyboardInterrupt:
+        sys.exit("data_prep.sample: interrupted; the same command goes on from here")
+    except (PrepareError, schema.ShardError, OSError, av.FFmpegError) as error:
+        sys.exit(f"data_prep.sample: {error}")
+
+
+if __name__ == "__main__":
+    main()

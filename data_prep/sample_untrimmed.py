@@ -1,0 +1,107 @@
+"""What happens when in the untrimmed videos of the built-in sample.
+
+The video's action fills 10-30 % of it, in one or two pieces. The rest is made of the bare background, other
+shapes and look-alikes that only looking and listening together tells from the action: an action's sound
+over a shape that is never an action, the right shape without its motion and sound, another shape that moves
+without a sound.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+
+from data_prep import sample_render as render
+
+LONGEST, SHORTEST = 60.0, 20.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Segment:
+    """A stretch of a video, start and stop in seconds: what is seen and heard (None: nothing)."""
+
+    start: float
+    stop: float
+    shape: str | None
+    motion: str | None
+    sound: str | None
+    action: bool = False
+
+
+def timeline(label: str, rng: np.random.Generator) -> list[Segment]:
+    """The segments of one video of the class, in order, without gaps, 20-60 s in all."""
+    length = SHORTEST + (LONGEST - SHORTEST) * rng.beta(1, 2.5)
+    acting = length * rng.uniform(0.1, 0.3)
+    pieces = _split(acting, 1 if acting < 4 else int(rng.integers(1, 3)), rng)
+    rest = _split(length - acting, max(len(pieces) + 1, round((length - acting) / 4)), rng)
+    order = rng.permutation([True] * len(pieces) + [False] * len(rest))
+    shape, motion = render.parts_of(label, rng)
+    start, segments = 0.0, []
+    for action in order:
+        seconds = pieces.pop() if action else rest.pop()
+        what = (shape, motion, render.MOTIONS[motion][2]) if action else _other(shape, rng)
+        segments.append(Segment(start, start + seconds, *what, action=bool(action)))
+        start += seconds
+    return segments
+
+
+def _split(seconds: float, pieces: int, rng: np.random.Generator) -> list[float]:
+    """Cuts a stretch into pieces of which none is more than three times another."""
+    shares = rng.uniform(1, 3, pieces)
+    return list(seconds * shares / shares.sum())
+
+
+def _other(shape: str, rng: np.random.Generator) -> tuple[str | None, str | None, str | None]:
+    """Something that is not the action: what is seen, how it moves, what is heard."""
+    everything = (*render.SHAPES, *render.APPEARANCES)
+    motion = str(rng.choice(list(render.MOTIONS)))
+    decoy = str(rng.choice(render.DECOYS))
+    return [
+        (None, None, rng.choice([None, "ambience"])),
+        (str(rng.choice(everything)), None, "ambience"),
+        (str(rng.choice(everything)), motion, None),
+        (shape, None, rng.choice([None, "hum"])),
+        (decoy, motion, render.MOTIONS[motion][2]),
+        (decoy, None, render.MOTIONS[motion][2]),
+    ][rng.integers(6)]
+
+
+def actions(segments: list[Segment]) -> list[list[float]]:
+    """[start, stop] in seconds of each stretch of the action, neighbours joined."""
+    joined: list[list[float]] = []
+    for segment in segments:
+        if segment.action and joined and joined[-1][1] == segment.start:
+            joined[-1][1] = segment.stop
+        elif segment.action:
+            joined.append([segment.start, segment.stop])
+    return joined
+
+
+def pictures(
+    segments: list[Segment], ground: np.ndarray, fps: float, domain: render.Domain, rng: np.random.Generator
+) -> Iterator[np.ndarray]:
+    """The video's frames one by one, uint8 (h, w, 3); a few of them in memory at a time."""
+    for segment in segments:
+        times = np.arange(np.ceil(segment.start * fps), np.ceil(segment.stop * fps)) / fps
+        seed = int(rng.integers(2**63))
+        yield from render.draw(
+            ground, segment.shape, segment.motion, times, domain, np.random.default_rng(seed)
+        )
+
+
+def noises(segments: list[Segment], rate: int, domain: render.Domain, rng: np.random.Generator) -> np.ndarray:
+    """The video's sound: float32 (n,)."""
+    total = round(segments[-1].stop * rate)
+    wave = np.zeros(total, np.float32)
+    for segment in segments:
+        if segment.sound is None:
+            continue
+        first, stop = round(segment.start * rate), round(segment.stop * rate)
+        piece = (
+            render.ambience((stop - first) / rate, rate, domain, rng)
+            if segment.sound == "ambience"
+            else render.sound(segment.sound, (stop - first) / rate, rate, domain, rng)
+        )
+        ends = np.minimum(np.arange(stop - first), np.arange(stop - first)[::-1]) / (0.02 * rate)
+        wave[first:stop] = piece * np.minimum(ends, 1)
+    return wave
