@@ -5,9 +5,10 @@ from typing import Any
 import flax.linen as nn
 
 from l2l.models.r2plus1d import R2Plus1D
+from l2l.models.skimmer import Skimmer
 from l2l.models.student import Student
 
-MODELS = {"r2plus1d": R2Plus1D, "student": Student}
+MODELS = {"r2plus1d": R2Plus1D, "student": Student, "skimmer": Skimmer}
 
 
 def get(name: str, **kwargs: Any) -> nn.Module:

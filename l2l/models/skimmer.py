@@ -1,0 +1,238 @@
+"""The skimmer: a recurrent net that decides where in a long video to look and listen next.
+
+At every step an LSTM takes in the fused feature of the current look and asks a query per modality against the
+keys of all positions, and the attention weights choose what is read next. The prediction is a classifier on
+the mean fused feature of the looks. The structure is that of the released code, so that its weights load.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2l.models.student import Fusion, modalities
+
+SELECTIONS = ("soft", "straight_through")
+NEVER = -1e9  # score of a position that may not be picked
+Tree = Any
+
+
+def exact_mix(weights: jax.Array, bank: jax.Array) -> jax.Array:
+    """Weighted sum over positions, (b, n) x (b, n, d) -> (b, d); a one-hot weight reads its row exactly."""
+    return jnp.einsum("bn,bnd->bd", weights, bank, precision=jax.lax.Precision.HIGHEST)
+
+
+class Projection(nn.Module):
+    """Linear, BatchNorm, ReLU, and a last linear layer where `outputs` is given.
+
+    Statistics leave out masked rows. (The released code counts padded positions among the keys, so that its
+    statistics depend on the padding; ours do not.)
+    """
+
+    features: int
+    outputs: int | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
+        init = nn.initializers.normal(0.02)
+        x = nn.Dense(self.features, kernel_init=init, dtype=self.dtype, name="linear")(x)
+        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name="norm")
+        x = nn.relu(norm(x.astype(jnp.promote_types(x.dtype, jnp.float32)), mask=mask[..., None]))
+        if self.outputs is None:
+            return x
+        x = nn.Dense(self.outputs, kernel_init=init, dtype=self.dtype, name="output")(x)
+        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+class WeightNormLSTM(nn.Module):
+    """LSTM cell whose matrices are scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
+
+    Gates in torch's order: input, forget, cell, output. One bias, the sum of torch's two, starting at zero.
+    """
+
+    hidden: int
+
+    def _matrix(self, name: str, inputs: int) -> jax.Array:
+        shape, bound = (inputs, 4 * self.hidden), self.hidden**-0.5
+        init = nn.initializers.uniform(2 * bound)
+        direction = self.param(f"{name}_direction", lambda key: init(key, shape) - bound)
+        norm = jnp.linalg.norm(direction, axis=0)
+        scale = self.param(f"{name}_scale", lambda _: norm)
+        return direction * (scale / norm)
+
+    @nn.compact
+    def __call__(self, x: jax.Array, h: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(b, inputs), two states (b, hidden) -> the next two states."""
+        bias = self.param("bias", nn.initializers.zeros, (4 * self.hidden,))
+        gates = x @ self._matrix("input", x.shape[-1]) + h @ self._matrix("hidden", self.hidden) + bias
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
+        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+        return nn.sigmoid(o) * jnp.tanh(c), c
+
+
+class Skimmer(nn.Module):
+    """Video classifier over the features of n positions.
+
+    Attributes:
+      num_classes: k.
+      fusion: the student's fusion module; its frozen variables are an argument of the call.
+      steps: T, how many looks count.
+      hidden: width of the LSTM state.
+      key: width of keys and queries.
+      query: hidden width of the query nets.
+      selection: what training reads next: the attention-weighted sum ("soft", the paper), or the position of
+        largest weight with the gradient of the soft sum ("straight_through").
+      index_by: whose keys choose: both modalities (the paper), audio alone or image alone. By one alone, hard
+        selection needs the other one's bank only where it looks, and that one's half of the start is zero.
+      masking: never pick a position twice (per modality).
+      count_start: the start, the mean feature of the video, counts as the first of the T looks.
+      dtype: of the inputs of matrix products; parameters, statistics, softmax and LSTM stay float32.
+    """
+
+    num_classes: int
+    fusion: Fusion
+    steps: int = 10
+    hidden: int = 1024
+    key: int = 512
+    query: int = 1024
+    selection: str = "soft"
+    index_by: str = "both"
+    masking: bool = True
+    count_start: bool = True
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        if self.selection not in SELECTIONS:
+            raise ValueError(f"unknown selection {self.selection!r}; choose from {', '.join(SELECTIONS)}")
+        chosen = modalities(self.index_by)
+        query, dtype = self.query, self.dtype
+        self.keys = {m: Projection(self.key, dtype=dtype, name=f"keys_{m}") for m in chosen}
+        self.queries = {m: Projection(query, self.key, dtype, name=f"query_{m}") for m in chosen}
+        self.modality = nn.Dense(2) if len(chosen) == 2 else None
+        self.lstm = WeightNormLSTM(self.hidden)
+        init = nn.initializers.normal(0.02)
+        self.head = nn.Dense(self.num_classes, kernel_init=init)
+        self.classifier = nn.Dense(self.num_classes, kernel_init=init)
+
+    def __call__(
+        self,
+        image: jax.Array,
+        audio: jax.Array,
+        mask: jax.Array,
+        fusion_params: Tree,
+        *,
+        train: bool,
+        hard: bool = False,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Looks at T moments of every video.
+
+        Args:
+          image: (b, n, d) descriptors of the positions.
+          audio: (b, n, d) likewise.
+          mask: bool (b, n), True where there is a position; the rest is padding and changes nothing.
+          fusion_params: variables of the fusion module.
+          train: use and update batch statistics, and read as `selection` says.
+          hard: in evaluation, read only the position of each modality's largest weight; else weighted sums.
+
+        Returns:
+          Logits (b, k) float32, the last of the step logits, and a dict with
+            weights: modality that indexes -> (T, b, n), attention of each step's query.
+            picked: modality that indexes -> int32 (T, b), the position of largest weight.
+            counted: bool (T, b), whether what that step picked counts in the prediction. A video with n
+              positions is looked at n times at most; with `count_start` the last query's answer is not used.
+            modality: (T, b, 2), shares of image and audio.
+            step_logits: (T, b, k), the classifier on the mean of the looks so far.
+            head_logits: (T, b, k), a second classifier on the LSTM's state.
+            looks: int32 (b,), the number of looks in the mean, the start included if it counts.
+        """
+        banks = {"image": image, "audio": audio}
+        dtype = jnp.promote_types(image.dtype, jnp.float32)
+        banks = {m: jnp.where(mask[..., None], x, 0).astype(dtype) for m, x in banks.items()}
+        keys = {m: project(banks[m], mask, train) for m, project in self.keys.items()}
+        view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params}
+
+        even = mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
+        start = self._fuse(view, {m: even if m in keys else jnp.zeros_like(even) for m in banks})
+        state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
+        carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
+        out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
+        return self._predict(start, out, mask)
+
+    def _fuse(self, view: Tree, weights: dict[str, jax.Array]) -> jax.Array:
+        """Fused feature (b, f) of what the weights (b, n) read from each bank."""
+        read = {m: exact_mix(weights[m], bank) for m, bank in view["banks"].items()}
+        return self.fusion.apply(view["fusion"], read["image"], read["audio"])
+
+    def _unroll(self, step: Callable, carry: Tree, view: Tree) -> Tree:
+        """Runs T steps as one scan; the outputs are stacked along a first axis."""
+        if self.is_initializing():  # creates the variables, which a scan cannot
+            return jax.tree.map(lambda x: x[None], step(self, carry, view)[1])
+        train = self.is_mutable_collection("batch_stats")
+        scan = nn.scan(
+            step,
+            variable_broadcast="params" if train else ("params", "batch_stats"),
+            variable_carry="batch_stats" if train else False,
+            split_rngs={"params": False},
+            in_axes=nn.broadcast,
+            length=self.steps,
+        )
+        return scan(self, carry, view)[1]
+
+    def _step(self, carry: Tree, view: Tree, train: bool, hard: bool) -> tuple[Tree, Tree]:
+        """One look: state, queries, weights, and what they read."""
+        h, c = self.lstm(carry["look"], carry["h"], carry["c"])
+        weights, picked, reads, allowed = {}, {}, {}, {}
+        for m, keys in view["keys"].items():
+            query = self.queries[m](h, view["mask"].any(-1), train)
+            scores = jnp.einsum("bnk,bk->bn", keys, query) / self.key**0.5
+            may = carry["allowed"][m]
+            # A video without any position left reads zeros.
+            weights[m] = nn.softmax(jnp.where(may, scores, NEVER)) * may
+            picked[m] = jnp.argmax(weights[m], -1).astype(jnp.int32)
+            reads[m] = self._read(weights[m], picked[m], train, hard)
+            there = jnp.arange(may.shape[1]) == picked[m][:, None]
+            allowed[m] = may & ~there if self.masking else may
+        shares = self._shares(h)
+        mix = sum(shares[:, i, None] * reads[m] for i, m in enumerate(("image", "audio")) if m in reads)
+        look = self._fuse(view, dict.fromkeys(view["banks"], mix))
+        out = {
+            "weights": weights,
+            "picked": picked,
+            "modality": shares,
+            "head_logits": self.head(h),
+            "look": look,
+        }
+        return {"look": look, "h": h, "c": c, "allowed": allowed}, out
+
+    def _read(self, weights: jax.Array, picked: jax.Array, train: bool, hard: bool) -> jax.Array:
+        """The weights (b, n) to read with: as they are, or one-hot at the picked position."""
+        one_hot = nn.one_hot(picked, weights.shape[1], dtype=weights.dtype)
+        one_hot *= weights.max(-1, keepdims=True) > 0
+        if train and self.selection == "straight_through":
+            return one_hot + (weights - jax.lax.stop_gradient(weights))
+        return one_hot if hard and not train else weights
+
+    def _shares(self, h: jax.Array) -> jax.Array:
+        """Shares (b, 2) of image and audio in what is read next."""
+        if self.modality is not None:
+            return nn.softmax(self.modality(h))
+        alone = jnp.asarray([m == self.index_by for m in ("image", "audio")], h.dtype)
+        return jnp.broadcast_to(alone, (h.shape[0], 2))
+
+    def _predict(self, start: jax.Array, out: Tree, mask: jax.Array) -> tuple[jax.Array, dict[str, Any]]:
+        """Classifies the running mean of the looks that count."""
+        looks = out.pop("look")  # (T, b, f)
+        counts = jnp.arange(looks.shape[0])[:, None] < mask.sum(-1)  # (T, b)
+        out["counted"] = counts
+        if self.count_start:
+            out["counted"] = counts.at[-1].set(False)
+            looks = jnp.concatenate([start[None], looks[:-1]])
+            counts = jnp.concatenate([jnp.ones_like(counts[:1]), counts[:-1]])
+        taken = jnp.cumsum(counts, 0)
+        mean = jnp.cumsum(looks * counts[..., None], 0) / jnp.maximum(taken, 1)[..., None]
+        out["step_logits"] = self.classifier(mean)
+        out["looks"] = taken[-1]
+        return out["step_logits"][-1], out
