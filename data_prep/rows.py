@@ -36,7 +36,7 @@ def stable_key(text: str) -> bytes:
 
 
 def name_of(path: str | os.PathLike, start: float | None = None, end: float | None = None) -> str:
-    """The video id of a path as its list gives it: UTF-8 whatever the file system holds; `@start-end` marks a stretch."""
+    """The video id of a path as its list gives it, always valid UTF-8; `@start-end` marks a stretch."""
     name = os.fsencode(os.path.normpath(path)).decode("utf-8", "backslashreplace").replace(os.sep, "/")
     if start is None and end is None:
         return name
