@@ -1,0 +1,102 @@
+"""Every key of a config with its default and its meaning. The experiments beside this file change a few of them."""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict, config_dict
+
+
+def get_config() -> ConfigDict:
+    """The defaults; keys without one (run, data.dir, model) are set by each experiment."""
+    c = ConfigDict()
+    c.mode = "train"  # or extract
+    c.task = "classify"  # classify: clips with labels; distill: clips and a teacher; skim: features of whole videos
+    c.run = config_dict.placeholder(str)  # folder that this run writes
+    c.seed = 0  # of initialisation, order and augmentation
+    c.mesh = (-1, 1)  # devices on the axes (data, model); -1: all that the other axis leaves
+    c.dtype = "float32"  # inputs of convolutions and matrix products; or bfloat16 (GPU, TPU)
+    c.model = ConfigDict()  # name and numbers of the model, see l2l/models
+    c.makers = ()  # (path, command) pairs: `python -m command` makes the input at that path if it is missing
+
+    # What the run builds on.
+    c.teacher = ""  # distill: a finished clip model
+    c.student = ""  # extract, skim: the finished student whose features are read
+    c.init = ""  # a finished run whose variables this one starts from
+    c.init_skip = ()  # patterns of variable paths that stay fresh nevertheless, e.g. (".*classifier/.*",)
+
+    c.data = ConfigDict()
+    c.data.dir = config_dict.placeholder(str)  # directory of shards
+    c.data.train, c.data.val, c.data.test = "train", "val", "val"  # splits; the finished run reports test
+    c.data.batch, c.data.eval_batch = 32, 64  # examples over all devices
+    c.data.streams = 4  # fixed input streams the shards are dealt to; changing it changes the order of examples
+    c.data.shuffle = 256  # records in the shuffle buffer of each stream
+    c.data.frames = 16  # images of a clip that are read
+    c.data.crop, c.data.resize = (
+        112,
+        128,
+    )  # the model's input is `crop` pixels of an image `resize` pixels high
+    c.data.scale, c.data.flip = 0.8, True  # training: random zoom in [scale, 1], mirror half of the clips
+    c.data.mean, c.data.std = (
+        (0.485, 0.456, 0.406),
+        (0.229, 0.224, 0.225),
+    )  # of the channels, on the scale 0..1
+    c.data.lengths = (64, 128, 256, 512)  # skim: numbers of positions that batches are padded to
+
+    c.optim = ConfigDict()
+    c.optim.name = "sgd"  # Nesterov momentum; or adamw
+    c.optim.lr, c.optim.momentum, c.optim.weight_decay = 0.01, 0.9, 1e-4  # decay acts on kernels only
+    c.optim.schedule, c.optim.warmup_epochs = "cosine", 0.0  # or milestones
+    c.optim.milestones, c.optim.factor = (), 0.1  # epochs at which the rate is multiplied by factor
+    c.optim.clip_norm = 0.0  # largest global gradient norm; 0: no limit
+    c.optim.lr_scale = ()  # (pattern of parameter paths, factor) pairs; 0 freezes
+
+    c.epochs = 10.0  # durations may be fractions of an epoch
+    c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
+    c.log_every = 20  # steps
+    c.best = "top1"  # validation metric that picks the variables to keep; "": the last ones
+    c.distill_weight = 100.0  # lambda of the paper's distillation loss
+    c.head = 0.0  # skim: weight of the per-step classifier's loss
+    return c
+
+
+def variant_of(name: str, variants: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
+    """The defaults changed by one of the variants.
+
+    Raises:
+      ValueError: no such variant.
+    """
+    if name not in variants:
+        raise ValueError(f"unknown variant {name!r}: choose from {', '.join(variants)}")
+    config = get_config()
+    variants[name](config)
+    return config
+
+
+SAMPLE = "data_prep.sample --out=data/sample"
+SAMPLE_MAKERS = (
+    ("data/sample/source", f"{SAMPLE} --parts=source --seed=0"),
+    ("data/sample/trimmed", f"{SAMPLE} --parts=trimmed --seed=0"),
+    ("data/sample/untrimmed", f"{SAMPLE} --parts=untrimmed --seed=0"),
+    ("runs/sample/teacher", "l2l.main --config=configs/teacher.py:sample"),
+    ("runs/sample/distill", "l2l.main --config=configs/distill.py:sample"),
+    ("runs/sample/finetune", "l2l.main --config=configs/finetune.py:sample"),
+    ("runs/sample/extract", "l2l.main --config=configs/extract.py:sample"),
+)
+
+
+def small_clips(c: ConfigDict, directory: str, frames: int) -> None:
+    """The built-in set: 64 pixel clips, sized for two CPU cores."""
+    c.makers = SAMPLE_MAKERS
+    c.data.dir = directory
+    c.data.frames = frames
+    c.data.crop, c.data.resize = 56, 64
+    c.data.scale = 1.0
+
+
+def small_student() -> ConfigDict:
+    """The student for the built-in set; its feature is as wide as the small teacher's."""
+    return ConfigDict({"name": "student", "width": 16, "stages": (1, 1, 1, 1), "modality": "both", "feature": 64})
+
+
+def full_student() -> ConfigDict:
+    """The paper's student."""
+    return ConfigDict({"name": "student", "width": 64, "stages": (2, 2, 2, 2), "modality": "both", "feature": 512})

@@ -1,0 +1,36 @@
+"""Writes the student's image and audio descriptors of every clip of every video.
+
+python -m l2l.main --config=configs/extract.py          # built-in set
+python -m l2l.main --config=configs/extract.py:activitynet
+"""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from configs.common import SAMPLE_MAKERS, variant_of
+
+
+def sample(c: ConfigDict) -> None:
+    """Untrimmed videos, one position a second."""
+    c.mode, c.makers = "extract", SAMPLE_MAKERS
+    c.data.dir, c.run, c.student = "data/sample/untrimmed", "runs/sample/extract", "runs/sample/finetune"
+    c.data.eval_batch = 128
+
+
+def full(name: str) -> Callable[[ConfigDict], None]:
+    """Whole videos of data/NAME_videos with the student that was fine-tuned on data/NAME."""
+
+    def change(c: ConfigDict) -> None:
+        c.mode = "extract"
+        c.data.dir, c.run, c.student = f"data/{name}_videos", f"runs/{name}/extract", f"runs/{name}/finetune"
+        c.data.eval_batch = 512
+
+    return change
+
+
+VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
+
+
+def get_config(variant: str = "sample") -> ConfigDict:
+    return variant_of(variant, VARIANTS)

@@ -1,0 +1,46 @@
+"""Fine-tunes the distilled student on labelled clips of the target set.
+
+    python -m l2l.main --config=configs/finetune.py          # built-in set
+    python -m l2l.main --config=configs/finetune.py:activitynet
+
+Without distillation, for comparison: --config.init= (nothing), and another --config.run.
+"""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from configs.common import full_student, small_clips, small_student, variant_of
+
+
+def sample(c: ConfigDict) -> None:
+    """The small student on few labelled target clips."""
+    small_clips(c, "data/sample/trimmed", frames=1)
+    c.run, c.init = "runs/sample/finetune", "runs/sample/distill"
+    c.model = small_student()
+    c.optim.name, c.optim.lr = "adamw", 5e-4
+    c.epochs, c.eval_epochs, c.save_epochs = 30.0, 0.0, 0.0
+    c.best = ""
+
+
+def full(name: str) -> Callable[[ConfigDict], None]:
+    """The paper's student on data/NAME with a fresh classifier; the paper does not give its schedule."""
+
+    def change(c: ConfigDict) -> None:
+        c.data.dir, c.run, c.init = f"data/{name}", f"runs/{name}/finetune", "runs/kinetics400/distill"
+        c.init_skip = (".*classifier/.*",)
+        c.model = full_student()
+        c.data.frames, c.data.batch, c.data.eval_batch, c.data.streams = 1, 256, 256, 32
+        c.optim.schedule, c.optim.milestones = "milestones", (20, 30)
+        c.epochs = 40.0
+
+    return change
+
+
+VARIANTS = {"sample": sample} | {
+    name: full(name) for name in ("kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
+}
+
+
+def get_config(variant: str = "sample") -> ConfigDict:
+    return variant_of(variant, VARIANTS)

@@ -1,0 +1,56 @@
+"""Trains the skimmer on feature shards (section 3.2 of the paper).
+
+    python -m l2l.main --config=configs/skim.py          # built-in set
+    python -m l2l.main --config=configs/skim.py:activitynet
+
+--config.model.selection=soft is the paper's; straight_through trains what hard selection does at test time.
+--config.model.index_by=audio chooses the moments by sound alone.
+"""
+
+from collections.abc import Callable
+
+from ml_collections import ConfigDict
+
+from configs.common import SAMPLE_MAKERS, variant_of
+
+
+def sample(c: ConfigDict) -> None:
+    """A skimmer of width 128 with straight-through selection; the start is not averaged."""
+    c.task, c.makers = "skim", SAMPLE_MAKERS
+    c.data.dir, c.run, c.student = "runs/sample/extract", "runs/sample/skim", "runs/sample/finetune"
+    c.data.lengths, c.data.test = (64,), "test"
+    c.data.batch, c.data.eval_batch, c.data.streams = 64, 64, 4
+    numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
+    how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False}
+    c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+    c.optim.name, c.optim.lr, c.optim.lr_scale = "adamw", 2e-3, (("classifier/.*", 0.1),)
+    c.epochs, c.eval_epochs, c.save_epochs = 30.0, 5.0, 10.0
+    c.best = ""
+
+
+def full(name: str) -> Callable[[ConfigDict], None]:
+    """The released recipe, with bucketed lengths and the modality layer trained."""
+
+    def change(c: ConfigDict) -> None:
+        c.task = "skim"
+        c.data.dir, c.run, c.student = f"runs/{name}/extract", f"runs/{name}/skim", f"runs/{name}/finetune"
+        c.data.lengths = (200, 300, 400, 500)
+        c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 8
+        numbers = {"steps": 10, "hidden": 1024, "key": 512, "query": 1024}
+        how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True}
+        c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+        c.optim.schedule, c.optim.milestones, c.optim.lr_scale = (
+            "milestones",
+            (15, 20),
+            (("classifier/.*", 0.1),),
+        )
+        c.epochs = 25.0
+
+    return change
+
+
+VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
+
+
+def get_config(variant: str = "sample") -> ConfigDict:
+    return variant_of(variant, VARIANTS)

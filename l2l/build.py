@@ -1,0 +1,114 @@
+"""Configs -> data and tasks. The one place that knows both the config's keys and the models' arguments."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from l2l import models
+from l2l.data.source import Source, open_clips, open_features
+from l2l.models.student import Fusion
+from l2l.runs import Run, RunError
+from l2l.tasks import TASKS, Classify, Distill, Skim
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def source_of(config: Mapping[str, Any], directory: str) -> Source:
+    """Opens a directory of shards the way a config's model reads it."""
+    data = config["data"]
+    if config["task"] == "skim":
+        return open_features(directory, lengths=tuple(data["lengths"]))
+    return open_clips(directory, **{key: data[key] for key in ("frames", "crop", "resize", "scale", "flip")})
+
+
+def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
+    """The model that a config names, for this many classes.
+
+    Raises:
+      ValueError: unknown model, dtype, or model argument.
+    """
+    if config["dtype"] not in DTYPES:
+        raise ValueError(f"unknown dtype {config['dtype']!r}: choose {' or '.join(DTYPES)}")
+    kwargs = {key: tuple(v) if isinstance(v, list) else v for key, v in config["model"].items()}
+    name = kwargs.pop("name")
+    try:
+        return models.get(name, num_classes=classes, dtype=DTYPES[config["dtype"]], **kwargs, **more)
+    except TypeError as error:
+        raise ValueError(f"config.model of {name}: {error}") from error
+
+
+def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
+    """The clip model of a teacher, distill or finetune config, ready to predict."""
+    data = config["data"]
+    return Classify(model_of(config, classes), data["crop"], tuple(data["mean"]), tuple(data["std"]))
+
+
+def skim_task(config: Mapping[str, Any], classes: int, student: Mapping[str, Any]) -> Skim:
+    """The skimmer of a skim config over the features of a student, whose own config is `student`."""
+    student_model = model_of(student, classes)
+    fusion = Fusion(student_model.feature, dtype=student_model.dtype)
+    return Skim(model_of(config, classes, fusion=fusion), config["head"])
+
+
+def skim_frozen(student: Mapping[str, Any]) -> dict[str, Any]:
+    """What a skimmer takes of a student's variables."""
+    return {name: student["params"][name] for name in ("fusion", "classifier")}
+
+
+def task_of(config: Mapping[str, Any], source: Source, runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
+    """The task and its frozen variables.
+
+    Args:
+      config: of the run.
+      source: the shards it trains on.
+      runs: finished runs that it builds on, by input name.
+
+    Raises:
+      ValueError: unknown task, missing input, or inputs that do not fit each other.
+    """
+    labels, name = source.index.labels, config["task"]
+    if name not in TASKS:
+        raise ValueError(f"unknown task {name!r}: choose from {', '.join(TASKS)}")
+    if name == "classify":
+        return clip_task(config, len(labels)), {}
+    needed = {"distill": "teacher", "skim": "student"}[name]
+    if needed not in runs:
+        raise ValueError(f"task {name} needs --config.{needed}=RUN, a finished run")
+    other = runs[needed]
+    check_labels(other, source)
+    if name == "distill":
+        return distill_task(config, len(labels), other), other.variables["model"]
+    made_by = source.index.policy["student"]["hash"]
+    if made_by != other.hash:
+        raise RunError(
+            f"{source.directory} was extracted with a run of hash {made_by}, {other.path} has {other.hash}: "
+            "extract again"
+        )
+    return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
+
+
+def distill_task(config: Mapping[str, Any], classes: int, teacher: Run) -> Distill:
+    """Raises ValueError if the teacher wants other clips or has a feature of another width."""
+    student, teacher_task = clip_task(config, classes), clip_task(teacher.config, classes)
+    frames, wanted = config["data"]["frames"], teacher.config["data"]["frames"]
+    if frames != wanted:
+        raise ValueError(f"the teacher {teacher.path} looks at {wanted} frames: set --config.data.frames={wanted}")
+    width = 8 * teacher_task.model.width
+    if student.model.feature != width:
+        raise ValueError(f"the teacher's feature is {width} wide: set --config.model.feature={width}")
+    return Distill(student, teacher_task, config["distill_weight"])
+
+
+def check_labels(run: Run, source: Source) -> None:
+    """Raises RunError if a run and a directory of shards have different label lists."""
+    if run.label_hash == source.index.label_hash:
+        return
+    theirs, ours = set(run.labels), set(source.index.labels)
+    only = [f"only in the run: {', '.join(sorted(theirs - ours)[:3])}"] if theirs - ours else []
+    only += [f"only in the data: {', '.join(sorted(ours - theirs)[:3])}"] if ours - theirs else []
+    raise RunError(
+        f"{run.path} knows {len(run.labels)} labels (hash {run.label_hash}), {source.directory} has {len(ours)} "
+        f"(hash {source.index.label_hash}); {'; '.join(only) or 'the same names in another order'}. Use shards with "
+        "the run's label list, or start a new head with --config.init_skip=\"('.*classifier/.*',)\" when fine-tuning"
+    )

@@ -1,0 +1,117 @@
+"""Training checkpoints (orbax) and the variables of a finished run (one .npz). The only file that imports orbax."""
+
+import contextlib
+import hashlib
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from jax.experimental import multihost_utils
+
+from l2l.state import TrainState, Tree
+
+logging.getLogger("absl").setLevel(logging.WARNING)  # orbax logs a page a save
+
+
+class Checkpoints:
+    """checkpoints/<step>/ of a run: variables, optimiser state and a small JSON, saved asynchronously.
+
+    A step that was being written when the process died has no commit mark and is never loaded.
+    """
+
+    def __init__(self, directory: Path, *, keep: int = 2):
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+
+    def latest(self) -> int | None:
+        """The newest whole step, or None."""
+        return self._manager.latest_step()
+
+    def save(self, state: TrainState, meta: dict[str, Any]) -> None:
+        """Starts to save; the state may be donated to the next step at once."""
+        step = int(jax.device_get(state.step))
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardSave(state.variables),
+            optimizer=ocp.args.StandardSave(state.opt_state),
+            meta=ocp.args.JsonSave(meta),
+        )
+        self._manager.save(step, args=args)
+
+    def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+        """Reads a step into the shapes, dtypes and shardings of `like`, whatever devices wrote it.
+
+        Raises:
+          ValueError: the checkpoint is of another model or optimiser.
+        """
+        abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
+        args = ocp.args.Composite(
+            variables=ocp.args.StandardRestore(abstract.variables),
+            optimizer=ocp.args.StandardRestore(abstract.opt_state),
+            meta=ocp.args.JsonRestore(),
+        )
+        got = self._manager.restore(step, args=args)
+        number = jax.device_put(np.asarray(step, np.int32), like.step.sharding)
+        state = TrainState(step=number, opt_state=got["optimizer"], **got["variables"])
+        return state, got["meta"]
+
+    def close(self) -> None:
+        """Waits for the save in progress."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+
+def to_host(tree: Tree) -> Tree:
+    """Device arrays, sharded over any number of processes -> numpy on every process."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return multihost_utils.process_allgather(tree, tiled=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path that becomes `path` if the block ends well and is removed if it does not."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_arrays(path: Path, tree: Tree) -> None:
+    """Nested dict of numpy arrays -> .npz with "/"-joined names, atomically."""
+    flat = flax.traverse_util.flatten_dict(tree, sep="/")
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **{name: np.asarray(value) for name, value in flat.items()})
+
+
+def load_arrays(path: Path) -> Tree:
+    """The inverse of `save_arrays`.
+
+    Raises:
+      ValueError: not a whole .npz of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            flat = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise ValueError(f"{path} cannot be read as a weight file: {error}") from error
+    except Exception as error:  # zipfile and zlib raise types of their own for damaged archives
+        raise ValueError(f"{path} is damaged: {error}") from error
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def digest(tree: Tree) -> str:
+    """16 hex digits that identify names, shapes, dtypes and values."""
+    total = hashlib.sha256()
+    for name, value in sorted(flax.traverse_util.flatten_dict(tree, sep="/").items()):
+        value = np.ascontiguousarray(value)
+        total.update(f"{name} {value.dtype} {value.shape}".encode())
+        total.update(value.tobytes())
+    return total.hexdigest()[:16]

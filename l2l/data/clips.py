@@ -1,0 +1,100 @@
+"""Clip records -> examples: JPEG decode, and for training one random crop, flip and scale for all frames of a clip."""
+
+import dataclasses
+
+from l2l.data import schema
+from l2l.data.quiet_tf import tf
+
+Example = dict[str, tf.Tensor]
+KINDS = {schema.BYTES: tf.string, schema.INT: tf.int64, schema.FLOAT: tf.float32}
+
+
+def parse(raw: tf.Tensor, table: dict[str, schema.Field]) -> Example:
+    """A serialised `tf.train.Example` -> its fields as the table says; scalars where the length is 1."""
+    spec = {}
+    for name, field in table.items():
+        kind = KINDS[field.kind]
+        if field.length is None:
+            spec[name] = tf.io.RaggedFeature(kind)
+        else:
+            spec[name] = tf.io.FixedLenFeature([] if field.length == 1 else [field.length], kind)
+    return tf.io.parse_single_example(raw, spec)
+
+
+def multi_hot(labels: tf.Tensor, classes: int) -> tf.Tensor:
+    """Label ids (l,) -> float32 (classes,) of zeros and ones."""
+    return tf.reduce_max(tf.one_hot(labels, classes), axis=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipReader:
+    """Decodes clip records. The device gets uint8 squares of `side` pixels and resizes them to the model's input.
+
+    Attributes:
+      frames: how many of a clip's images are decoded, from the first on.
+      side: side of the square that is cut out of a stored image, pixels.
+      classes: number of labels.
+      scale: smallest random zoom in training; the square's side is drawn from [scale, 1] * side, then resized to side.
+      flip: whether training mirrors half of the clips.
+    """
+
+    frames: int
+    side: int
+    classes: int
+    scale: float = 1.0
+    flip: bool = True
+
+    def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
+        """frames uint8 (t, side, side, 3), audio int16 (16000,), labels float32 (classes,), has_audio, mask bool."""
+        del step  # all batches of clips have one shape
+        record = parse(raw, schema.CLIP_RECORD)
+        draw = tf.random.stateless_uniform([4], seed)
+        side = tf.cast(tf.round(self.side * (self.scale + (1 - self.scale) * draw[0])), tf.int32)
+        frames = self._crop(record["frames"], side, draw[1], draw[2])
+        if self.scale < 1:
+            frames = tf.image.resize(frames, [self.side, self.side])
+            frames = tf.saturate_cast(tf.round(frames), tf.uint8)
+        if self.flip:
+            frames = tf.cond(draw[3] < 0.5, lambda: frames[:, :, ::-1], lambda: frames)
+        return self._example(record, frames) | {"mask": tf.constant(True)}
+
+    def eval(self, raw: tf.Tensor) -> Example:
+        """As `train`, but the centre crop, and with video_id, clip, clips and times (centre, seconds)."""
+        record = parse(raw, schema.CLIP_RECORD)
+        frames = self._crop(record["frames"], tf.constant(self.side), tf.constant(0.5), tf.constant(0.5))
+        host = {key: record[key] for key in ("video_id", "clip", "clips")}
+        return self._example(record, frames) | host | {"times": record["start"] + record["duration"] / 2}
+
+    def fit(self, clip: Example) -> tuple[int, Example]:
+        """Every clip has the same shape: one bucket."""
+        return 0, clip
+
+    def _example(self, record: Example, frames: tf.Tensor) -> Example:
+        return {
+            "frames": tf.ensure_shape(frames, [self.frames, self.side, self.side, 3]),
+            "audio": tf.ensure_shape(tf.io.decode_raw(record["audio"], tf.int16), [schema.AUDIO_RATE]),
+            "labels": multi_hot(record["labels"], self.classes),
+            "has_audio": record["has_audio"] > 0,
+        }
+
+    def _crop(self, jpegs: tf.Tensor, side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        """The same square of every frame; y and x in [0, 1] say where between the two edges it lies."""
+        shape = tf.io.extract_jpeg_shape(jpegs[0])
+        top, left = (tf.cast(tf.cast(shape[i] - side, tf.float32) * at, tf.int32) for i, at in enumerate((y, x)))
+        window = tf.stack([top, left, side, side])
+        decode = lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method="INTEGER_ACCURATE")
+        return tf.stack([decode(jpegs[i]) for i in range(self.frames)])
+
+
+def crop_side(crop: int, resize: int, short_side: int) -> int:
+    """Pixels of a stored image that become the model's `crop` pixels, when images count as `resize` pixels high.
+
+    Raises:
+      ValueError: the stored images are smaller than what the model looks at.
+    """
+    if short_side < crop:
+        raise ValueError(
+            f"the shards' images have a short side of {short_side} pixels, data.crop={crop} needs at least as many: "
+            f"prepare them with --short_side={max(resize, crop)}"
+        )
+    return round(crop * short_side / resize)

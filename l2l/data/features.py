@@ -1,0 +1,108 @@
+"""Feature shards: one record per video with the image and audio descriptors of all its positions, float16."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from l2l.data import schema
+from l2l.data.clips import Example, multi_hot, parse
+from l2l.data.quiet_tf import tf
+
+
+def encode(video: dict[str, np.ndarray]) -> bytes:
+    """video_id, labels (l,), times (n,), image (n, d), audio (n, d), has_audio -> a serialised feature record."""
+    values = {
+        "video_id": [video["video_id"]],
+        "labels": [int(x) for x in video["labels"]],
+        "times": [float(x) for x in video["times"]],
+        "image": [np.asarray(video["image"], "<f2").tobytes()],
+        "audio": [np.asarray(video["audio"], "<f2").tobytes()],
+        "has_audio": [int(video["has_audio"])],
+    }
+    make = {
+        schema.BYTES: lambda x: tf.train.Feature(bytes_list=tf.train.BytesList(value=x)),
+        schema.INT: lambda x: tf.train.Feature(int64_list=tf.train.Int64List(value=x)),
+        schema.FLOAT: lambda x: tf.train.Feature(float_list=tf.train.FloatList(value=x)),
+    }
+    feature = {name: make[field.kind](values[name]) for name, field in schema.FEATURE_RECORD.items()}
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
+
+
+def write_shard(path: Path, videos: Iterable[dict[str, np.ndarray]]) -> None:
+    """Writes a shard under a temporary name and renames it: it exists whole or not at all."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for video in videos:
+                writer.write(encode(video))
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def describe_shard(path: Path) -> schema.Shard:
+    """What the index says of a whole feature shard; one record is one video."""
+    records = sum(1 for _ in tf.data.TFRecordDataset(str(path)))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return schema.Shard(file=path.name, records=records, videos=records, bytes=path.stat().st_size, sha256=digest)
+
+
+@dataclasses.dataclass(frozen=True)
+class FeatureReader:
+    """Decodes feature records.
+
+    Attributes:
+      image, audio: widths of the two descriptors.
+      classes: number of labels.
+      lengths: numbers of positions that batches are padded to; in training every step draws one of them, and longer
+        videos are cropped at random (the released recipe draws any number in [200, 500], a compile for each).
+    """
+
+    image: int
+    audio: int
+    classes: int
+    lengths: tuple[int, ...]
+
+    def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
+        """image (n, d), audio (n, d) float16, valid bool (n,), labels float32 (classes,), has_audio, mask bool."""
+        example = self._decode(raw)
+        draw = tf.random.stateless_uniform([], [step, 0], maxval=len(self.lengths), dtype=tf.int32)
+        length = tf.constant(self.lengths)[draw]
+        spare = tf.maximum(tf.shape(example["image"])[0] - length, 0)
+        start = tf.random.stateless_uniform([], seed, maxval=spare + 1, dtype=tf.int32)
+        n = tf.minimum(tf.shape(example["image"])[0], length)
+        pad = [[0, length - n], [0, 0]]
+        banks = {key: tf.pad(example[key][start : start + n], pad) for key in ("image", "audio")}
+        kept = {key: example[key] for key in ("labels", "has_audio")}
+        return banks | kept | {"valid": tf.range(length) < n, "mask": tf.constant(True)}
+
+    def eval(self, raw: tf.Tensor) -> Example:
+        """As `train` without cropping and padding, with video_id and times."""
+        return self._decode(raw)
+
+    def fit(self, video: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
+        """(bucket, the video padded to that many positions, with `valid` bool (bucket,)).
+
+        The bucket is the smallest of `lengths` that holds the video, the largest one doubled until it does.
+        """
+        n = len(video["image"])
+        bucket = next((length for length in sorted(self.lengths) if length >= n), max(self.lengths))
+        while bucket < n:
+            bucket *= 2
+        banks = {key: np.pad(video[key], [(0, bucket - n), (0, 0)]) for key in ("image", "audio")}
+        return bucket, video | banks | {"valid": np.arange(bucket) < n}
+
+    def _decode(self, raw: tf.Tensor) -> Example:
+        record = parse(raw, schema.FEATURE_RECORD)
+        bank = lambda key, width: tf.reshape(tf.io.decode_raw(record[key], tf.float16), [-1, width])
+        return {
+            "image": bank("image", self.image),
+            "audio": bank("audio", self.audio),
+            "labels": multi_hot(record["labels"], self.classes),
+            "has_audio": record["has_audio"] > 0,
+            "video_id": record["video_id"],
+            "times": record["times"],
+        }

@@ -1,0 +1,181 @@
+"""Shards -> batches on the device. The global batch at a step is a function of (seed, step) alone.
+
+The shards of a split are dealt to a fixed number of streams. Stream j supplies the j-th block of rows of every batch and
+a process reads only the streams whose rows it owns: neither the number of processes nor a resume changes a batch.
+"""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from l2l.data.quiet_tf import tf
+
+Batch = dict[str, np.ndarray]
+TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
+EvalDecode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+
+HOST_KEYS = ("video_id", "clip", "clips", "times")  # of a record; never sent to a device
+
+
+def rows_of_process(batch: int) -> tuple[int, int]:
+    """[first, stop) rows of a global batch that this process feeds."""
+    share = batch // jax.process_count()
+    return jax.process_index() * share, (jax.process_index() + 1) * share
+
+
+def _stream(shards: Sequence[tuple[Path, int]], seed: int, number: int, *, skip: int, buffer: int) -> tf.data.Dataset:
+    """(position, serialised record) of one stream from position `skip` on, for ever, reshuffled every epoch."""
+    paths = [str(path) for path, _ in shards]
+    first_epoch, rest = divmod(skip, sum(count for _, count in shards))
+
+    def epoch(e: tf.Tensor) -> tf.data.Dataset:
+        files = tf.random.experimental.stateless_shuffle(tf.constant(paths), [seed * 1009 + number, e])
+        raw = tf.data.Dataset.from_tensor_slices(files).interleave(
+            tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=2, deterministic=True
+        )
+        return raw.shuffle(buffer, seed=e * 1009 + seed, reshuffle_each_iteration=False)
+
+    raw = tf.data.Dataset.counter(first_epoch).flat_map(epoch)
+    return raw.skip(rest).enumerate(start=skip)
+
+
+def train_batches(
+    shards: Sequence[tuple[Path, int]],
+    decode: TrainDecode,
+    *,
+    batch: int,
+    streams: int,
+    seed: int,
+    first_step: int,
+    shuffle: int,
+) -> Iterator[Batch]:
+    """Endless training batches (this process' rows) from `first_step` on; raw records are skipped before decoding.
+
+    Args:
+      shards: (path, number of records) of every shard, in order.
+      decode: (record, seed (2,) int64, step) -> example; the seed is the row's own, the step is shared by the batch.
+      batch: global batch size.
+      streams: number of fixed streams.
+      seed: of the order and of the augmentation.
+      first_step: first batch to make.
+      shuffle: records in each stream's shuffle buffer.
+
+    Raises:
+      ValueError: batch, streams, shards and processes do not fit each other; the message names the cure.
+    """
+    per_stream = check_streams(shards, batch=batch, streams=streams)
+    datasets = []
+    first, stop = (row // per_stream for row in rows_of_process(batch))
+    for number in range(first, stop):
+        own = [shard for i, shard in enumerate(shards) if i % streams == number]
+        raw = _stream(own, seed, number, skip=first_step * per_stream, buffer=shuffle)
+        row_seed = tf.constant([seed, number], tf.int64)
+        rows = raw.map(lambda n, x, s=row_seed: (n // per_stream, tf.stack([s[0] * 65_537 + s[1], n]), x))
+        datasets.append(rows.batch(per_stream))
+    joined = tf.data.Dataset.zip(tuple(datasets)).map(
+        lambda *parts: tuple(tf.concat(column, 0) for column in zip(*parts, strict=True))
+    )
+    examples = joined.unbatch().map(
+        lambda step, row_seed, raw: decode(raw, row_seed, step),
+        num_parallel_calls=tf.data.AUTOTUNE,
+        deterministic=True,
+    )
+    return examples.batch(batch // jax.process_count()).prefetch(2).as_numpy_iterator()
+
+
+def check_streams(shards: Sequence[tuple[Path, int]], *, batch: int, streams: int) -> int:
+    """Rows of a batch that each stream supplies. Raises ValueError if the numbers do not fit."""
+    filled = [i for i, (_, count) in enumerate(shards) if count]
+    if len({i % streams for i in filled}) < streams:
+        raise ValueError(
+            f"{len(filled)} filled shards cannot feed data.streams={streams}: "
+            f"set --config.data.streams={max(1, len(filled))} or prepare the data with more shards"
+        )
+    if batch % streams or streams % jax.process_count():
+        raise ValueError(
+            f"data.batch={batch} must be a multiple of data.streams={streams}, "
+            f"and that of the {jax.process_count()} processes"
+        )
+    return batch // streams
+
+
+def eval_records(paths: Sequence[Path], decode: EvalDecode) -> Iterator[Batch]:
+    """Every record once, in order, decoded in parallel."""
+    raw = tf.data.TFRecordDataset([str(path) for path in paths])
+    examples = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return examples.prefetch(4).as_numpy_iterator()
+
+
+def eval_batches(records: Iterator[Batch], *, batch: int, fit: Callable[[Batch], tuple[int, Batch]]) -> Iterator[Batch]:
+    """Groups records into padded global batches; `mask` says which rows are real, `example` counts records from 0.
+
+    `fit` gives a record's bucket and the record padded to it: records of one bucket share a batch.
+    """
+    waiting: dict[int, list[Batch]] = {}
+    for example, record in enumerate(records):
+        bucket, record = fit(record)
+        rows = waiting.setdefault(bucket, [])
+        rows.append(record | {"example": np.int32(example)})
+        if len(rows) == batch:
+            yield _stack(waiting.pop(bucket), batch)
+    for bucket in sorted(waiting):
+        yield _stack(waiting[bucket], batch)
+
+
+def _stack(rows: list[Batch], batch: int) -> Batch:
+    stacked = {key: np.stack([row[key] for row in rows]) for key in rows[0] if key not in HOST_KEYS}
+    missing = batch - len(rows)
+    padded = {k: np.concatenate([v, np.zeros((missing, *v.shape[1:]), v.dtype)]) for k, v in stacked.items()}
+    host = {key: [row[key] for row in rows] for key in HOST_KEYS if key in rows[0]}
+    return padded | host | {"mask": np.arange(batch) < len(rows)}
+
+
+def split_host(batch: Batch) -> tuple[Batch, Batch]:
+    """(what goes to the device, what stays on the host)."""
+    device = {key: value for key, value in batch.items() if key not in HOST_KEYS}
+    return device, {key: value for key, value in batch.items() if key in HOST_KEYS}
+
+
+class Prefetch:
+    """Runs `put` on batches in a thread, two ahead of the consumer. Errors of the thread are raised at the consumer."""
+
+    def __init__(self, batches: Iterator[Batch], put: Callable[[Batch], Batch]):
+        self._queue: queue.Queue = queue.Queue(maxsize=2)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._fill, args=(batches, put), daemon=True)
+        self._thread.start()
+
+    def _fill(self, batches: Iterator[Batch], put: Callable[[Batch], Batch]) -> None:
+        try:
+            for batch in batches:
+                if not self._offer(put(batch)):
+                    return
+            self._offer(StopIteration())
+        except Exception as error:  # handed to the consumer, which raises it
+            self._offer(error)
+
+    def _offer(self, item: Batch | Exception) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._queue.put(item, timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def __iter__(self) -> "Prefetch":
+        return self
+
+    def __next__(self) -> Batch:
+        item = self._queue.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    def close(self) -> None:
+        self._stop.set()
+        self._thread.join()

@@ -1,0 +1,13 @@
+"""TensorFlow for reading shards: without its start-up messages, and off the accelerators that JAX uses."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # only images are decoded; saves a message at every start
+
+import tensorflow as tf
+
+tf.config.set_visible_devices([], "GPU")
+tf.config.set_visible_devices([], "TPU")
+
+__all__ = ["tf"]

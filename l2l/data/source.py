@@ -1,0 +1,70 @@
+"""A directory of shards opened for one model: checked once, then read in training or evaluation order."""
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from l2l.data import loader, schema
+from l2l.data.clips import ClipReader, crop_side
+from l2l.data.features import FeatureReader
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Shards, their index, and the reader that decodes their records."""
+
+    directory: Path
+    index: schema.Index
+    reader: ClipReader | FeatureReader
+
+    def shards(self, split: str) -> list[tuple[Path, int]]:
+        """(path, records) of each shard. Raises ShardError if one is missing or cut."""
+        paths = schema.shard_paths(self.directory, self.index, split)
+        return [(path, shard.records) for path, shard in zip(paths, self.index.splits[split], strict=True)]
+
+    def train(self, split: str, **how: int) -> Iterator[loader.Batch]:
+        """Endless batches; see `loader.train_batches` for the arguments."""
+        return loader.train_batches(self.shards(split), self.reader.train, **how)
+
+    def eval(self, split: str, *, batch: int) -> Iterator[loader.Batch]:
+        """Every record of the split once, in padded batches with a mask."""
+        return self.eval_paths([path for path, _ in self.shards(split)], batch=batch)
+
+    def eval_paths(self, paths: list[Path], *, batch: int) -> Iterator[loader.Batch]:
+        """As `eval`, of some of the shards."""
+        return loader.eval_batches(loader.eval_records(paths, self.reader.eval), batch=batch, fit=self.reader.fit)
+
+    def batches(self, split: str, *, batch: int) -> int | None:
+        """How many batches `eval` gives, None where videos of different lengths do not share one."""
+        return -(-self.index.records(split) // batch) if isinstance(self.reader, ClipReader) else None
+
+
+def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: float, flip: bool) -> Source:
+    """Opens clip shards for a model that looks at `frames` images of `crop` pixels, cut from `resize` high ones.
+
+    Raises:
+      ShardError: no finished clip shards there.
+      ValueError: they hold fewer or smaller images than the model needs.
+    """
+    index = schema.load_index(directory, kind="clips")
+    policy = schema.ClipPolicy(**index.policy)
+    if policy.frames < frames:
+        raise ValueError(
+            f"{directory} has {policy.frames} images a clip, data.frames={frames} asks for more: "
+            f"prepare it with --frames={frames} or set --config.data.frames={policy.frames}"
+        )
+    side = crop_side(crop, resize, policy.short_side)
+    reader = ClipReader(frames=frames, side=side, classes=len(index.labels), scale=scale, flip=flip)
+    return Source(Path(directory), index, reader)
+
+
+def open_features(directory: str, *, lengths: tuple[int, ...]) -> Source:
+    """Opens feature shards; `lengths` are the numbers of positions that batches are padded to.
+
+    Raises:
+      ShardError: no finished feature shards there.
+    """
+    index = schema.load_index(directory, kind="features")
+    widths = index.policy["widths"]
+    reader = FeatureReader(widths["image"], widths["audio"], len(index.labels), tuple(lengths))
+    return Source(Path(directory), index, reader)

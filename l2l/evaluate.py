@@ -1,0 +1,145 @@
+"""Every example of a split once: predict, drop the padding, compute the metrics over all of them.
+
+`python -m l2l.evaluate RUN --data=DIR --split=test` measures a finished run on any shards of the same labels.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from l2l import build, checkpoint, metrics, sharding
+from l2l.data import loader
+from l2l.log import say
+from l2l.runs import Run, load_run
+
+Arrays = dict[str, np.ndarray]
+KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
+
+
+def jit_predict(task: Any, mesh: jax.sharding.Mesh) -> Callable:
+    """task.predict as one program: replicated variables, a batch split over the mesh."""
+    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
+    return jax.jit(task.predict, in_shardings=(whole, whole, split), out_shardings=split)
+
+
+def predict_batches(
+    predict: Callable, variables: Any, frozen: Any, batches: Iterator[loader.Batch], mesh: jax.sharding.Mesh
+) -> Iterator[tuple[Arrays, loader.Batch]]:
+    """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes."""
+    for batch in batches:
+        device, host = loader.split_host(batch)
+        first, stop = loader.rows_of_process(len(batch["mask"]))
+        own = {key: value[first:stop] for key, value in device.items()}
+        outputs = checkpoint.to_host(predict(variables, frozen, sharding.put_batch(mesh, own)))
+        real = int(batch["mask"].sum())
+        yield ({k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host)
+
+
+def evaluate(
+    predict: Callable,
+    variables: Any,
+    frozen: Any,
+    source: Any,
+    split: str,
+    *,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+) -> Arrays:
+    """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio."""
+    columns: dict[str, list[np.ndarray]] = {}
+    batches = tqdm(
+        source.eval(split, batch=batch),
+        desc=f"evaluate {split}",
+        total=source.batches(split, batch=batch),
+        unit="batch",
+        leave=False,
+        disable=None,
+    )
+    for outputs, inputs in predict_batches(predict, variables, frozen, batches, mesh):
+        kept = {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
+        for name, rows in (outputs | kept).items():
+            columns.setdefault(name, []).extend(rows)
+    order = np.argsort(columns.pop("example"))
+    return {name: join([rows[i] for i in order]) for name, rows in columns.items()}
+
+
+def join(rows: list[np.ndarray]) -> np.ndarray:
+    """Stacks rows; where videos have different lengths, the shorter are padded with zeros."""
+    rows = [np.asarray(row) for row in rows]
+    shape = np.max([row.shape for row in rows], axis=0, initial=0)
+    if rows[0].ndim == 0 or all(row.shape == rows[0].shape for row in rows):
+        return np.stack(rows)
+    return np.stack([np.pad(row, [(0, n - m) for n, m in zip(shape, row.shape, strict=True)]) for row in rows])
+
+
+def measure(arrays: Arrays) -> dict[str, float]:
+    """The metrics of every set of logits: "logits" gives top1, ...; "logits_soft" gives soft_top1, ..."""
+    found = {}
+    for name, logits in arrays.items():
+        if name == "logits" or name.startswith("logits_"):
+            prefix = name.removeprefix("logits").removeprefix("_")
+            values = metrics.classification(logits.astype(np.float32), arrays["labels"])
+            shared = ("examples", "mAP_classes")
+            found |= {f"{prefix}_{k}" if prefix and k not in shared else k: v for k, v in values.items()}
+    return found
+
+
+def save_predictions(path: Path, arrays: Arrays) -> None:
+    """Writes predictions.npz; attention weights only of the first examples, descriptors not at all."""
+    kept = {k: v for k, v in arrays.items() if k not in ("image", "audio", "feature")}
+    kept = {k: v[:KEPT_WEIGHTS].astype(np.float16) if k.startswith("weights_") else v for k, v in kept.items()}
+    kept["video_id"] = np.asarray([x.decode() if isinstance(x, bytes) else str(x) for x in kept["video_id"]])
+    checkpoint.save_arrays(path, kept)
+
+
+def predictor(run: Run) -> tuple[Any, Any, Any]:
+    """(task, variables, frozen) of a finished run: a distilled student predicts as any other clip model."""
+    classes = len(run.labels)
+    if run.config["task"] == "skim":
+        task = build.skim_task(run.config, classes, run.student)
+        return task, run.variables["model"], build.skim_frozen(run.variables["student"])
+    return build.clip_task(run.config, classes), run.variables["model"], {}
+
+
+def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[str, Any]:
+    """Measures a finished run on a split of any shards with the same labels, without training.
+
+    Raises:
+      RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
+    """
+    run = load_run(path)
+    source = build.source_of(run.config, data)
+    build.check_labels(run, source)
+    task, variables, frozen = predictor(run)
+    mesh = sharding.make_mesh((-1, 1))
+    batch = batch or run.config["data"]["eval_batch"]
+    sharding.check_batch(mesh, batch, "--batch")
+    arrays = evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
+    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
+    return measure(arrays) | facts
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
+    parser.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
+    parser.add_argument("--split", default="val", help="which split (default: %(default)s)")
+    parser.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    args = parser.parse_args(argv)
+    try:
+        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch)))
+    except (ValueError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

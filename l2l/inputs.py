@@ -1,0 +1,123 @@
+"""What a run builds on: found, checked, or made first.
+
+A config names its inputs by path (data.dir, teacher, init, student) and, in `makers`, the command that makes a path.
+Commands run as processes of their own, so that nothing here imports the preparation code.
+"""
+
+import importlib.util
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from l2l import runs
+from l2l.data import schema
+from l2l.log import say
+
+RUN_KEYS = ("teacher", "init", "student")
+
+
+def paths(config: ml_collections.ConfigDict) -> dict[str, str]:
+    """Input name -> path, for the inputs that a config has."""
+    named = {"data": config.data.dir} | {key: config[key] for key in RUN_KEYS}
+    return {name: path for name, path in named.items() if path}
+
+
+def ensure(config: ml_collections.ConfigDict) -> dict[str, dict[str, str]]:
+    """Makes what is missing and has a maker, checks what is there; returns {name: {path, hash}}.
+
+    Raises:
+      RunError, ShardError: an input is missing and has no maker, could not be made, or differs from what its maker
+        makes now.
+    """
+    makers = dict(config.makers)
+    found = {}
+    for name, path in paths(config).items():
+        maker = makers.get(path)
+        if not exists(Path(path)):
+            make(name, path, maker)
+        elif maker:
+            check(Path(path), maker)
+        found[name] = {"path": path, "hash": runs.hash_at(path)}
+    return found
+
+
+def exists(path: Path) -> bool:
+    """Whether finished shards or a finished run lie there."""
+    return (path / schema.INDEX).is_file() or runs.is_finished(path)
+
+
+def make(name: str, path: str, maker: str | None) -> None:
+    """Runs the maker's command.
+
+    Raises:
+      RunError: no maker, or the command failed.
+    """
+    if not maker:
+        key = "data.dir" if name == "data" else name
+        cure = f"python -m l2l.main --config=... --config.run={path}"
+        cure = f"python -m data_prep.write_shards --out={path} ..." if name == "data" else cure
+        raise runs.RunError(
+            f"{path} (config.{key}) is missing or not finished: make it (`{cure}`) or point --config.{key} elsewhere"
+        )
+    say(f"{path} is missing: python -m {maker}")
+    code = subprocess.run([sys.executable, "-m", *shlex.split(maker)], check=False).returncode
+    if code in (130, -2):
+        raise KeyboardInterrupt
+    if code:
+        raise runs.RunError(f"`python -m {maker}` ended with code {code}, so {path} is missing")
+    if not exists(Path(path)):
+        raise runs.RunError(f"`python -m {maker}` did not make {path}; fix config.makers")
+
+
+def check(path: Path, maker: str) -> None:
+    """Raises RunError if what is there is not what its maker would make now."""
+    module, *arguments = shlex.split(maker)
+    if module != "l2l.main":
+        made_by, asked = schema.load_index(path).made_by, canonical(maker)
+        if made_by != asked:
+            raise runs.RunError(
+                f"{path} was made by `{made_by or 'another command'}`, the config asks for `{asked}`: "
+                f"delete {path} to make it again, or point --config.data.dir elsewhere"
+            )
+        return
+    config = load_config(next(a.removeprefix("--config=") for a in arguments if a.startswith("--config=")))
+    there = runs.read_json(path / runs.CONFIG)
+    now = {name: {"path": p, "hash": hash_or_none(p)} for name, p in paths(config).items()}
+    runs.check_same(path, {"config": plain(config), "inputs": now})
+    for name, source in dict(config.makers).items():
+        if exists(Path(name)) and name in {x["path"] for x in there["inputs"].values()}:
+            check(Path(name), source)
+
+
+def hash_or_none(path: str) -> str | None:
+    return runs.hash_at(path) if exists(Path(path)) else None
+
+
+def canonical(maker: str) -> str:
+    """A preparation command without the place it writes to: what an index records as `made_by`."""
+    return " ".join(word for word in shlex.split(maker) if not word.startswith("--out="))
+
+
+def load_config(argument: str) -> ml_collections.ConfigDict:
+    """ "configs/teacher.py:sample" -> its config, as the command line would load it.
+
+    Raises:
+      RunError: no such file.
+    """
+    file, _, variant = argument.partition(":")
+    if not Path(file).is_file():
+        raise runs.RunError(f"config {file} does not exist")
+    spec = importlib.util.spec_from_file_location(f"config_{Path(file).stem}", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.get_config(variant) if variant else module.get_config()
+
+
+def plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """A config as JSON types, tuples as lists, the way config.json has it."""
+    return json.loads(json.dumps(config.to_dict()))

@@ -1,0 +1,78 @@
+"""python -m l2l.main --config=configs/distill.py[:VARIANT] [--config.KEY=VALUE ...]
+
+Runs one stage: trains (teacher, distill, finetune, skim) or extracts features. What the stage builds on and is missing
+is made first where the config says how. The same command continues a stopped run and leaves a finished one alone.
+Every key, its default and its meaning: configs/common.py.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from absl import app, flags
+from ml_collections import config_flags
+
+EXIT_STOPPED = 75  # the state is saved, the same command goes on
+EXIT_INTERRUPTED = 130
+
+CONFIG = config_flags.DEFINE_config_file(
+    "config", None, "Which experiment: configs/STAGE.py[:VARIANT].", lock_config=True
+)
+
+
+def run(config) -> None:
+    """One stage of the data's way."""
+    logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
+
+    from l2l import inputs, runs
+    from l2l.log import say
+
+    found = inputs.ensure(config)
+    path = Path(config.run)
+    if inputs.exists(path):
+        record = {"config": inputs.plain(config), "inputs": found}
+        runs.check_same(path, record)
+        say(f"{path} is finished; delete it to make it again")
+        return
+    if config.mode == "extract":
+        from l2l.extract import extract
+
+        extract(config, found)
+    elif config.mode == "train":
+        from l2l.train import train
+
+        train(config, found)
+    else:
+        raise ValueError(f"unknown mode {config.mode!r}: choose train or extract")
+
+
+def main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unexpected argument {argv[1]!r}")
+    try:
+        run(CONFIG.value)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from the last save", file=sys.stderr)
+        os._exit(EXIT_INTERRUPTED)  # input threads may still be running
+    except Exception as error:
+        sys.exit(explain(error))
+
+
+def explain(error: Exception) -> int:
+    """Prints one line for a mistake that a person can mend and returns the exit code; raises anything else."""
+    from l2l.train import Stopped
+
+    if isinstance(error, Stopped):
+        print(error, file=sys.stderr)
+        return EXIT_STOPPED
+    mistakes = (ValueError, ArithmeticError, OSError)
+    if not isinstance(error, mistakes) or os.environ.get("L2L_TRACEBACK"):
+        raise error
+    print(f"error: {error}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    flags.mark_flag_as_required("config")
+    app.run(main)

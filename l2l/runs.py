@@ -1,0 +1,164 @@
+"""A run folder: what it was asked to do, what it was made from, and what prediction needs of it.
+
+config.json   config, inputs (path and hash), labels, clip policy, versions; written first
+metrics.jsonl, checkpoints/, best.npz   while training
+variables.npz, predictions.npz, done.json   written last; done.json marks a finished run and holds its hash
+"""
+
+import dataclasses
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from l2l import checkpoint
+from l2l.data import schema
+
+CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
+# Where and how fast a run works, not what comes out of it.
+FREE_KEYS = ("run", "mesh", "log_every", "makers", "distributed")
+
+
+class RunError(ValueError):
+    """A run folder that is absent, unfinished, or of something else than asked for."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run. `variables` has the trees "model" and, for a skimmer, "student"; `policy` cut its clips."""
+
+    path: Path
+    config: dict[str, Any]
+    labels: tuple[str, ...]
+    policy: dict[str, Any]
+    hash: str
+    variables: dict[str, Any]
+    student: dict[str, Any] | None  # config of the student whose features a skimmer reads
+
+    @property
+    def label_hash(self) -> str:
+        return schema.hash_of(list(self.labels))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Raises RunError if the file is missing or not JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def is_finished(path: Path) -> bool:
+    return (path / DONE).is_file()
+
+
+def load_run(path: str | Path) -> Run:
+    """Reads a finished run.
+
+    Raises:
+      RunError: no such folder, or the run has not finished.
+    """
+    path = Path(path)
+    if not is_finished(path):
+        what = "has not finished: start the same command again" if (path / CONFIG).is_file() else "is not a run folder"
+        raise RunError(f"{path} {what}")
+    asked, done = read_json(path / CONFIG), read_json(path / DONE)
+    try:
+        return Run(
+            path=path,
+            config=asked["config"],
+            labels=tuple(asked["labels"]),
+            policy=asked["policy"],
+            hash=done["hash"],
+            variables=checkpoint.load_arrays(path / VARIABLES),
+            student=asked["student"],
+        )
+    except KeyError as error:
+        raise RunError(f"{path} is damaged: {error} is missing in its {CONFIG} or {DONE}") from error
+
+
+def hash_at(path: str | Path) -> str:
+    """The hash of what an input path holds: a directory of shards or a finished run.
+
+    Raises:
+      RunError, ShardError: neither is there, or not whole.
+    """
+    path = Path(path)
+    if (path / schema.INDEX).is_file():
+        return schema.load_index(path).hash
+    if is_finished(path):
+        return read_json(path / DONE)["hash"]
+    raise RunError(f"{path} holds neither shards nor a finished run")
+
+
+def start(path: Path, record: dict[str, Any]) -> None:
+    """Writes config.json, or checks that the one there asks for the same.
+
+    Args:
+      path: the run folder; made if missing.
+      record: config, inputs, labels, policy, student.
+
+    Raises:
+      RunError: the folder was started with another config or other inputs; the message lists the differences.
+    """
+    record = json.loads(json.dumps(record))
+    if (path / CONFIG).is_file():
+        check_same(path, record)
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    schema.write_json(path / CONFIG, record | {"versions": versions()})
+
+
+def check_same(path: Path, record: dict[str, Any]) -> None:
+    """Raises RunError listing how a run folder differs from what is asked for."""
+    there = read_json(path / CONFIG)
+    found = differences(there["config"], record["config"])
+    for name, now in record["inputs"].items():
+        before = there["inputs"].get(name, {}).get("hash")
+        if before != now["hash"]:
+            found.append(f"input {name} ({now['path']}): made from {before}, there is now {now['hash']}")
+    if found:
+        raise RunError(
+            f"{path} was made from another config or other data:\n  "
+            + "\n  ".join(found)
+            + f"\nDelete {path} to make it again, or write elsewhere with --config.run=FOLDER"
+        )
+
+
+def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
+    """One line per key whose value differs, for two nested configs."""
+    lines = []
+    for key in sorted(before.keys() | now.keys()):
+        old, new = before.get(key), now.get(key)
+        if prefix == "" and key in FREE_KEYS:
+            continue
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += differences(old, new, f"{prefix}{key}.")
+        elif old != new:
+            lines.append(f"config.{prefix}{key}: it has {old!r}, asked for {new!r}")
+    return lines
+
+
+def finish(path: Path, variables: dict[str, Any], metrics: dict[str, float], step: int) -> str:
+    """Writes variables.npz, then done.json with the run's hash, which is returned."""
+    asked = read_json(path / CONFIG)
+    made_from = [x["hash"] for _, x in sorted(asked["inputs"].items())]
+    content = schema.hash_of([asked["labels"], made_from, checkpoint.digest(variables)])
+    checkpoint.save_arrays(path / VARIABLES, variables)
+    schema.write_json(path / DONE, {"hash": content, "step": step, "metrics": metrics})
+    return content
+
+
+def versions() -> dict[str, str]:
+    """Of Python, the main packages and this one, and the devices."""
+    names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
+    found = {name: importlib.metadata.version(name) for name in names}
+    return found | {
+        "python": platform.python_version(),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+    }

@@ -1,0 +1,66 @@
+"""Clip classification with labels: trains the teacher, fine-tunes the student."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2l import losses
+from l2l.data.audio import log_mel
+from l2l.data.video import prepare_frames
+
+Tree = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Classify:
+    """A clip model with what it expects of pixels.
+
+    Attributes:
+      model: (frames (b, t, h, w, 3), log-mel (b, m, 40), train) -> (logits, intermediates).
+      crop: side of its input, pixels.
+      mean, std: of each colour channel on the scale 0..1.
+    """
+
+    model: nn.Module
+    crop: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
+        """Fresh variables for batches like this one."""
+        del frozen
+        return dict(self.model.init(rng, *self._inputs(batch), train=False))
+
+    def _inputs(self, batch: Tree) -> tuple[jax.Array, jax.Array]:
+        return prepare_frames(batch["frames"], self.crop, self.mean, self.std), log_mel(batch["audio"])
+
+    def forward(self, params: Tree, batch_stats: Tree, batch: Tree, *, train: bool) -> tuple[jax.Array, Tree, Tree]:
+        """(logits (b, k), intermediates, new batch statistics); training updates the statistics."""
+        variables = {"params": params, "batch_stats": batch_stats}
+        if not train:
+            return *self.model.apply(variables, *self._inputs(batch), train=False), batch_stats
+        (logits, out), new = self.model.apply(variables, *self._inputs(batch), train=True, mutable=["batch_stats"])
+        return logits, out, new["batch_stats"]
+
+    def loss(self, params: Tree, batch_stats: Tree, frozen: Tree, batch: Tree, rng: jax.Array) -> tuple:
+        """Cross-entropy with the labels; (loss, (batch_stats, measurements))."""
+        del frozen, rng
+        logits, _, batch_stats = self.forward(params, batch_stats, batch, train=True)
+        loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
+        return loss, (batch_stats, {"top1": top1(logits, batch)})
+
+    def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:
+        """logits (b, k) and the descriptors "image", "audio" and "feature" that the model has, (b, d) each."""
+        del frozen
+        logits, out, _ = self.forward(variables["params"], variables["batch_stats"], batch, train=False)
+        return {"logits": logits} | {key: out[key] for key in ("image", "audio", "feature") if key in out}
+
+
+def top1(logits: jax.Array, batch: Tree) -> jax.Array:
+    """Share of the real rows whose best class is among their labels."""
+    best = jnp.argmax(logits, axis=-1)
+    hit = jnp.take_along_axis(batch["labels"], best[:, None], axis=-1)[:, 0]
+    return losses.masked_mean(hit, batch["mask"])
