@@ -94,9 +94,7 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
         return walk(path, first.time or 0.0, audio=True).sound
 
 
-def audio_window(
-    wave: np.ndarray, real: tuple[int, int], centre_s: float
-) -> tuple[np.ndarray, tuple[int, int]]:
+def audio_window(wave: np.ndarray, real: tuple[int, int], centre_s: float) -> tuple[np.ndarray, tuple[int, int]]:
     """1 s of a track around `centre_s` seconds, int16 (16000,), and its real samples [first, stop)."""
     begin = round((centre_s - 0.5) * AUDIO_RATE)
     first, stop = (min(max(x - begin, 0), AUDIO_RATE) for x in real)
@@ -206,9 +204,7 @@ class _Encoder:
         self.reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> bytes:
-        small = self.reformatter.reformat(
-            frame, **self.size, format="rgb24", interpolation=self.how, threads=1
-        )
+        small = self.reformatter.reformat(frame, **self.size, format="rgb24", interpolation=self.how, threads=1)
         return encode_jpeg(np.rot90(small.to_ndarray(), self.turns), self.policy.quality)
 
 

@@ -48,9 +48,7 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContaine
         raise MediaError("undecodable", path, "the file is empty")
     try:
         # "file:" keeps a colon in the name from being read as a protocol.
-        with av.open(
-            f"file:{os.path.abspath(path)}", options={"protocol_whitelist": "file"}, **_OPEN
-        ) as container:
+        with av.open(f"file:{os.path.abspath(path)}", options={"protocol_whitelist": "file"}, **_OPEN) as container:
             if _REFUSED & set(container.format.name.split(",")):
                 raise MediaError("undecodable", path, "not a video file")
             cover = av.stream.Disposition.attached_pic

@@ -1,0 +1,86 @@
+"""Worker processes that end with their parent, whatever ends it."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+from multiprocessing import connection
+from typing import Any, TypeVar
+
+from tqdm import tqdm
+
+from data_prep.rows import PrepareError
+
+T, R = TypeVar("T"), TypeVar("R")
+_STATE: dict[str, Any] = {}  # of a worker process: the shared counter
+
+
+def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: int, bar: tqdm) -> list[R]:
+    """Calls `work(job, done)` for every job in spawned processes; every `done()` moves the bar on by one.
+
+    One worker works in this process.
+
+    Returns:
+      The results, in the order of the jobs.
+
+    Raises:
+      PrepareError: a worker process died.
+    """
+    if workers == 1:
+        return [work(job, bar.update) for job in jobs]
+    context = multiprocessing.get_context("spawn")
+    counter, before = context.Value("q", 0), set(multiprocessing.active_children())
+    executor = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,))
+    try:
+        with _shielded():
+            submitted = [executor.submit(_call, work, job) for job in jobs]
+        waiting = set(submitted)
+        while waiting:
+            finished, waiting = futures.wait(waiting, timeout=0.2, return_when=futures.FIRST_EXCEPTION)
+            bar.update(counter.value - bar.n)
+            for future in finished:
+                future.result()
+        executor.shutdown()
+        return [future.result() for future in submitted]
+    except futures.process.BrokenProcessPool as error:
+        raise PrepareError(
+            "a worker process died, most likely for want of memory; finished shards are kept: "
+            "run the same command again with fewer --workers"
+        ) from error
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - before:
+            process.terminate()
+            process.join()
+
+
+@contextlib.contextmanager
+def _shielded() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _begin(counter: Any) -> None:
+    """Sets up a worker: it counts, and does not outlive its parent."""
+    _STATE["counter"] = counter
+    threading.Thread(target=_follow_parent, daemon=True).start()
+
+
+def _follow_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _call(work: Callable[[T, Callable[[], None]], R], job: T) -> R:
+    def done() -> None:
+        with _STATE["counter"].get_lock():
+            _STATE["counter"].value += 1
+
+    return work(job, done)
