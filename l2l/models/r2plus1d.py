@@ -11,6 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.conv import Conv
 from l2l.models.resnet import STAGES, layers, pool_mean
 
 
@@ -19,14 +20,14 @@ def middle_width(inputs: int, outputs: int) -> int:
     return inputs * outputs * 27 // (inputs * 9 + 3 * outputs)
 
 
-def spatial(conv: nn.Conv, x: jax.Array) -> jax.Array:
+def spatial(conv: Conv, x: jax.Array) -> jax.Array:
     """Applies a 2-D convolution to every frame of (b, t, h, w, c)."""
     b, t = x.shape[:2]
     y = conv(x.reshape(b * t, *x.shape[2:]))
     return y.reshape(b, t, *y.shape[1:])
 
 
-def temporal(conv: nn.Conv, x: jax.Array) -> jax.Array:
+def temporal(conv: Conv, x: jax.Array) -> jax.Array:
     """Applies a convolution over (time, 1) to every place of (b, t, h, w, c)."""
     b, t, h, w, c = x.shape
     y = conv(x.reshape(b, t, h * w, c))
@@ -39,19 +40,16 @@ class Factorised(nn.Module):
     middle: int
     planes: int
     size: int
-    stride: tuple[int, int]  # time, space
+    strides: tuple[int, int]  # time, space
     conv: Any
     norm: Any
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        (in_time, in_space), k = self.stride, self.size
-        x = spatial(self.conv(self.middle, (k, k), strides=in_space, padding=k // 2, name="spatial"), x)
+        (t, s), k = self.strides, self.size
+        x = spatial(self.conv(self.middle, (k, k), (s, s), padding=(k // 2, k // 2), name="spatial"), x)
         x = nn.relu(self.norm(name="norm")(x))
-        padding = ((1, 1), (0, 0))
-        return temporal(
-            self.conv(self.planes, (3, 1), strides=(in_time, 1), padding=padding, name="temporal"), x
-        )
+        return temporal(self.conv(self.planes, (3, 1), (t, 1), padding=(1, 0), name="temporal"), x)
 
 
 class Block(nn.Module):
@@ -70,7 +68,7 @@ class Block(nn.Module):
         y = Factorised(middle, self.planes, 3, (1, 1), self.conv, self.norm, name="conv2")(y)
         y = self.norm(name="norm2")(y)
         if x.shape != y.shape:
-            x = spatial(self.conv(self.planes, (1, 1), strides=s, padding=0, name="downsample"), x[:, ::s])
+            x = spatial(self.conv(self.planes, (1, 1), (s, s), name="downsample"), x[:, ::s])
             x = self.norm(name="downsample_norm")(x)
         return nn.relu(x + y)
 

@@ -12,13 +12,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.conv import Conv
+
 STAGES = (2, 2, 2, 2)
-kaiming = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 
 
 def layers(dtype: Any, train: bool) -> tuple[partial, partial]:
     """The convolution and the normalisation that a whole trunk shares, as torchvision sets them."""
-    conv = partial(nn.Conv, use_bias=False, kernel_init=kaiming, dtype=dtype)
+    conv = partial(Conv, dtype=dtype)
     norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype)
     return conv, norm
 
@@ -38,12 +39,13 @@ class Block(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        conv3 = partial(self.conv, self.planes, (3, 3), padding=1)
-        y = conv3(strides=self.stride, name="conv1")(x)
+        conv3 = partial(self.conv, self.planes, (3, 3), padding=(1, 1))
+        strides = (self.stride, self.stride)
+        y = conv3(strides=strides, name="conv1")(x)
         y = nn.relu(self.norm(name="norm1")(y))
         y = self.norm(name="norm2")(conv3(name="conv2")(y))
         if x.shape != y.shape:
-            x = self.conv(self.planes, (1, 1), strides=self.stride, padding=0, name="downsample")(x)
+            x = self.conv(self.planes, (1, 1), strides, name="downsample")(x)
             x = self.norm(name="downsample_norm")(x)
         return nn.relu(x + y)
 
@@ -53,13 +55,13 @@ class Trunk(nn.Module):
 
     width: int
     stages: Sequence[int]
-    stem_stride: int
+    stem_strides: tuple[int, int]
     dtype: Any
 
     @nn.compact
     def __call__(self, x: jax.Array, train: bool) -> jax.Array:
         conv, norm = layers(self.dtype, train)
-        x = conv(self.width, (7, 7), strides=self.stem_stride, padding=3, name="stem")(x)
+        x = conv(self.width, (7, 7), self.stem_strides, padding=(3, 3), name="stem")(x)
         x = nn.relu(norm(name="stem_norm")(x))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
         for i, blocks in enumerate(self.stages):
@@ -78,7 +80,7 @@ class ImageResNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: jax.Array, train: bool) -> jax.Array:
-        x = Trunk(self.width, self.stages, 2, self.dtype, name="trunk")(image, train)
+        x = Trunk(self.width, self.stages, (2, 2), self.dtype, name="trunk")(image, train)
         return pool_mean(x, (1, 2))
 
 
@@ -97,6 +99,6 @@ class AudioResNet(nn.Module):
     def __call__(self, log_mel: jax.Array, train: bool) -> jax.Array:
         # A fixed map from log-mel's range (-13.8 for silence, about 3 for full scale) to about -2..2.
         x = (log_mel[..., None] + 5) / 5
-        x = Trunk(self.width, self.stages, 1, self.dtype, name="trunk")(x, train)  # (b, m', f', c)
+        x = Trunk(self.width, self.stages, (1, 1), self.dtype, name="trunk")(x, train)  # (b, m', f', c)
         x = nn.Dense(1, name="frequency")(jnp.swapaxes(x, 2, 3))[..., 0]  # (b, m', c)
         return jnp.max(x, 1)

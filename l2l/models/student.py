@@ -59,9 +59,7 @@ class Student(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(
-        self, frames: jax.Array, log_mel: jax.Array, train: bool
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    def __call__(self, frames: jax.Array, log_mel: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(b, t, h, w, 3) normalised RGB, (b, m, f) log-mel -> logits (b, k) float32, intermediates.
 
         The intermediates are "image" and "audio" (b, 8 * width) where the modality has them, and "feature".
