@@ -1,0 +1,132 @@
+"""Multiply-adds of every model and of a whole video, counted from numbers alone.
+
+Convolutions and matrix products only; what the field prints as "GFLOPs" is this count. A compiler's own estimate is
+no substitute: it counts the body of a loop once.
+"""
+
+from collections.abc import Sequence
+
+STAGES = (2, 2, 2, 2)
+
+
+def _out(size: int, kernel: int, stride: int) -> int:
+    """Length of a convolution's output with the symmetric padding kernel // 2."""
+    return (size + 2 * (kernel // 2) - kernel) // stride + 1
+
+
+def r2plus1d_macs(
+    frames: int, size: int, width: int = 64, stages: Sequence[int] = STAGES, num_classes: int = 400
+) -> int:
+    """R(2+1)D on one clip of (frames, size, size, 3)."""
+    side, time, channels, middle = _out(size, 7, 2), frames, width, max(45 * width // 64, 1)
+    total = time * side**2 * (49 * 3 * middle + 3 * middle * width)
+    for stage, blocks in enumerate(stages):
+        planes = width * 2**stage
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            middle = channels * planes * 27 // (channels * 9 + 3 * planes)
+            side, before, time = _out(side, 3, stride), time, _out(time, 3, stride)
+            area = side**2
+            total += area * (before * 9 * channels * middle + time * 3 * middle * planes)
+            total += area * time * (9 * planes * middle + 3 * middle * planes)
+            if channels != planes:
+                total += area * time * channels * planes
+            channels = planes
+    return total + channels * num_classes
+
+
+def _trunk(size: tuple[int, int], inputs: int, stride: int, width: int, stages: Sequence[int]) -> tuple[int, int, int]:
+    """ResNet trunk: multiply-adds and the size of its last map."""
+    h, w = (_out(side, 7, stride) for side in size)
+    total, channels = h * w * 49 * inputs * width, width
+    h, w = _out(h, 3, 2), _out(w, 3, 2)
+    for stage, blocks in enumerate(stages):
+        planes = channels * (2 if stage else 1)
+        for block in range(blocks):
+            if stage and block == 0:
+                h, w = _out(h, 3, 2), _out(w, 3, 2)
+            total += h * w * 9 * (channels + planes) * planes
+            total += h * w * channels * planes if channels != planes else 0
+            channels = planes
+    return total, h, w
+
+
+def image_macs(size: int, width: int = 64, stages: Sequence[int] = STAGES) -> int:
+    """Image trunk on (size, size, 3)."""
+    return _trunk((size, size), 3, 2, width, stages)[0]
+
+
+def audio_macs(times: int = 101, bands: int = 40, width: int = 64, stages: Sequence[int] = STAGES) -> int:
+    """Audio trunk on a log-mel spectrogram (times, bands)."""
+    total, h, w = _trunk((times, bands), 1, 1, width, stages)
+    return total + h * w * width * 2 ** (len(stages) - 1)
+
+
+def fusion_macs(inputs: int = 1024, hidden: int = 1024, feature: int = 512) -> int:
+    """The two linear layers over concatenated descriptors."""
+    return inputs * hidden + hidden * feature
+
+
+def student_macs(
+    size: int,
+    times: int = 101,
+    bands: int = 40,
+    *,
+    width: int = 64,
+    stages: Sequence[int] = STAGES,
+    modality: str = "both",
+    feature: int = 512,
+    num_classes: int = 400,
+) -> int:
+    """Student on one clip, the linear classifier included."""
+    trunks = {"image": image_macs(size, width, stages), "audio": audio_macs(times, bands, width, stages)}
+    chosen = list(trunks) if modality == "both" else [modality]
+    descriptor = width * 2 ** (len(stages) - 1)
+    fusion = fusion_macs(len(chosen) * descriptor, feature=feature)
+    return sum(trunks[m] for m in chosen) + fusion + feature * num_classes
+
+
+def skimmer_macs(
+    positions: int,
+    steps: int,
+    *,
+    descriptor: int = 512,
+    feature: int = 512,
+    hidden: int = 1024,
+    key: int = 512,
+    query: int = 1024,
+    index_by: str = "both",
+    num_classes: int = 200,
+) -> int:
+    """Skimmer on one video whose descriptors are there: keys, `steps` steps, one classification at the end."""
+    modalities = 2 if index_by == "both" else 1
+    look = 2 * positions * descriptor + fusion_macs(2 * descriptor, feature=feature)
+    lstm = (feature + hidden) * 4 * hidden
+    ask = modalities * (hidden * query + query * key + positions * key)
+    share = 2 * hidden if modalities == 2 else 0
+    keys = modalities * positions * descriptor * key
+    return keys + look + steps * (lstm + ask + share + look) + feature * num_classes
+
+
+def video_cost(
+    positions: int, looks: int, *, image: int, audio: int, skim: int, index_by: str = "both"
+) -> dict[str, int]:
+    """Multiply-adds of one video.
+
+    Args:
+      positions: how many positions are indexed (the video's clips / the indexing stride).
+      looks: how many positions are read.
+      image: multiply-adds of the image trunk.
+      audio: multiply-adds of the audio trunk.
+      skim: multiply-adds of the skimmer on that many positions.
+      index_by: both, audio or image: what is computed at every position. The other trunk runs only at the looks.
+
+    Returns:
+      "indexing", "skimming" and "recognition" (what is computed at the looks alone); their sum is the total.
+    """
+    everywhere = {"both": image + audio, "image": image, "audio": audio}[index_by]
+    return {
+        "indexing": positions * everywhere,
+        "skimming": skim,
+        "recognition": looks * (image + audio - everywhere),
+    }
