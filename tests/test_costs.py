@@ -1,0 +1,102 @@
+"""The published counts, and that the formulas follow the modules: a traced program's products are counted."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from l2l import costs, models
+from l2l.models.conv import plain
+from l2l.models.resnet import AudioResNet, ImageResNet
+from l2l.models.student import Fusion
+
+
+def counted(function, *shapes):
+    """Multiply-adds of the convolutions and matrix products in a traced program."""
+    return walk(jax.make_jaxpr(function)(*shapes).jaxpr)
+
+
+def walk(jaxpr):
+    total = 0
+    for eqn in jaxpr.eqns:
+        if eqn.primitive.name == "conv_general_dilated":
+            kernel, axes = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"].rhs_spec
+            total += math.prod(eqn.outvars[0].aval.shape) * math.prod(kernel) // kernel[axes[0]]
+        elif eqn.primitive.name == "dot_general":
+            (lhs, _), _ = eqn.params["dimension_numbers"]
+            contracted = math.prod(eqn.invars[0].aval.shape[i] for i in lhs)
+            total += math.prod(eqn.outvars[0].aval.shape) * contracted
+        times = eqn.params["length"] if eqn.primitive.name == "scan" else 1
+        total += times * sum(walk(inner) for inner in inner_programs(eqn))
+    return total
+
+
+def inner_programs(eqn):
+    values = [v for p in eqn.params.values() for v in (p if isinstance(p, tuple | list) else [p])]
+    return [getattr(v, "jaxpr", v) for v in values if hasattr(v, "eqns") or hasattr(v, "jaxpr")]
+
+
+def traced(model, *inputs, **kwargs):
+    inputs = [jax.ShapeDtypeStruct(x, jnp.float32) if isinstance(x, tuple) else x for x in inputs]
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    variables = jax.eval_shape(lambda k, *x: model.init(k, *x, **kwargs), key, *inputs)
+    return counted(lambda v, *x: model.apply(v, *x, **kwargs), variables, *inputs)
+
+
+def test_the_walker_counts():
+    x = jnp.zeros((2, 8, 8, 3))
+    scan = lambda x: jax.lax.scan(lambda c, _: (c @ c, None), x, None, 5)
+    assert counted(lambda x: plain(x, jnp.zeros((3, 3, 3, 4)), (2, 2), ((1, 1), (1, 1))), x) == 2 * 16 * 4 * 27
+    assert counted(scan, jnp.zeros((3, 3))) == 5 * 27
+
+
+def test_published_counts():
+    assert costs.r2plus1d_macs(16, 112) == pytest.approx(40.52e9, abs=5e6)
+    assert costs.image_macs(112) == pytest.approx(0.485e9, abs=5e5)
+    assert costs.audio_macs() == pytest.approx(0.612e9, abs=5e5)
+    assert costs.student_macs(112) == pytest.approx(1.098e9, abs=1e6)
+    assert costs.skimmer_macs(205, 10) == pytest.approx(0.22e9, abs=5e6)
+
+
+@pytest.mark.parametrize(
+    ("frames", "size", "numbers"), [(16, 112, {}), (8, 57, {"width": 8, "stages": (1, 2, 3), "num_classes": 16})]
+)
+def test_teacher_follows_its_module(frames, size, numbers):
+    model = models.get("r2plus1d", **{"num_classes": 400} | numbers)
+    count = traced(model, (1, frames, size, size, 3), (1, 101, 40), train=False)
+    assert count == costs.r2plus1d_macs(frames, size, **numbers)
+
+
+def test_trunks_follow_their_modules():
+    assert traced(ImageResNet(), (1, 112, 112, 3), train=False) == costs.image_macs(112)
+    assert traced(AudioResNet(), (1, 101, 40), train=False) == costs.audio_macs()
+    small = {"width": 8, "stages": (1, 1, 2)}
+    assert traced(AudioResNet(**small), (1, 77, 64), train=False) == costs.audio_macs(77, 64, **small)
+
+
+@pytest.mark.parametrize("modality", ["both", "image", "audio"])
+def test_student_follows_its_module(modality):
+    numbers = {"num_classes": 7, "width": 8, "modality": modality, "feature": 64}
+    count = traced(models.get("student", **numbers), (1, 1, 56, 56, 3), (1, 101, 40), train=False)
+    assert count == costs.student_macs(56, **numbers)
+
+
+@pytest.mark.parametrize("index_by", ["both", "image", "audio"])
+def test_skimmer_follows_its_module(index_by):
+    n, steps, k = 30, 10, 20
+    fusion = Fusion()
+    bank, mask = jnp.zeros((1, n, 512)), jnp.ones((1, n), bool)
+    variables = jax.eval_shape(lambda: fusion.init(jax.random.key(0), bank[:, 0], bank[:, 0]))
+    model = models.get("skimmer", num_classes=k, fusion=fusion, steps=steps, index_by=index_by)
+    count = traced(model, bank, bank, mask, variables, train=False)
+    # What training looks at and a prediction does not need: a head per step, and a classification per step.
+    extra = steps * 1024 * k + (steps - 1) * 512 * k
+    assert count - extra == costs.skimmer_macs(n, steps, index_by=index_by, num_classes=k)
+
+
+def test_video_cost_adds_up():
+    numbers = {"image": 485, "audio": 612, "skim": 9}
+    assert costs.video_cost(200, 10, **numbers) == {"indexing": 219_400, "skimming": 9, "recognition": 0}
+    by_sound = costs.video_cost(200, 10, **numbers, index_by="audio")
+    assert by_sound == {"indexing": 122_400, "skimming": 9, "recognition": 4_850}
