@@ -44,35 +44,42 @@ def _shard_problems(path: Path, shard: schema.Shard, index: schema.Index, seen: 
         yield f"{path}: has {path.stat().st_size:,} bytes, the index says {shard.bytes:,}"
     elif sha256_of(path) != shard.sha256:
         yield f"{path}: its sha256 is not the index's: the content was changed"
-    tf, records, videos = tensorflow(), 0, 0
-    clip, clips, video = 0, 0, b""
+    tf, records, order = tensorflow(), 0, _Order(index.kind, seen)
     try:
         for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            where = f"{path}, record {records}"
-            records += 1
             values, faults = parse(raw, schema.RECORDS[index.kind])
-            faults = faults or list(_faults(values, index, decode=records % EVERY == 1))
-            yield from (f"{where}: {fault}" for fault in faults)
-            if faults:
-                continue
-            name = values["video_id"][0]
-            if name != video or index.kind == "features":
-                if clip != clips:
-                    yield f"{where}: the video before has {clip} of {clips} clips"
-                if name in seen:
-                    yield f"{where}: video {name!r} was there before"
-                seen.add(name)
-                video, videos, clip = name, videos + 1, 0
-            if index.kind == "clips":
-                if values["clip"][0] != clip:
-                    yield f"{where}: clip {values['clip'][0]} where clip {clip} of {name!r} belongs"
-                clip, clips = values["clip"][0] + 1, values["clips"][0]
+            faults = faults or [*_faults(values, index, decode=records % EVERY == 0), *order.faults(values)]
+            yield from (f"{path}, record {records}: {fault}" for fault in faults)
+            records += 1
     except tf.errors.OpError as error:
         yield f"{path}: cannot be read past record {records}: {error.message.splitlines()[0]}"
-    if clip != clips:
-        yield f"{path}: its last video has {clip} of {clips} clips"
-    if (records, videos) != (shard.records, shard.videos):
-        yield f"{path}: {records} records of {videos} videos, the index says {shard.records} of {shard.videos}"
+    if order.clip != order.clips:
+        yield f"{path}: its last video has {order.clip} of {order.clips} clips"
+    if (records, order.videos) != (shard.records, shard.videos):
+        there = f"{records} records of {order.videos} videos"
+        yield f"{path}: {there}, the index says {shard.records} of {shard.videos}"
+
+
+class _Order:
+    """Follows a shard's records: each video once, its clips together and in order."""
+
+    def __init__(self, kind: str, seen: set[bytes]) -> None:
+        self.kind, self.seen = kind, seen
+        self.video, self.videos, self.clip, self.clips = b"", 0, 0, 0
+
+    def faults(self, values: Values) -> Iterator[str]:
+        name = values["video_id"][0]
+        if name != self.video or self.kind == "features":
+            if self.clip != self.clips:
+                yield f"the video before has {self.clip} of {self.clips} clips"
+            if name in self.seen:
+                yield f"video {name!r} was there before"
+            self.seen.add(name)
+            self.video, self.videos, self.clip = name, self.videos + 1, 0
+        if self.kind == "clips":
+            if values["clip"][0] != self.clip:
+                yield f"clip {values['clip'][0]} where clip {self.clip} of {name!r} belongs"
+            self.clip, self.clips = values["clip"][0] + 1, values["clips"][0]
 
 
 def parse(raw: bytes, table: dict[str, schema.Field]) -> tuple[Values, list[str]]:
@@ -135,8 +142,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     directory = parser.parse_args(argv).directory
     count = 0
     try:
-        for count, problem in enumerate(problems(directory), 1):
+        for problem in problems(directory):
             print(problem)
+            count += 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

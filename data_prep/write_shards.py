@@ -126,9 +126,7 @@ def _finish(out: Path, index: schema.Index) -> None:
         tfds_metadata.write(out, index.kind, index.splits)
         schema.save_index(out, index)
     except OSError as error:
-        raise PrepareError(
-            f"cannot write to {out}: {error.strerror}; mend it, then run the same command again"
-        ) from error
+        raise PrepareError(f"cannot write to {out}: {error.strerror}; mend it and run again") from error
 
 
 def _check_splits(splits: dict[str, Sequence[schema.Shard]], failed: Sequence[dict[str, str]]) -> None:

@@ -106,12 +106,22 @@ def walk(path: str | os.PathLike, origin: float, *, audio: bool) -> Scan:
     """
     with opened(path) as (container, video):
         times, track = _Times(video, origin), _Track(origin)
+        reached = 0.0
         for packet in _packets(container, video):
+            reached = max(reached, _end(packet))
             if packet.stream is video:
                 times.add(packet)
             elif audio:
                 track.add(packet)
-        times.check(path)
+        if video.duration:
+            reached, declared = times.span, float(video.duration * video.time_base)
+        else:  # some containers count from 0, whenever their first packet is
+            declared = (container.duration or 0) / av.time_base
+        if reached < WHOLE * declared:
+            raise MediaError("undecodable", path, f"cut short: {reached:.2f} s of {declared:.2f} s are there")
+        if times.count < 2 or times.last <= 0:
+            reason = f"a video needs frames at two times, it has {times.count} in {times.stop:.2f} s"
+            raise MediaError("too_short", path, reason)
         sound = track.sound(times.stop)
         fps = times.rate or times.count / times.stop
         return Scan(times.count, times.last, times.stop, fps, bool(container.streams.audio), sound)
@@ -122,28 +132,31 @@ class _Times:
 
     def __init__(self, video: av.VideoStream, origin: float) -> None:
         self.rate = float(video.average_rate or video.guessed_rate or 0)
-        self.declared = float((video.duration or 0) * video.time_base)
-        self.origin, self.count, self.held, self.last, self.stop = origin, 0, 0.0, 0.0, 0.0
+        self.origin, self.first, self.count, self.last, self.stop = origin, 0.0, 0, 0.0, 0.0
+
+    @property
+    def span(self) -> float:
+        """From the first frame of the file, even where it is not to be shown, to the end of the last."""
+        return self.stop - self.first
 
     def add(self, packet: av.Packet) -> None:
         if not packet.size:
             return
         length = float((packet.duration or 0) * packet.time_base) or (1 / self.rate if self.rate else 0.0)
-        self.held += length
-        if packet.is_discard:
-            return
-        ticks = packet.dts if packet.pts is None else packet.pts
-        at = self.stop if ticks is None else float(ticks * packet.time_base) - self.origin
-        self.count += 1
-        self.last, self.stop = max(self.last, at), max(self.stop, at + length)
+        at = self.stop if _ticks(packet) is None else float(_ticks(packet) * packet.time_base) - self.origin
+        self.first = min(self.first, at)
+        if not packet.is_discard:
+            self.count += 1
+            self.last, self.stop = max(self.last, at), max(self.stop, at + length)
 
-    def check(self, path: str | os.PathLike) -> None:
-        if self.held < WHOLE * self.declared:
-            reason = f"cut short: {self.held:.2f} s of {self.declared:.2f} s are there"
-            raise MediaError("undecodable", path, reason)
-        if self.count < 2 or self.last <= 0:
-            reason = f"a video needs frames at two times, it has {self.count} frames in {self.stop:.2f} s"
-            raise MediaError("too_short", path, reason)
+
+def _ticks(packet: av.Packet) -> int | None:
+    return packet.dts if packet.pts is None else packet.pts
+
+
+def _end(packet: av.Packet) -> float:
+    """When a packet's content ends, seconds; 0 where it does not say."""
+    return float(((_ticks(packet) or 0) + (packet.duration or 0)) * packet.time_base) if packet.size else 0.0
 
 
 def _packets(container: av.container.InputContainer, video: av.VideoStream) -> Iterator[av.Packet]:

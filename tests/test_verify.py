@@ -1,0 +1,137 @@
+"""A whole directory passes; every kind of damage is named in one line."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from data_prep import shards, verify
+from data_prep.rows import Row
+from data_prep.write_shards import write_dataset
+from l2l.data import schema
+from tests.videos import write_video
+
+POLICY = schema.ClipPolicy(frames=4, short_side=32)
+
+
+@pytest.fixture
+def directory(tmp_path):
+    rows = [
+        Row(str(write_video(tmp_path / f"{i}.mp4", seconds=0.5)), ("a",), "train", video_id=str(i)) for i in range(3)
+    ]
+    write_dataset(rows, ["a", "b"], tmp_path / "out", POLICY, shards=2)
+    return tmp_path / "out"
+
+
+def first_shard(directory):
+    return next(iter(schema.load_index(directory).splits["train"]))
+
+
+def said(directory, capsys):
+    status = verify.main([str(directory)])
+    return status, capsys.readouterr().out.strip().splitlines()
+
+
+def rewrite(directory, change, kind="clips"):
+    """Changes every record of the first shard by `change`, with an index that fits the new bytes."""
+    import tensorflow as tf
+
+    shard = first_shard(directory)
+    path = directory / shard.file
+    old = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for raw in old:
+            values, _ = verify.parse(raw, schema.RECORDS[kind])
+            example = tf.train.Example.FromString(shards.encode(change(values), schema.RECORDS[kind]))
+            writer.write(example.SerializeToString())
+    fresh = dataclasses.replace(shard, bytes=path.stat().st_size, sha256=shards.sha256_of(path))
+    index = schema.load_index(directory)
+    splits = {"train": (fresh, *index.splits["train"][1:])}
+    schema.save_index(directory, dataclasses.replace(index, splits=splits))
+
+
+def test_whole(directory, capsys):
+    status, lines = said(directory, capsys)
+    assert status == 0
+    assert lines == ["train: 3 videos, 6 records", f"{directory} is whole"]
+
+
+def test_no_index(tmp_path, capsys):
+    status, lines = said(tmp_path, capsys)
+    assert status == 1
+    assert "holds no finished shards" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda path: path.unlink(), "is missing"),
+        (lambda path: path.write_bytes(path.read_bytes()[: path.stat().st_size // 2]), "bytes, the index says"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-200] + b"\0" * 200), "sha256 is not the index's"),
+    ],
+)
+def test_damaged_shard(directory, capsys, damage, says):
+    shard = first_shard(directory)
+    damage(directory / shard.file)
+    status, lines = said(directory, capsys)
+    assert status == 1
+    assert says in lines[0]
+    assert all(shard.file in line for line in lines)
+
+
+def test_damage_is_found_by_the_records_own_checksum(directory, capsys):
+    """Even where the index was made to fit the damaged bytes."""
+    path = directory / first_shard(directory).file
+    path.write_bytes(path.read_bytes()[:-200] + b"\0" * 200)
+    index = schema.load_index(directory)
+    fresh = dataclasses.replace(index.splits["train"][0], sha256=shards.sha256_of(path))
+    splits = {"train": (fresh, *index.splits["train"][1:])}
+    schema.save_index(directory, dataclasses.replace(index, splits=splits))
+    status, lines = said(directory, capsys)
+    assert status == 1
+    assert "cannot be read past record" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("labels", [2], "label id 2 is outside the 2 labels"),
+        ("audio", [b"short"], "5 bytes of sound"),
+        ("audio_valid", [5, 2], "audio_valid is [5, 2)"),
+        ("audio_valid", [5], "'audio_valid' has 1 values, not 2"),
+        ("frames", [b"no jpeg"] * 4, "does not decode"),
+        ("frames_valid", [9], "4 frames of which 9 are valid"),
+        ("video_id", [b"same"], "clip 0 where clip"),
+        ("clips", [7], "of 7 clips"),
+    ],
+)
+def test_wrong_values(directory, capsys, field, value, says):
+    rewrite(directory, lambda values: values | {field: value})
+    status, lines = said(directory, capsys)
+    assert status == 1
+    assert any(says in line for line in lines), lines
+    assert all(first_shard(directory).file in line for line in lines)
+
+
+def test_features(tmp_path, capsys):
+    import tensorflow as tf
+
+    name = schema.shard_name("features", "test", 0, 1)
+    bank = np.zeros((3, 4), np.float16).tobytes()
+    video = {
+        "video_id": [b"x"],
+        "labels": [0],
+        "times": [0.5, 1.5, 2.5],
+        "image": [bank],
+        "audio": [bank],
+        "has_audio": [1],
+    }
+    for index, (values, problem) in enumerate([(video, None), (video | {"image": [bank[:5]]}, "5 bytes of image")]):
+        with tf.io.TFRecordWriter(str(tmp_path / name)) as writer:
+            writer.write(shards.encode(values, schema.FEATURE_RECORD))
+        path = tmp_path / name
+        shard = schema.Shard(name, 1, 1, path.stat().st_size, shards.sha256_of(path))
+        schema.save_index(tmp_path, schema.Index("features", ("a",), {"test": (shard,)}, {}))
+        status, lines = said(tmp_path, capsys)
+        assert status == index
+        assert problem is None or problem in lines[0]

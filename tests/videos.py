@@ -1,0 +1,102 @@
+"""Makes small real video files for tests: H.264 and AAC in mp4 unless asked otherwise.
+
+Every frame carries its number as eight black or white stripes, which survive compression and scaling.
+"""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+TICKS = 90_000  # time stamps per second
+
+
+def write_video(
+    path: str | Path,
+    *,
+    seconds: float = 1.0,
+    fps: float = 15,
+    size: tuple[int, int] = (96, 72),
+    times: Sequence[float] | None = None,
+    audio: bool = True,
+    clicks: Sequence[float] = (),
+    audio_start: float = 0.0,
+    rate: int = 44_100,
+    layout: str = "stereo",
+    audio_codec: str = "aac",
+    sample_format: str = "fltp",
+    codec: str = "libx264",
+    options: dict[str, str] | None = None,
+) -> Path:
+    """Writes a video file.
+
+    Args:
+      path: the file; its suffix says the container.
+      seconds: its length.
+      fps: frames per second.
+      size: width and height, pixels.
+      times: presentation times of the frames, seconds, for a variable rate; None for `seconds * fps` even ones.
+      audio: False leaves the sound stream out.
+      clicks: seconds at which a burst of 10 ms begins; without any the track is silent.
+      audio_start: presentation time of the first sample, seconds.
+      rate, layout, audio_codec, sample_format: of the sound.
+      codec: of the picture.
+      options: of the picture's encoder.
+    """
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
+        video.width, video.height, video.pix_fmt = *size, "yuv420p"
+        if Path(path).suffix != ".avi":  # which counts frames
+            video.codec_context.time_base = Fraction(1, TICKS)
+        sound = container.add_stream(audio_codec, rate=rate, layout=layout) if audio else None
+        if sound:
+            sound.format = sample_format
+        for i, at in enumerate(np.arange(round(seconds * fps)) / fps if times is None else times):
+            frame = av.VideoFrame.from_ndarray(numbered(i, size), format="rgb24")
+            frame.pts, frame.time_base = round(at * TICKS), Fraction(1, TICKS)
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        if sound:
+            wave = clicking(seconds - audio_start, [at - audio_start for at in clicks], rate)
+            for frame in _sound_frames(wave, audio_start, rate, layout, sample_format):
+                container.mux(sound.encode(frame))
+            container.mux(sound.encode(None))
+    return Path(path)
+
+
+def numbered(number: int, size: tuple[int, int]) -> np.ndarray:
+    """uint8 (h, w, 3): a frame that carries a number of eight bits."""
+    width, height = size
+    bits = [(number >> bit) & 1 for bit in range(8)]
+    row = np.repeat(np.array(bits, np.uint8) * 220 + 16, -(-width // 8))[:width]
+    return np.repeat(np.repeat(row[None, :, None], height, 0), 3, 2)
+
+
+def number_of(rgb: np.ndarray) -> int:
+    """The number that a frame carries, whatever its size now is."""
+    centres = ((np.arange(8) + 0.5) * -(-96 // 8) / 96 * rgb.shape[1]).astype(int)
+    return sum(int(rgb[rgb.shape[0] // 2, x].mean() > 128) << bit for bit, x in enumerate(centres))
+
+
+def clicking(seconds: float, clicks: Sequence[float], rate: int) -> np.ndarray:
+    """float32 (n,): silence with a burst of 10 ms at each of `clicks`, seconds."""
+    wave = np.zeros(round(seconds * rate), np.float32)
+    for at in clicks:
+        begin = round(at * rate)
+        wave[begin : begin + rate // 100] = 0.9 * np.sin(np.arange(rate // 100) * 2 * np.pi * 2000 / rate)
+    return wave
+
+
+def _sound_frames(
+    wave: np.ndarray, start: float, rate: int, layout: str, sample_format: str
+) -> Iterator[av.AudioFrame]:
+    channels = av.AudioLayout(layout).nb_channels
+    resampler = av.AudioResampler(sample_format, layout, rate, frame_size=1024)
+    for at in range(0, len(wave), 1024):
+        piece = np.repeat(wave[at : at + 1024], channels)[None]
+        frame = av.AudioFrame.from_ndarray(piece, format="flt", layout=layout)
+        frame.rate, frame.pts, frame.time_base = rate, at + round(start * rate), Fraction(1, rate)
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
