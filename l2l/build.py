@@ -1,25 +1,19 @@
-"""Configs -> data and tasks. The one place that knows both the config's keys and the models' arguments."""
+"""Configs -> models and tasks. The one place that knows both the config's keys and the models' arguments."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
 from l2l import models
-from l2l.data.source import Source, open_clips, open_features
 from l2l.models.student import Fusion
 from l2l.runs import Run, RunError
 from l2l.tasks import TASKS, Classify, Distill, Skim
 
+if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
+    from l2l.data.source import Source
+
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
-
-
-def source_of(config: Mapping[str, Any], directory: str) -> Source:
-    """Opens a directory of shards the way a config's model reads it."""
-    data = config["data"]
-    if config["task"] == "skim":
-        return open_features(directory, lengths=tuple(data["lengths"]))
-    return open_clips(directory, **{key: data[key] for key in ("frames", "crop", "resize", "scale", "flip")})
 
 
 def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
@@ -56,7 +50,7 @@ def skim_frozen(student: Mapping[str, Any]) -> dict[str, Any]:
     return {name: student["params"][name] for name in ("fusion", "classifier")}
 
 
-def task_of(config: Mapping[str, Any], source: Source, runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
+def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
     """The task and its frozen variables.
 
     Args:
@@ -100,7 +94,7 @@ def distill_task(config: Mapping[str, Any], classes: int, teacher: Run) -> Disti
     return Distill(student, teacher_task, config["distill_weight"])
 
 
-def check_labels(run: Run, source: Source) -> None:
+def check_labels(run: Run, source: "Source") -> None:
     """Raises RunError if a run and a directory of shards have different label lists."""
     if run.label_hash == source.index.label_hash:
         return

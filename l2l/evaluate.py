@@ -6,7 +6,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,31 +15,12 @@ import numpy as np
 from tqdm import tqdm
 
 from l2l import build, checkpoint, metrics, sharding
-from l2l.data import loader
+from l2l.data.source import source_of
 from l2l.log import say
-from l2l.runs import Run, load_run
+from l2l.predict import Arrays, jit_predict, predict_batches, predictor
+from l2l.runs import load_run
 
-Arrays = dict[str, np.ndarray]
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
-
-
-def jit_predict(task: Any, mesh: jax.sharding.Mesh) -> Callable:
-    """task.predict as one program: replicated variables, a batch split over the mesh."""
-    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
-    return jax.jit(task.predict, in_shardings=(whole, whole, split), out_shardings=split)
-
-
-def predict_batches(
-    predict: Callable, variables: Any, frozen: Any, batches: Iterator[loader.Batch], mesh: jax.sharding.Mesh
-) -> Iterator[tuple[Arrays, loader.Batch]]:
-    """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes."""
-    for batch in batches:
-        device, host = loader.split_host(batch)
-        first, stop = loader.rows_of_process(len(batch["mask"]))
-        own = {key: value[first:stop] for key, value in device.items()}
-        outputs = checkpoint.to_host(predict(variables, frozen, sharding.put_batch(mesh, own)))
-        real = int(batch["mask"].sum())
-        yield ({k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host)
 
 
 def evaluate(
@@ -99,15 +80,6 @@ def save_predictions(path: Path, arrays: Arrays) -> None:
     checkpoint.save_arrays(path, kept)
 
 
-def predictor(run: Run) -> tuple[Any, Any, Any]:
-    """(task, variables, frozen) of a finished run: a distilled student predicts as any other clip model."""
-    classes = len(run.labels)
-    if run.config["task"] == "skim":
-        task = build.skim_task(run.config, classes, run.student)
-        return task, run.variables["model"], build.skim_frozen(run.variables["student"])
-    return build.clip_task(run.config, classes), run.variables["model"], {}
-
-
 def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[str, Any]:
     """Measures a finished run on a split of any shards with the same labels, without training.
 
@@ -115,7 +87,7 @@ def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[st
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
     run = load_run(path)
-    source = build.source_of(run.config, data)
+    source = source_of(run.config, data)
     build.check_labels(run, source)
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))

@@ -1,52 +1,18 @@
 """Student over every clip of every video -> feature shards, one per clip shard."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from tqdm import tqdm
 
-from l2l import build, evaluate, runs, sharding
+from l2l import build, predict, runs, sharding
 from l2l.data import features, schema
-from l2l.data.source import Source
+from l2l.data.source import Source, source_of
 from l2l.inputs import plain
-
-Video = dict[str, Any]
-
-
-def videos(rows: Iterator[tuple[evaluate.Arrays, dict[str, Any]]]) -> Iterator[Video]:
-    """(outputs, batch) of clips in their stored order -> one feature record per video.
-
-    Raises:
-      ValueError: a video's clips do not follow each other from the first to the last.
-    """
-    clips = (
-        {key: value[i] for key, value in (batch | outputs).items()}
-        for outputs, batch in rows
-        for i in range(len(outputs["logits"]))
-    )
-    for video_id, own in itertools.groupby(clips, key=lambda clip: clip["video_id"]):
-        own = list(own)
-        if [int(c["clip"]) for c in own] != list(range(int(own[0]["clips"]))):
-            raise ValueError(f"the clips of video {video_id.decode()} are not whole and in order: run data_prep.verify")
-        yield {
-            "video_id": video_id,
-            "labels": np.flatnonzero(own[0]["labels"]),
-            "times": np.asarray([c["times"] for c in own], np.float32),
-            "image": descriptors(own, "image"),
-            "audio": descriptors(own, "audio"),
-            "has_audio": bool(own[0]["has_audio"]),
-        }
-
-
-def descriptors(clips: list[Video], modality: str) -> np.ndarray:
-    """(n, d) float16; width 0 if the student lacks that modality."""
-    if modality not in clips[0]:
-        return np.zeros((len(clips), 0), np.float16)
-    return np.stack([clip[modality] for clip in clips]).astype(np.float16)
+from l2l.models.student import modalities
+from l2l.predict import Video
 
 
 def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
@@ -57,8 +23,10 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     """
     out = Path(config.run)
     student = runs.load_run(config.student)
+    if student.config["model"]["name"] != "student":
+        raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a student")
     reading = {"task": "classify", "data": dict(student.config["data"]) | {"frames": 1}}
-    source = build.source_of(reading, config.data.dir)
+    source = source_of(reading, config.data.dir)
     build.check_labels(student, source)
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
@@ -70,16 +38,16 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         "policy": policy["clips"],
     }
     runs.start(out, record | {"student": student.config})
-    task, variables, frozen = evaluate.predictor(student)
+    task, variables, frozen = predict.predictor(student)
     variables = jax.device_put(variables, sharding.replicated(mesh))
-    predict = evaluate.jit_predict(task, mesh)
+    run = predict.jit_predict(task, mesh)
 
     def describe(paths: list[Path]) -> Iterator[Video]:
         batches = source.eval_paths(paths, batch=config.data.eval_batch)
-        return videos(evaluate.predict_batches(predict, variables, frozen, batches, mesh))
+        return predict.videos(predict.predict_batches(run, variables, frozen, batches, mesh))
 
     splits = {split: write_split(out, source, split, describe) for split in source.index.splits}
-    widths = {m: getattr(task.model, "width", 0) * 8 for m in ("image", "audio")}
+    widths = {m: 8 * task.model.width * (m in modalities(task.model.modality)) for m in predict.MODALITIES}
     index = schema.Index(
         kind="features",
         labels=source.index.labels,

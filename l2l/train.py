@@ -13,9 +13,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, evaluate, optim, runs, sharding
+from l2l import build, checkpoint, evaluate, optim, predict, runs, sharding
 from l2l.data import loader
-from l2l.data.source import Source
+from l2l.data.batches import split_host
+from l2l.data.source import Source, source_of
 from l2l.inputs import plain
 from l2l.log import MetricLog, Progress, check_finite, say
 from l2l.state import TrainState, Tree
@@ -89,7 +90,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
       ValueError, RunError, ShardError: something does not fit; the message names the cure.
     """
     run = Path(config.run)
-    source = build.source_of(config, config.data.dir)
+    source = source_of(config, config.data.dir)
     other = {name: runs.load_run(x["path"]) for name, x in inputs.items() if name != "data"}
     mesh = sharding.make_mesh(config.mesh)
     for key in ("batch", "eval_batch"):
@@ -134,7 +135,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
 
 def init_variables(config: Any, source: Source, task: Any, frozen: Tree, init: runs.Run | None) -> Tree:
     """Fresh variables from the seed, overwritten by those of the `init` run where its paths are not skipped."""
-    batch, _ = loader.split_host(next(source.eval(config.data.train, batch=2)))
+    batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
     fresh = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
     return merge(fresh, init.variables["model"], config.init_skip) if init else fresh
 
@@ -189,7 +190,7 @@ class Trainer:
     def __init__(self, job: Job):
         self.job = job
         self.step_fn = make_step(job.task, job.optimizer, job.mesh)
-        self.predict = evaluate.jit_predict(job.task, job.mesh)
+        self.predict = predict.jit_predict(job.task, job.mesh)
         self.saved = checkpoint.Checkpoints(job.run / "checkpoints")
         self.state = init_state(job)
         self.best = float("-inf")
@@ -227,7 +228,7 @@ class Trainer:
             if jax.process_index() == 0:
                 checkpoint.save_arrays(self.job.run / "best.npz", variables)
 
-    def _predictions(self, split: str, variables: Tree) -> evaluate.Arrays:
+    def _predictions(self, split: str, variables: Tree) -> predict.Arrays:
         job = self.job
         batch = job.config.data.eval_batch
         return evaluate.evaluate(self.predict, variables, job.frozen, job.source, split, batch=batch, mesh=job.mesh)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from l2l.data import schema
+from l2l.data.batches import fit_positions
 from l2l.data.clips import Example, multi_hot, parse
 from l2l.data.quiet_tf import tf
 
@@ -84,16 +85,8 @@ class FeatureReader:
         return self._decode(raw)
 
     def fit(self, video: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
-        """(bucket, the video padded to that many positions, with `valid` bool (bucket,)).
-
-        The bucket is the smallest of `lengths` that holds the video, the largest one doubled until it does.
-        """
-        n = len(video["image"])
-        bucket = next((length for length in sorted(self.lengths) if length >= n), max(self.lengths))
-        while bucket < n:
-            bucket *= 2
-        banks = {key: np.pad(video[key], [(0, bucket - n), (0, 0)]) for key in ("image", "audio")}
-        return bucket, video | banks | {"valid": np.arange(bucket) < n}
+        """The video padded to its bucket, see `batches.fit_positions`."""
+        return fit_positions(video, self.lengths)
 
     def _decode(self, raw: tf.Tensor) -> Example:
         record = parse(raw, schema.FEATURE_RECORD)

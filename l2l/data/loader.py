@@ -1,7 +1,7 @@
 """Shards -> batches on the device. The global batch at a step is a function of (seed, step) alone.
 
-The shards of a split are dealt to a fixed number of streams. Stream j supplies the j-th block of rows of every batch and
-a process reads only the streams whose rows it owns: neither the number of processes nor a resume changes a batch.
+The shards of a split are dealt to a fixed number of streams. Stream j supplies the j-th block of rows of every batch
+and a process reads only the streams whose rows it owns: neither the number of processes nor a resume changes a batch.
 """
 
 import queue
@@ -10,21 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jax
-import numpy as np
 
+from l2l.data.batches import Batch, rows_of_process
 from l2l.data.quiet_tf import tf
 
-Batch = dict[str, np.ndarray]
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 EvalDecode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
-
-HOST_KEYS = ("video_id", "clip", "clips", "times")  # of a record; never sent to a device
-
-
-def rows_of_process(batch: int) -> tuple[int, int]:
-    """[first, stop) rows of a global batch that this process feeds."""
-    share = batch // jax.process_count()
-    return jax.process_index() * share, (jax.process_index() + 1) * share
 
 
 def _stream(shards: Sequence[tuple[Path, int]], seed: int, number: int, *, skip: int, buffer: int) -> tf.data.Dataset:
@@ -108,36 +99,6 @@ def eval_records(paths: Sequence[Path], decode: EvalDecode) -> Iterator[Batch]:
     raw = tf.data.TFRecordDataset([str(path) for path in paths])
     examples = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(4).as_numpy_iterator()
-
-
-def eval_batches(records: Iterator[Batch], *, batch: int, fit: Callable[[Batch], tuple[int, Batch]]) -> Iterator[Batch]:
-    """Groups records into padded global batches; `mask` says which rows are real, `example` counts records from 0.
-
-    `fit` gives a record's bucket and the record padded to it: records of one bucket share a batch.
-    """
-    waiting: dict[int, list[Batch]] = {}
-    for example, record in enumerate(records):
-        bucket, record = fit(record)
-        rows = waiting.setdefault(bucket, [])
-        rows.append(record | {"example": np.int32(example)})
-        if len(rows) == batch:
-            yield _stack(waiting.pop(bucket), batch)
-    for bucket in sorted(waiting):
-        yield _stack(waiting[bucket], batch)
-
-
-def _stack(rows: list[Batch], batch: int) -> Batch:
-    stacked = {key: np.stack([row[key] for row in rows]) for key in rows[0] if key not in HOST_KEYS}
-    missing = batch - len(rows)
-    padded = {k: np.concatenate([v, np.zeros((missing, *v.shape[1:]), v.dtype)]) for k, v in stacked.items()}
-    host = {key: [row[key] for row in rows] for key in HOST_KEYS if key in rows[0]}
-    return padded | host | {"mask": np.arange(batch) < len(rows)}
-
-
-def split_host(batch: Batch) -> tuple[Batch, Batch]:
-    """(what goes to the device, what stays on the host)."""
-    device = {key: value for key, value in batch.items() if key not in HOST_KEYS}
-    return device, {key: value for key, value in batch.items() if key in HOST_KEYS}
 
 
 class Prefetch:

@@ -1,12 +1,14 @@
 """A directory of shards opened for one model: checked once, then read in training or evaluation order."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
-from l2l.data import loader, schema
-from l2l.data.clips import ClipReader, crop_side
+from l2l.data import batches, loader, schema
+from l2l.data.clips import ClipReader
 from l2l.data.features import FeatureReader
+from l2l.data.video import crop_side
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,17 +24,17 @@ class Source:
         paths = schema.shard_paths(self.directory, self.index, split)
         return [(path, shard.records) for path, shard in zip(paths, self.index.splits[split], strict=True)]
 
-    def train(self, split: str, **how: int) -> Iterator[loader.Batch]:
+    def train(self, split: str, **how: int) -> Iterator[batches.Batch]:
         """Endless batches; see `loader.train_batches` for the arguments."""
         return loader.train_batches(self.shards(split), self.reader.train, **how)
 
-    def eval(self, split: str, *, batch: int) -> Iterator[loader.Batch]:
+    def eval(self, split: str, *, batch: int) -> Iterator[batches.Batch]:
         """Every record of the split once, in padded batches with a mask."""
         return self.eval_paths([path for path, _ in self.shards(split)], batch=batch)
 
-    def eval_paths(self, paths: list[Path], *, batch: int) -> Iterator[loader.Batch]:
+    def eval_paths(self, paths: list[Path], *, batch: int) -> Iterator[batches.Batch]:
         """As `eval`, of some of the shards."""
-        return loader.eval_batches(loader.eval_records(paths, self.reader.eval), batch=batch, fit=self.reader.fit)
+        return batches.eval_batches(loader.eval_records(paths, self.reader.eval), batch=batch, fit=self.reader.fit)
 
     def batches(self, split: str, *, batch: int) -> int | None:
         """How many batches `eval` gives, None where videos of different lengths do not share one."""
@@ -68,3 +70,11 @@ def open_features(directory: str, *, lengths: tuple[int, ...]) -> Source:
     widths = index.policy["widths"]
     reader = FeatureReader(widths["image"], widths["audio"], len(index.labels), tuple(lengths))
     return Source(Path(directory), index, reader)
+
+
+def source_of(config: Mapping[str, Any], directory: str) -> Source:
+    """Opens a directory of shards the way a config's model reads it; raises as the two above."""
+    data = config["data"]
+    if config["task"] == "skim":
+        return open_features(directory, lengths=tuple(data["lengths"]))
+    return open_clips(directory, **{key: data[key] for key in ("frames", "crop", "resize", "scale", "flip")})

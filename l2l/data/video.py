@@ -1,9 +1,10 @@
-"""Frames on the device: uint8 pixels to what the trunks expect."""
+"""Frames: from stored pixels to what the trunks expect."""
 
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def prepare_frames(frames: jax.Array, crop: int, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
@@ -22,3 +23,23 @@ def prepare_frames(frames: jax.Array, crop: int, mean: Sequence[float], std: Seq
     if frames.shape[2:4] != (crop, crop):
         x = jax.image.resize(x, (*frames.shape[:2], crop, crop, 3), "linear")
     return (x / 255 - jnp.asarray(mean, jnp.float32)) / jnp.asarray(std, jnp.float32)
+
+
+def crop_side(crop: int, resize: int, short_side: int) -> int:
+    """Pixels of a stored image that become the model's `crop` pixels, when images count as `resize` pixels high.
+
+    Raises:
+      ValueError: the stored images are smaller than what the model looks at.
+    """
+    if short_side < crop:
+        raise ValueError(
+            f"the shards' images have a short side of {short_side} pixels, data.crop={crop} needs at least as many: "
+            f"prepare them with --short_side={max(resize, crop)}"
+        )
+    return round(crop * short_side / resize)
+
+
+def centre_crop(image: np.ndarray, side: int) -> np.ndarray:
+    """(h, w, c) -> the square (side, side, c) in its middle."""
+    top, left = ((length - side) // 2 for length in image.shape[:2])
+    return image[top : top + side, left : left + side]

@@ -1,0 +1,78 @@
+"""A finished run as a function over batches. Evaluation, extraction and `infer` all go through here."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from l2l import build, checkpoint, sharding
+from l2l.data import batches
+from l2l.runs import Run
+
+Arrays = dict[str, np.ndarray]
+Video = dict[str, Any]
+
+CLIP_KEYS = ("video_id", "clip", "clips", "times", "labels", "has_audio")
+MODALITIES = ("image", "audio")
+
+
+def predictor(run: Run) -> tuple[Any, Any, Any]:
+    """(task, variables, frozen) of a finished run: a distilled student predicts as any other clip model."""
+    classes = len(run.labels)
+    if run.config["task"] == "skim":
+        task = build.skim_task(run.config, classes, run.student)
+        return task, run.variables["model"], build.skim_frozen(run.variables["student"])
+    return build.clip_task(run.config, classes), run.variables["model"], {}
+
+
+def jit_predict(task: Any, mesh: jax.sharding.Mesh) -> Callable:
+    """task.predict as one program: replicated variables, a batch split over the mesh."""
+    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
+    return jax.jit(task.predict, in_shardings=(whole, whole, split), out_shardings=split)
+
+
+def predict_batches(
+    predict: Callable, variables: Any, frozen: Any, rows: Iterator[batches.Batch], mesh: jax.sharding.Mesh
+) -> Iterator[tuple[Arrays, batches.Batch]]:
+    """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes."""
+    for batch in rows:
+        device, host = batches.split_host(batch)
+        first, stop = batches.rows_of_process(len(batch["mask"]))
+        own = {key: value[first:stop] for key, value in device.items()}
+        outputs = checkpoint.to_host(predict(variables, frozen, sharding.put_batch(mesh, own)))
+        real = int(batch["mask"].sum())
+        yield ({k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host)
+
+
+def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
+    """(outputs, batch) of clips in their stored order -> one feature record per video.
+
+    Raises:
+      ValueError: a video's clips do not follow each other from the first to the last.
+    """
+    clips = (
+        {key: batch[key][i] for key in CLIP_KEYS} | {m: outputs[m][i] for m in MODALITIES if m in outputs}
+        for outputs, batch in rows
+        for i in range(len(outputs["logits"]))
+    )
+    for video_id, own in itertools.groupby(clips, key=lambda clip: clip["video_id"]):
+        own = list(own)
+        if [int(c["clip"]) for c in own] != list(range(int(own[0]["clips"]))):
+            raise ValueError(f"the clips of video {video_id.decode()} are not whole and in order: run data_prep.verify")
+        yield {
+            "video_id": video_id,
+            "labels": np.flatnonzero(own[0]["labels"]),
+            "times": np.asarray([c["times"] for c in own], np.float32),
+            "image": descriptors(own, "image"),
+            "audio": descriptors(own, "audio"),
+            "has_audio": bool(own[0]["has_audio"]),
+        }
+
+
+def descriptors(clips: list[Video], modality: str) -> np.ndarray:
+    """(n, d) float16; width 0 if the student lacks that modality."""
+    if modality not in clips[0]:
+        return np.zeros((len(clips), 0), np.float16)
+    return np.stack([clip[modality] for clip in clips]).astype(np.float16)
