@@ -22,7 +22,7 @@ from tqdm import tqdm
 from data_prep import plan, pool, tfds_metadata
 from data_prep.plan import SHARDS
 from data_prep.rows import PrepareError, Row
-from data_prep.shards import Account, Job, read_account, write_shard
+from data_prep.shards import Account, Job, read_account, tensorflow, write_shard
 from l2l.data import schema
 
 DATASETS = ("folder",)
@@ -125,8 +125,9 @@ def _finish(out: Path, index: schema.Index) -> None:
     try:
         tfds_metadata.write(out, index.kind, index.splits)
         schema.save_index(out, index)
-    except OSError as error:
-        raise PrepareError(f"cannot write to {out}: {error.strerror}; mend it and run again") from error
+    except (OSError, tensorflow().errors.OpError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise PrepareError(f"cannot write to {out}: {reason}; mend it and run again") from error
 
 
 def _check_splits(splits: dict[str, Sequence[schema.Shard]], failed: Sequence[dict[str, str]]) -> None:
@@ -161,15 +162,22 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def _policy(args: argparse.Namespace) -> schema.ClipPolicy:
+    try:
+        return schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
+    except ValueError as error:
+        raise PrepareError(str(error)) from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
     try:
-        policy = schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
+        policy = _policy(args)
         read = importlib.import_module(f"data_prep.datasets.{args.dataset}").read
         rows, labels = read(args.videos, val=args.val)
         index = write_dataset(rows, labels, args.out, policy, shards=args.shards, workers=args.workers)
-    except (PrepareError, ValueError) as error:
+    except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
