@@ -19,12 +19,10 @@ pictures and sound. A second call makes what is missing.
 import argparse
 import dataclasses
 import functools
-import multiprocessing
+import json
 import os
-import signal
 import sys
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -32,9 +30,11 @@ import av
 import numpy as np
 from tqdm import tqdm
 
+from data_prep import pool
 from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
 from data_prep.rows import PrepareError, Row
+from data_prep.write_shards import write_dataset
 from l2l.data import schema
 
 COUNTS = {
@@ -55,6 +55,7 @@ UNTRIMMED_SIZES, UNTRIMMED_RATES = SIZES[:3], RATES[:2]
 AUDIO_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
 NO_STREAM, SILENT, STEREO = 0.06, 0.06, 0.5  # shares of the videos
 MADE_BY = "made_by.json"
+INTERVAL = 0.2 if sys.stderr.isatty() else 10  # seconds between updates of the progress bar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,9 +126,7 @@ def compose(item: Item, seed: int) -> tuple[Format, Iterable[np.ndarray], np.nda
     return form, frames, wave * (file.random() >= SILENT)
 
 
-def write_mp4(
-    path: Path, form: Format, frames: Iterable[np.ndarray], wave: np.ndarray, keyframes: int
-) -> None:
+def write_mp4(path: Path, form: Format, frames: Iterable[np.ndarray], wave: np.ndarray, keyframes: int) -> None:
     """Encodes H.264 and, if there are channels, AAC; the file is there whole or not at all.
 
     Args:
@@ -140,16 +139,12 @@ def write_mp4(
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with av.open(str(temporary), "w", format="mp4") as container:
-            video = container.add_stream(
-                "libx264", rate=form.fps, options={"crf": "18", "preset": "ultrafast"}
-            )
+            video = container.add_stream("libx264", rate=form.fps, options={"crf": "18", "preset": "ultrafast"})
             video.width, video.height, video.pix_fmt = form.width, form.height, "yuv420p"
             video.codec_context.gop_size, video.codec_context.thread_count = keyframes, 1
             layout = ("", "mono", "stereo")[form.channels]
             fast = {"aac_coder": "fast"}  # the default coder takes four times as long
-            audio = (
-                container.add_stream("aac", rate=form.rate, layout=layout, options=fast) if layout else None
-            )
+            audio = container.add_stream("aac", rate=form.rate, layout=layout, options=fast) if layout else None
             for number, frame in enumerate(frames):
                 picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
                 picture.pts, picture.time_base = number, 1 / form.fps
@@ -166,12 +161,13 @@ def write_mp4(
         temporary.unlink(missing_ok=True)
 
 
-def make_video(item: Item, out: Path, seed: int) -> None:
+def make_video(item: Item, done: Callable[[], None], *, out: Path, seed: int) -> None:
     """Renders and writes one video, unless it is there."""
     path = out / item.path
     if not path.exists():
         form, frames, wave = compose(item, seed)
         write_mp4(path, form, frames, wave, keyframes=12 if item.part == "untrimmed" else 1)
+    done()
 
 
 def made_by(part: str, seed: int) -> str:
@@ -190,8 +186,6 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     """
     if _finished(part, out, seed):
         return False
-    from data_prep.write_shards import write_dataset  # not at the top: the workers do without TensorFlow
-
     videos, shards = out / "videos" / part, out / part
     videos.mkdir(parents=True, exist_ok=True)
     shards.mkdir(parents=True, exist_ok=True)
@@ -199,9 +193,7 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     items = [Item(part, split, n) for split, many in (counts or COUNTS[part]).items() for n in range(many)]
     _make_videos(items, out, seed, workers)
     if part == "untrimmed":
-        schema.write_json(
-            shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items}
-        )
+        schema.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
         schema.write_json(shards / "videos.json", {x.video_id: f"../{x.path.as_posix()}" for x in items})
     rows = [Row(str(out / x.path), (x.label,), x.split, None, None, x.video_id) for x in items]
     write_dataset(rows, render.LABELS, shards, POLICIES[part], workers=workers, made_by=made_by(part, seed))
@@ -215,7 +207,7 @@ def _finished(part: str, out: Path, seed: int) -> bool:
     if index.exists():
         found.append((index, schema.load_index(index.parent, kind="clips").made_by))
     if marker.exists():
-        found.append((marker, schema.json.loads(marker.read_text())["made_by"]))
+        found.append((marker, json.loads(marker.read_text())["made_by"]))
     for path, other in found:
         if other != made_by(part, seed):
             raise PrepareError(
@@ -230,26 +222,12 @@ def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> N
     for left in (out / "videos" / items[0].part).rglob(".*.tmp"):  # of workers that were killed
         left.unlink()
     work = functools.partial(make_video, out=out, seed=seed)
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _ignore_interrupts) as pool:
-        try:
-            made = pool.map(work, items, chunksize=4)
-            for _ in tqdm(made, total=len(items), desc=f"{items[0].part} videos", unit="video"):
-                pass
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches every process of the terminal; only the parent acts on it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with tqdm(total=len(items), desc=f"rendering {items[0].part}", unit=" videos", mininterval=INTERVAL) as bar:
+        pool.run(work, items, workers, bar)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m data_prep.sample", description="Makes the built-in sample."
-    )
+    parser = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
     parser.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
     parser.add_argument("--parts", default=",".join(COUNTS), help="comma-separated: " + ", ".join(COUNTS))
     parser.add_argument("--workers", type=int, default=2, help="processes")

@@ -9,9 +9,9 @@ its beginning nor its end tells anything.
 
 | labels | told by |
 |---|---|
-| {star, square, triangle, cross} {spinning, swinging, bouncing} | both: the shape as the last, the motion as the next |
+| {square, stripes, star, pair} {spinning, swinging, bouncing} | both: shape by a frame, motion as next |
 | anything {pulsing, blinking} | the motion, by frames or by sound: the shape is any |
-| ring, crescent | a frame: the motion and its sound are any |
+| checkers, ripples | a frame: the motion and its sound are any |
 
 Nuisance: colours, place, size, background, speed and direction of the motion, picture noise, pitch, timbre,
 tempo, loudness and noise of the sound. The target domain has other ranges of most of them than the source
@@ -22,16 +22,16 @@ import dataclasses
 
 import numpy as np
 
-SHAPES = ("star", "square", "triangle", "cross")
-APPEARANCES = ("ring", "crescent")
-DECOYS = ("disc", "bar")  # never an action
+SHAPES = ("square", "stripes", "star", "pair")
+APPEARANCES = ("checkers", "ripples")
+DECOYS = ("crescent", "hourglass")  # never an action
 # motion -> (the phase that runs, its slowest and fastest rate in Hz, the sound that goes with it)
 MOTIONS = {
-    "spinning": (2, (0.22, 0.40), "vibrato"),
-    "swinging": (0, (0.8, 1.4), "rising"),
-    "bouncing": (1, (0.8, 1.4), "falling"),
-    "pulsing": (3, (0.8, 1.4), "beeps"),
-    "blinking": (4, (0.8, 1.4), "rattle"),
+    "spinning": (2, (0.30, 0.50), "vibrato"),
+    "swinging": (0, (0.9, 1.5), "rising"),
+    "bouncing": (1, (0.9, 1.5), "falling"),
+    "pulsing": (3, (0.9, 1.5), "beeps"),
+    "blinking": (4, (0.9, 1.5), "rattle"),
 }
 WITH_SHAPE = ("spinning", "swinging", "bouncing")
 LABELS = (
@@ -66,8 +66,8 @@ class Domain:
     tilt: tuple[float, float]
 
 
-SOURCE = Domain((20, 150), (0, 15), (0, 3), (0.22, 0.30), (350, 1500), (-28, -8), (-30, -8), (0, 0.5))
-TARGET = Domain((60, 190), (10, 25), (2, 6), (0.20, 0.27), (300, 1100), (-32, -10), (-20, -4), (0.4, 1))
+SOURCE = Domain((20, 150), (0, 12), (0, 2.5), (0.25, 0.31), (350, 1500), (-28, -8), (-30, -8), (0, 0.5))
+TARGET = Domain((60, 190), (10, 25), (2, 6), (0.23, 0.29), (300, 1100), (-32, -10), (-20, -4), (0.4, 1))
 
 
 def parts_of(label: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -80,29 +80,25 @@ def parts_of(label: str, rng: np.random.Generator) -> tuple[str, str]:
 
 def inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """How far (u, v) lies inside the shape's outline, in units of its radius; negative outside."""
-    rho = np.hypot(u, v)
-    across, down = np.abs(u), np.abs(v)
-
-    def sides(count: int) -> np.ndarray:
-        turns = [2 * np.pi * k / count for k in range(count)]
-        return np.stack([np.cos(a) * u + np.sin(a) * v for a in turns])
-
-    if shape == "star":  # a pentagram violates at most one of its five lines
-        return 0.309 - np.partition(sides(5), -2, axis=0)[-2]
-    if shape == "triangle":
-        return 0.5 - sides(3).max(0)
+    rho, across, down = np.hypot(u, v), np.abs(u), np.abs(v)
+    box = np.maximum(across, down)
     if shape == "square":
-        return 0.75 - np.maximum(across, down)
-    if shape == "cross":
-        return np.maximum(np.minimum(0.95 - across, 0.28 - down), np.minimum(0.28 - across, 0.95 - down))
-    if shape == "ring":
-        return 0.2 - np.abs(rho - 0.75)
+        return 0.75 - box
+    if shape == "stripes":  # three of them
+        return np.minimum(0.85 - box, np.abs((u + 2) % 0.567 - 0.283) - 0.13)
+    if shape == "star":  # a point of a pentagram violates at most one of its five lines
+        lines = np.stack([np.cos(k * np.pi / 2.5) * u + np.sin(k * np.pi / 2.5) * v for k in range(5)])
+        return 0.309 - np.partition(lines, -2, axis=0)[-2]
+    if shape == "pair":
+        return 0.42 - np.hypot(across - 0.58, v)
+    if shape == "checkers":  # these two fill the picture
+        return 0.35 * np.sin(np.pi * u) * np.sin(np.pi * v)
+    if shape == "ripples":
+        return 0.25 * np.sin(1.6 * np.pi * rho)
     if shape == "crescent":
         return np.minimum(1 - rho, np.hypot(u - 0.5, v) - 0.75)
-    if shape == "disc":
-        return 0.85 - rho
-    if shape == "bar":
-        return np.minimum(1 - across, 0.28 - down)
+    if shape == "hourglass":
+        return np.minimum(0.9 - down, 0.08 + down - across)
     raise ValueError(f"unknown shape {shape!r}")
 
 
@@ -171,7 +167,7 @@ def _mask(
     height, width = size
     short = min(size)
     wave = np.sin(phases)[:, :, None, None]
-    middle = rng.uniform(-0.06, 0.06, 2) + 0.16 * wave[:, :2, 0, 0]
+    middle = rng.uniform(-0.04, 0.04, 2) + 0.17 * wave[:, :2, 0, 0]
     radius = (rng.uniform(*domain.radius) * short * (1 + 0.35 * wave[:, 3])).astype(np.float32)
     strength = 0.75 + 0.25 * wave[:, 4]
     x = np.arange(width, dtype=np.float32) + 0.5 - width / 2 - short * middle[:, :1, None]
@@ -185,7 +181,7 @@ def _colour(ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A colour that stands out from the background, float32 (3,)."""
     choices = rng.uniform(0, 255, (8, 3))
     far = np.abs(choices - ground.mean((0, 1))).sum(1)
-    return choices[np.argmax(np.minimum(far, 220))].astype(np.float32)
+    return choices[np.argmax(np.minimum(far, 320))].astype(np.float32)
 
 
 def sound(kind: str, seconds: float, rate: int, domain: Domain, rng: np.random.Generator) -> np.ndarray:

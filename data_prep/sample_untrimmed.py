@@ -30,7 +30,7 @@ class Segment:
 
 def timeline(label: str, rng: np.random.Generator) -> list[Segment]:
     """The segments of one video of the class, in order, without gaps, 20-60 s in all."""
-    length = SHORTEST + (LONGEST - SHORTEST) * rng.beta(1, 2.5)
+    length = SHORTEST + (LONGEST - SHORTEST) * float(rng.beta(1, 2.5))
     acting = length * rng.uniform(0.1, 0.3)
     pieces = _split(acting, 1 if acting < 4 else int(rng.integers(1, 3)), rng)
     rest = _split(length - acting, max(len(pieces) + 1, round((length - acting) / 4)), rng)
@@ -48,7 +48,7 @@ def timeline(label: str, rng: np.random.Generator) -> list[Segment]:
 def _split(seconds: float, pieces: int, rng: np.random.Generator) -> list[float]:
     """Cuts a stretch into pieces of which none is more than three times another."""
     shares = rng.uniform(1, 3, pieces)
-    return list(seconds * shares / shares.sum())
+    return (seconds * shares / shares.sum()).tolist()
 
 
 def _other(shape: str, rng: np.random.Generator) -> tuple[str | None, str | None, str | None]:
@@ -83,10 +83,7 @@ def pictures(
     """The video's frames one by one, uint8 (h, w, 3); a few of them in memory at a time."""
     for segment in segments:
         times = np.arange(np.ceil(segment.start * fps), np.ceil(segment.stop * fps)) / fps
-        seed = int(rng.integers(2**63))
-        yield from render.draw(
-            ground, segment.shape, segment.motion, times, domain, np.random.default_rng(seed)
-        )
+        yield from render.draw(ground, segment.shape, segment.motion, times, domain=domain, rng=rng)
 
 
 def noises(segments: list[Segment], rate: int, domain: render.Domain, rng: np.random.Generator) -> np.ndarray:
