@@ -1,0 +1,137 @@
+"""Finished run folders -> one self-contained HTML page: tables, curves, cost, and where a skimmer looked.
+
+    python -m l2l.report runs/sample/teacher runs/sample/skim --out=runs/sample/report.html
+
+Any subset of runs will do. A run's own folder is enough for tables and plots; the timelines of a skim run also show
+pictures and sounds where the directory of clips that its features come from is still there and has a videos.json
+({video id: path of the video, relative to that file}), and where the action was if it has an actions.json
+({video id: [[start, stop], ...]}, seconds).
+"""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from l2l import build, checkpoint, report_runs, report_skim, report_videos, runs
+from l2l.log import say
+from l2l.models.student import modalities
+from l2l.report_runs import Shown
+from l2l.runs import RunError, read_json
+
+MOST_LOOKS = 6  # rows of the cost table
+
+
+def clip_directory(run: Shown) -> Path | None:
+    """Where the clips lie that a skim run's features were extracted from; None if that cannot be told any more."""
+    config = Path(run.config["data"]["dir"]) / runs.CONFIG
+    if not config.is_file():
+        return None
+    directory = Path(read_json(config)["config"]["data"]["dir"])
+    return directory if directory.is_dir() else None
+
+
+def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, Any]:
+    """What the page says of one skim run.
+
+    Raises:
+      RunError, ValueError: its predictions, or what lies beside its clips, are damaged.
+    """
+    path = run.path / "predictions.npz"
+    if not path.is_file():
+        raise RunError(f"{path} is missing: delete {run.path} and make the run again")
+    arrays, config, student = checkpoint.load_arrays(path), run.config, run.record["student"]
+    model = report_skim.skimmer_of(config)
+    report_skim.check(path, arrays, model, len(run.labels))
+    teachers = {
+        other.name: build.clip_macs(other.config, len(other.labels))
+        for other in shown
+        if other.config["model"].get("name") == "r2plus1d" and other.labels == run.labels
+    }
+    looks, others = report_skim.cost_rows(config, student, arrays, teachers)
+    directory = clip_directory(run)
+    actions = report_skim.read_actions(directory / "actions.json") if directory else None
+    inside = report_skim.inside(config, arrays, actions) if actions else None
+    files = report_videos.Files(directory, run.record["policy"])
+    picks, kept = pick_videos(arrays, model.index_by, count)
+    return {
+        "run": run,
+        "model": model,
+        "positions": report_skim.positions(arrays).mean(),
+        "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
+        "others": others,
+        "totals": {"hard": looks[-1]} | {row.way: row for row in others if row.way},
+        "charts": report_skim.cost_charts(looks, others),
+        "inside": inside,
+        "inside_chart": report_skim.inside_chart(inside) if inside else None,
+        "videos": [report_videos.describe(config, run.labels, arrays, i, actions=actions, files=files) for i in picks],
+        "missing": "" if files.paths else files.missing,
+        "kept": kept,
+    }
+
+
+def pick_videos(arrays: report_skim.Arrays, index_by: str, count: int) -> tuple[list[int], int]:
+    """Which test videos to show, and out of how many: those whose attention was kept."""
+    kept = len(arrays[f"weights_{modalities(index_by)[0]}"])
+    labels, logits = arrays["labels"][:kept], arrays["logits"][:kept]
+    right = np.take_along_axis(labels, logits.argmax(1)[:, None], 1)[:, 0] > 0
+    return report_videos.choose(arrays["video_id"][:kept], labels, right, count), kept
+
+
+def page_of(paths: Sequence[Path], videos: int) -> str:
+    """The page.
+
+    Args:
+      paths: run folders.
+      videos: how many test videos of each skim run are shown.
+
+    Raises:
+      RunError, ShardError, ValueError: a folder is not a finished run, or damaged.
+    """
+    shown = [report_runs.load(path, name) for path, name in zip(paths, report_runs.names(paths), strict=True)]
+    sections = [skim_section(run, shown, videos) for run in shown if run.config["task"] == "skim"]
+    costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
+    common = os.path.commonpath([path.resolve().parent for path in paths])
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    template = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return template.get_template("report_page.html").render(
+        title=Path(common).name,
+        made=report_runs.stamp(time.time()),
+        runs=shown,
+        model_text=report_runs.model_text,
+        versions=report_runs.grouped({run.name: run.record["versions"] for run in shown}),
+        labels=report_runs.grouped({run.name: {"count": len(run.labels), "hash": run.label_hash} for run in shown}),
+        accuracy=[row for run in shown for row in report_runs.accuracy(run, costs.get(run.name, {}))],
+        curves=[(run, found) for run in shown if (found := report_runs.curves(run))],
+        sections=sections,
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    what, _, more = __doc__.partition("\n")
+    how = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
+    parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
+    parser.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
+    parser.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        page = page_of(args.runs, max(args.videos, 0))
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        with checkpoint.replacing(args.out) as temporary:
+            temporary.write_bytes(page.encode("utf-8", "replace"))
+    except (ValueError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    print(args.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
