@@ -1,0 +1,34 @@
+# Two commands set everything up: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+# Programs that were compiled once are read back by later runs of the same commands.
+export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
+RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
+
+.PHONY: demo study test lint bench soak
+.DELETE_ON_ERROR:
+
+$(BIN)/.ready: requirements.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+demo: $(BIN)/.ready  ## the whole path on the built-in sample; ends with the path of a report page
+	$(BIN)/python -m l2l.main --config=configs/skim.py
+	$(BIN)/python -m l2l.report $(RUNS) --out=runs/sample/report.html
+
+study: $(BIN)/.ready  ## every arm on the built-in sample with three seeds; runs/study/results.md
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
+
+lint: $(BIN)/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint  ## lint and the test suite
+	$(BIN)/python -m pytest
+
+bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
+	for name in student; do $(BIN)/python -m benchmarks.$$name --json; done
+
+soak: $(BIN)/.ready  ## fuzz and kill tests in full
+	L2L_SOAK=1 $(BIN)/python -m pytest -m soak

@@ -1,0 +1,90 @@
+"""Every config builds under every variant; the big ones by shape only."""
+
+import importlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from configs import sweep_study
+from l2l import build, inputs, optim
+
+STAGES = ("teacher", "distill", "finetune", "extract", "skim")
+ALL = [(stage, v) for stage in STAGES for v in importlib.import_module(f"configs.{stage}").VARIANTS]
+CLASSES = 5
+
+
+def clip_batch(config) -> dict:
+    side = config.data.crop
+    frames = jax.ShapeDtypeStruct((2, config.data.frames, side, side, 3), jnp.uint8)
+    return {"frames": frames, "audio": jax.ShapeDtypeStruct((2, 16_000), jnp.int16)}
+
+
+def shapes(task, batch, frozen):
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    return jax.eval_shape(task.init, key, batch, frozen)
+
+
+@pytest.mark.parametrize(("stage", "variant"), ALL)
+def test_variant_builds(stage, variant):
+    config = inputs.load_config(f"configs/{stage}.py:{variant}")
+    assert config.run
+    assert config.data.dir
+    if stage == "extract":
+        assert config.student
+        return
+    if stage != "skim":
+        variables = shapes(build.clip_task(config, CLASSES), clip_batch(config), {})
+        optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
+        assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
+        return
+    student = inputs.load_config(f"configs/finetune.py:{variant}")
+    clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
+    task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
+    bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
+    valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
+    batch = {"image": bank, "audio": bank, "valid": valid}
+    variables = shapes(task, batch, build.skim_frozen(clip_variables))
+    optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
+    assert variables["params"]["head"]["bias"].shape == (CLASSES,)
+
+
+def test_the_student_fits_the_teacher_it_learns_from():
+    for variant in ("sample", "kinetics400"):
+        teacher = inputs.load_config(f"configs/teacher.py:{variant}")
+        student = inputs.load_config(f"configs/distill.py:{variant}")
+        assert student.model.feature == 8 * teacher.model.width
+        assert student.data.frames == teacher.data.frames
+        assert student.teacher == teacher.run
+
+
+def test_stages_of_the_sample_follow_each_other():
+    made = {inputs.load_config(f"configs/{stage}.py").run for stage in STAGES}
+    for stage in STAGES:
+        config = inputs.load_config(f"configs/{stage}.py")
+        makers = dict(config.makers)
+        for path in inputs.paths(config).values():
+            assert path in makers
+            assert path in made or path.startswith("data/sample/")
+
+
+def test_sweep_builds_in_order():
+    done = set()
+    for run in sweep_study.get_runs("out"):
+        config = inputs.load_config(run["config"])
+        with config.unlocked():
+            config.update_from_flattened_dict(run["overrides"])
+        for name, path in inputs.paths(config).items():
+            assert path in done or path.startswith("data/sample/"), (run["name"], name)
+        done.add(config.run)
+
+
+def test_defaults_live_in_common_alone():
+    for file in Path("l2l").rglob("*.py"):
+        assert "config.get(" not in file.read_text(), f"{file} hides a default"
+
+
+def test_unknown_variant_lists_the_known():
+    with pytest.raises(ValueError, match="choose from sample, kinetics400"):
+        inputs.load_config("configs/distill.py:nope")

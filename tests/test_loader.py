@@ -1,0 +1,160 @@
+"""Batches: a function of (seed, step) alone, every example once, padding that changes nothing, pixels as stored."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from l2l import evaluate
+from l2l.data import loader, media, schema
+from l2l.data.features import FeatureReader
+from l2l.data.source import open_clips, open_features
+from tests import shards
+
+LOOK = {"frames": 2, "crop": 14, "resize": 16, "scale": 0.8, "flip": True}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return shards.clip_directory(tmp_path_factory.mktemp("data") / "clips", videos={"train": 22, "val": 7}, clips=2)
+
+
+@pytest.fixture(scope="module")
+def feature_shards(tmp_path_factory):
+    return shards.feature_directory(tmp_path_factory.mktemp("data") / "features", videos={"train": 13, "val": 9})
+
+
+def take(source, first: int, count: int, seed: int = 3, streams: int = 4):
+    batches = source.train("train", batch=8, streams=streams, seed=seed, first_step=first, shuffle=16)
+    return list(itertools.islice(batches, count))
+
+
+def equal(a, b) -> bool:
+    return all(np.array_equal(x[key], y[key]) for x, y in zip(a, b, strict=True) for key in x)
+
+
+def test_a_batch_depends_on_seed_and_step_alone(clips):
+    source = open_clips(clips, **LOOK)
+    straight = take(source, 0, 14)  # more than two epochs of 44 clips
+    assert equal(straight, take(source, 0, 14))
+    assert equal(straight[9:], take(source, 9, 5))
+    assert not equal(straight[:2], take(source, 0, 2, seed=4))
+
+
+def test_the_number_of_processes_changes_no_batch(clips, monkeypatch):
+    source = open_clips(clips, **LOOK)
+    whole = take(source, 2, 3)
+    monkeypatch.setattr("jax.process_count", lambda: 2)
+    halves = []
+    for process in range(2):
+        monkeypatch.setattr("jax.process_index", lambda p=process: p)
+        halves.append(take(source, 2, 3))
+    joined = [{key: np.concatenate([a[key], b[key]]) for key in a} for a, b in zip(*halves, strict=True)]
+    assert equal(whole, joined)
+
+
+def test_every_example_once_an_epoch(clips):
+    source = open_clips(clips, **(LOOK | {"scale": 1.0, "flip": False}))
+    epoch = take(source, 0, 11, streams=1)[:5]  # 40 of 44 clips
+    sounds = {row.tobytes() for batch in epoch for row in batch["audio"]}
+    assert len(sounds) == 40
+
+
+def test_evaluation_counts_every_example_once_in_order(clips):
+    source = open_clips(clips, **LOOK)
+    batches = list(source.eval("val", batch=8))
+    assert [int(b["mask"].sum()) for b in batches] == [8, 6]
+    assert source.batches("val", batch=8) == 2
+    assert np.concatenate([b["example"][b["mask"]] for b in batches]).tolist() == list(range(14))
+    assert {k: v.shape for k, v in batches[1].items() if k == "frames"} == {"frames": (8, 2, 14, 14, 3)}
+    ids = [x.decode() for b in batches for x in b["video_id"]]
+    assert sorted(set(ids)) == [f"val{i}" for i in range(7)]
+
+
+def test_pixels_and_sound_by_value(clips):
+    """TensorFlow's decoder in the loader and Pillow's in `media` see the same pixels of the same centre crop."""
+    source = open_clips(clips, **LOOK)
+    batch = next(source.eval("val", batch=8))
+    path, _ = source.shards("val")[0]
+    raw = next(iter(loader.tf.data.TFRecordDataset(str(path))))
+    record = loader.tf.train.Example.FromString(raw.numpy()).features.feature
+    image = media.decode_jpeg(record["frames"].bytes_list.value[1])  # (16, 24, 3)
+    np.testing.assert_array_equal(batch["frames"][0, 1], image[1:15, 5:19])
+    np.testing.assert_array_equal(batch["audio"][0], np.frombuffer(record["audio"].bytes_list.value[0], "<i2"))
+    assert batch["labels"][0].tolist() == [1.0, 0.0, 0.0]
+    assert batch["times"][0] == pytest.approx(0.5)
+
+
+def test_augmentation_is_one_for_all_frames_of_a_clip(tmp_path, monkeypatch):
+    same = media.encode_jpeg
+    monkeypatch.setattr(
+        media,
+        "encode_jpeg",
+        lambda x, q: same(np.tile(np.arange(24, dtype=np.uint8)[None, :, None] * 10, (16, 1, 3)), q),
+    )
+    directory = shards.clip_directory(tmp_path / "clips", videos={"train": 8})
+    batches = take(open_clips(directory, **LOOK), 0, 3)
+    frames = np.concatenate([b["frames"] for b in batches])
+    np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
+    assert len({row.tobytes() for row in frames[:, 0]}) > 12  # crops, zooms and mirrors differ between clips
+
+
+def test_lengths_of_features_are_buckets(feature_shards):
+    source = open_features(feature_shards, lengths=(8, 12))
+    shapes = {batch["image"].shape for batch in take(source, 0, 12)}
+    assert shapes == {(8, 8, 8), (8, 12, 8)}
+    batches = list(source.eval("val", batch=4))
+    assert {b["image"].shape[1] for b in batches} <= {8, 12, 24}
+    assert sum(int(b["mask"].sum()) for b in batches) == 9
+    for batch in batches:
+        for row, times in enumerate(batch["times"]):
+            assert batch["valid"][row].sum() == len(times)
+            assert not batch["image"][row, len(times) :].any()
+
+
+def test_a_video_longer_than_every_length_gets_a_bucket():
+    reader = FeatureReader(image=1, audio=1, classes=2, lengths=(4, 8))
+    video = {"image": np.ones((19, 1), np.float16), "audio": np.ones((19, 1), np.float16)}
+    bucket, padded = reader.fit(video)
+    assert bucket == 32
+    assert padded["valid"].sum() == 19
+
+
+def test_metrics_of_padded_batches_equal_one_big_batch(feature_shards):
+    source = open_features(feature_shards, lengths=(24,))
+    collect = lambda size: [
+        (
+            {"logits": b["image"].astype(np.float32).sum(1)[b["mask"]][:, :3]},
+            {k: v[: int(b["mask"].sum())] for k, v in b.items()},
+        )
+        for b in source.eval("val", batch=size)
+    ]
+    measured = []
+    for size in (2, 4, 9):
+        rows = collect(size)
+        logits = np.concatenate([outputs["logits"] for outputs, _ in rows])
+        labels = np.concatenate([batch["labels"] for _, batch in rows])
+        assert len(logits) == 9
+        measured.append(evaluate.measure({"logits": logits, "labels": labels}))
+    assert measured[0] == measured[1] == measured[2]
+
+
+def test_feature_shards_round_trip_by_value(tmp_path):
+    rng = np.random.default_rng(1)
+    video = shards.feature_video(rng, "näme", 2, 4)
+    directory = shards.feature_directory(tmp_path / "f", videos={"train": 4}, width=4)
+    shards.features.write_shard(directory / "one.tfrecord", [video])
+    reader = FeatureReader(4, 4, 3, (8,))
+    back = next(loader.eval_records([directory / "one.tfrecord"], reader.eval))
+    np.testing.assert_array_equal(back["image"], video["image"])
+    np.testing.assert_array_equal(back["audio"], video["audio"])
+    np.testing.assert_allclose(back["times"], video["times"])
+    assert back["video_id"].decode() == "näme"
+
+
+def test_shards_and_streams_must_fit():
+    paths = [(schema.Path("a"), 3), (schema.Path("b"), 0)]
+    with pytest.raises(ValueError, match="data.streams=1"):
+        loader.check_streams(paths, batch=8, streams=2)
+    with pytest.raises(ValueError, match="multiple of data.streams=2"):
+        loader.check_streams([(schema.Path("a"), 3), (schema.Path("b"), 1)], batch=7, streams=2)

@@ -1,0 +1,233 @@
+"""The loop: one compiled step, any number of devices, exact resume, and errors before work starts."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.sharding import AxisType, Mesh
+
+from l2l import inputs, log, optim, runs, sharding, train
+from l2l.data import loader
+from l2l.state import TrainState
+from tests import shards, small
+
+CLIPS = {"train": 24, "val": 5}
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory) -> Path:
+    return shards.clip_directory(tmp_path_factory.mktemp("data") / "clips", videos=CLIPS)
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory, clips) -> Path:
+    return small.run(small.config("teacher", tmp_path_factory.mktemp("runs") / "teacher", clips, epochs=2.0))
+
+
+def lines(run: Path) -> list[dict]:
+    """metrics.jsonl without the timings."""
+    text = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(x).items() if not k.startswith("time/")} for x in text]
+
+
+def test_a_finished_run_has_everything(teacher):
+    names = {path.name for path in teacher.iterdir()}
+    assert {"config.json", "metrics.jsonl", "checkpoints", "predictions.npz", "variables.npz", "done.json"} <= names
+    steps = [line["step"] for line in lines(teacher) if "train/loss" in line]
+    assert steps == list(range(1, 7))
+    assert sum("val/top1" in line for line in lines(teacher)) == 2
+    with np.load(teacher / "predictions.npz") as saved:
+        assert sorted(saved["video_id"]) == [f"val{i}" for i in range(5)]
+        assert saved["logits"].shape == (5, 3)
+
+
+def test_the_step_is_compiled_once(clips, tmp_path):
+    config = small.config("teacher", tmp_path / "run", clips)
+    job = train.prepare(config, inputs.ensure(config))
+    step = train.make_step(job.task, job.optimizer, job.mesh)
+    state, key = train.init_state(job), jax.random.key(0)
+    batches = job.source.train("train", batch=8, streams=4, seed=0, first_step=0, shuffle=8)
+    for _ in range(4):
+        state, _ = step(state, job.frozen, sharding.put_batch(job.mesh, next(batches)), key)
+    assert step._cache_size() == 1
+    assert int(state.step) == 4
+
+
+def mesh_of(devices: int) -> Mesh:
+    return Mesh(np.array(jax.devices()[:devices]).reshape(-1, 1), ("data", "model"), axis_types=(AxisType.Auto,) * 2)
+
+
+def ten_steps(job: train.Job, devices: int, batches: list, dtype: str) -> tuple[dict, list[float]]:
+    """Parameters and losses of ten steps from the job's variables on so many devices."""
+    mesh = mesh_of(devices)
+    cast = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+    variables = cast(job.variables)
+    state = TrainState(jnp.zeros((), jnp.int32), opt_state=job.optimizer.init(variables["params"]), **variables)
+    state = jax.device_put(state, sharding.replicated(mesh))
+    step, losses = train.make_step(job.task, job.optimizer, mesh), []
+    for batch in batches:
+        state, measured = step(state, {}, sharding.put_batch(mesh, batch), jax.random.key(0))
+        losses.append(float(measured["loss"]))
+    return jax.device_get(state.params), losses
+
+
+def test_eight_devices_equal_one(clips, tmp_path):
+    config = small.config("finetune", tmp_path / "run", clips)
+    config.data.batch = 16
+    job = train.prepare(config, inputs.ensure(config))
+    source = job.source.train("train", batch=16, streams=4, seed=0, first_step=0, shuffle=8)
+    batches = [next(source) for _ in range(10)]
+    with jax.enable_x64(True):
+        one, _ = ten_steps(job, 1, batches, "float64")
+        eight, _ = ten_steps(job, 8, batches, "float64")
+    chex.assert_trees_all_close(one, eight, rtol=1e-10, atol=1e-13)
+    _, loss_of_one = ten_steps(job, 1, batches[:1], "float32")
+    _, loss_of_eight = ten_steps(job, 8, batches[:1], "float32")
+    np.testing.assert_allclose(loss_of_one, loss_of_eight, rtol=1e-5)
+
+
+def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monkeypatch):
+    say = log.Progress.report
+
+    def stop_at_three(self, step, values):
+        if step == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return say(self, step, values)
+
+    config = small.config("teacher", tmp_path / "teacher", clips, epochs=2.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(log.Progress, "report", stop_at_three)
+        with pytest.raises(train.Stopped, match="step 3 of 6"):
+            small.run(config)
+    assert not runs.is_finished(tmp_path / "teacher")
+    resumed = small.run(config)
+    assert lines(resumed) == lines(teacher)
+    for name in ("variables.npz", "predictions.npz", "best.npz"):
+        assert small.same_arrays(resumed / name, teacher / name)
+    assert runs.load_run(resumed).hash == runs.load_run(teacher).hash
+
+
+def test_distil_then_finetune_start_from_what_they_name(clips, teacher, tmp_path):
+    distilled = small.run(
+        small.config("distill", tmp_path / "distill", clips, teacher=str(teacher), epochs=1.0, model__feature=16)
+    )
+    assert {"train/l1", "train/soft"} <= lines(distilled)[0].keys()
+    config = small.config("finetune", tmp_path / "tuned", clips, init=str(distilled), epochs=1.0)
+    job = train.prepare(config, inputs.ensure(config))
+    chex.assert_trees_all_equal(jax.device_get(job.variables), runs.load_run(distilled).variables["model"])
+
+
+def test_a_head_for_other_labels(teacher, tmp_path):
+    other = shards.clip_directory(tmp_path / "clips", videos=CLIPS, classes=2)
+    config = small.config("teacher", tmp_path / "run", other, init=str(teacher))
+    with pytest.raises(runs.RunError, match=r"knows 3 labels .* has 2"):
+        train.prepare(config, inputs.ensure(config))
+    config.init_skip = (".*classifier/.*",)
+    job = train.prepare(config, inputs.ensure(config))
+    before = runs.load_run(teacher).variables["model"]
+    np.testing.assert_array_equal(
+        job.variables["params"]["stem"]["spatial"]["kernel"], before["params"]["stem"]["spatial"]["kernel"]
+    )
+    assert job.variables["params"]["classifier"]["kernel"].shape[-1] == 2
+
+
+def test_merge_lists_everything_that_does_not_fit():
+    fresh = {"a": np.zeros(2), "b": np.zeros(3), "c": np.zeros(1)}
+    loaded = {"b": np.zeros(4), "c": np.zeros(1), "d": np.zeros(1)}
+    with pytest.raises(ValueError, match="(?s)- a is missing.*[+] d of the weights.*! b is"):
+        train.merge(fresh, loaded, ())
+    merged = train.merge(fresh, {"a": np.ones(2), "b": np.zeros(4), "c": np.ones(1)}, ("b",))
+    assert merged["a"].sum() == 2
+    assert merged["b"].shape == (3,)
+    with pytest.raises(ValueError, match="matches no parameter"):
+        train.merge(fresh, fresh, ("x.*",))
+
+
+def test_other_config_in_the_same_folder(teacher, clips):
+    config = small.config("teacher", teacher, clips, epochs=2.0, optim__lr=0.5)
+    with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.02, asked for 0.5.*Delete"):
+        train.prepare(config, inputs.ensure(config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data__batch": 12}, "multiple of 8"),
+        ({"mesh": (3, 1)}, "does not fit 8 devices"),
+        ({"data__streams": 8, "data__batch": 64}, "data.streams=4"),
+        ({"data__frames": 9}, "data.frames=2"),
+        ({"data__crop": 40}, "--short_side"),
+        ({"data__val": "nope"}, "it has train, val"),
+        ({"task": "nope"}, "choose from classify"),
+        ({"optim__name": "nope"}, "choose sgd or adamw"),
+        ({"optim__schedule": "nope"}, "choose cosine or milestones"),
+        ({"optim__lr_scale": (("nope/.*", 0.0),)}, "matches no parameter"),
+        ({"dtype": "float8"}, "choose float32 or bfloat16"),
+    ],
+)
+def test_what_does_not_fit_stops_before_work_starts(clips, tmp_path, changes, words):
+    config = small.config("teacher", tmp_path / "run", clips, **changes)
+    with pytest.raises(ValueError, match=words):
+        train.prepare(config, inputs.ensure(config))
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_cut_shard_stops_before_work_starts(tmp_path):
+    directory = shards.clip_directory(tmp_path / "clips", videos=CLIPS)
+    shard = sorted(directory.glob("clips-val*"))[1]
+    shard.write_bytes(shard.read_bytes()[:-500])
+    config = small.config("teacher", tmp_path / "run", directory)
+    with pytest.raises(ValueError, match=f"{shard.name} is damaged"):
+        train.prepare(config, inputs.ensure(config))
+
+
+def test_a_loss_that_is_not_finite_stops(clips, tmp_path):
+    config = small.config("teacher", tmp_path / "run", clips, optim__lr=1e30, epochs=4.0, optim__warmup_epochs=0.0)
+    with pytest.raises(log.NotFinite, match=r"train/\w+ became (nan|inf).*step"):
+        small.run(config)
+    assert not runs.is_finished(tmp_path / "run")
+
+
+def test_freezing_and_scaled_rates(clips):
+    params = {"trunk": {"kernel": jnp.ones((2, 2))}, "classifier": {"kernel": jnp.ones((2, 2))}}
+    make = lambda scale: optim.make_optimizer(
+        params,
+        lambda _: 0.1,
+        name="sgd",
+        momentum=0.0,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        lr_scale=(("trunk/.*", 0.0), ("classifier/.*", scale)),
+    )
+    optimizer = make(0.5)
+    updates, _ = optimizer.update(params, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["trunk"]["kernel"], 0)
+    np.testing.assert_allclose(updates["classifier"]["kernel"], -0.05)
+
+
+def test_schedules():
+    drops = optim.make_schedule(lr=1.0, total=30, warmup=10, name="milestones", milestones=(20,), factor=0.1)
+    assert float(drops(10)) == pytest.approx(1.0)
+    assert float(drops(19)) == pytest.approx(1.0)
+    assert float(drops(20)) == pytest.approx(0.1)
+    cosine = optim.make_schedule(lr=1.0, total=30, warmup=10, name="cosine", milestones=(), factor=0.1)
+    assert float(cosine(5)) == pytest.approx(0.55)
+    assert float(cosine(30)) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_prefetch_hands_errors_over():
+    def batches():
+        yield {"x": np.zeros(1)}
+        raise OSError("the disk went away")
+
+    prefetch = loader.Prefetch(batches(), lambda batch: batch)
+    assert next(prefetch)["x"].shape == (1,)
+    with pytest.raises(OSError, match="the disk went away"):
+        next(prefetch)
+    prefetch.close()
