@@ -1,0 +1,344 @@
+"""The report on real, tiny runs: it says what the runs say, needs nothing else, and keeps names as text."""
+
+import html.parser
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from configs import extract, finetune, skim, teacher
+from data_prep.rows import Row
+from data_prep.write_shards import write_dataset
+from l2l import build, evaluate, inputs, main, report, report_plots, report_skim, report_videos, runs
+from l2l.data import schema
+from l2l.log import MetricLog
+from l2l.runs import RunError
+from tests.videos import write_video
+
+EVIL = "<script>alert('x')</script> & \"b\""
+LABELS = (EVIL, "tuning a guitar", "naïve")
+NAMES = ("<img src=x onerror=alert(1)>", 'b\'s "video"', "c", "short")
+SECONDS = (7.4, 6.2, 5.0, 1.6)
+STEPS = 4  # looks: more than the short video has positions
+ACTIONS = {NAMES[0]: [[0.0, 2.2], [5.0, 6.0]], NAMES[1]: [[1.0, 3.0]], NAMES[2]: []}  # not of the short one
+
+
+def adapt(config, folder, **changes):
+    """A config for something small."""
+    config.run, config.makers, config.log_every = str(folder), (), 1
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    return config
+
+
+def untrained(config, shards):
+    """A finished run with variables and measurements out of the air, written as training writes it."""
+    folder, rng, index = Path(config.run), np.random.default_rng(0), schema.load_index(shards)
+    frames, side = config.data.frames, config.data.crop
+    batch = {
+        "frames": np.zeros((1, frames, side, side, 3), np.uint8),
+        "audio": np.zeros((1, schema.AUDIO_RATE), np.int16),
+    }
+    task = build.clip_task(config, len(LABELS))
+    shapes = jax.eval_shape(lambda: task.init(jax.random.key(0), batch, {}))
+    variables = jax.tree.map(lambda x: 0.1 * np.abs(rng.normal(size=x.shape)).astype(np.float32), shapes)
+    record = {"config": inputs.plain(config), "labels": index.labels, "policy": index.policy, "student": None}
+    runs.start(folder, record | {"inputs": {"data": {"path": str(shards), "hash": index.hash}}})
+    log = MetricLog(folder, step=0, active=True)
+    for step in range(1, 9):
+        log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
+    log.write(8, {"val/top1": 0.75})
+    logits, labels = rng.normal(size=(16, 3)).astype(np.float32), np.eye(3)[np.arange(16) % 3]
+    runs.finish(folder, {"model": variables}, evaluate.measure({"logits": logits, "labels": labels}), 8)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Videos, their shards, what lies beside them, and runs: extract and skim as they come, on an untrained student."""
+    work = tmp_path_factory.mktemp("report")
+    files = [write_video(work / f"{i}.mp4", seconds=s, clicks=(0.4, 1.1)) for i, s in enumerate(SECONDS)]
+    ids = {"train": [f"train{i}" for i in range(4)], "val": NAMES}
+    rows = [Row(str(file), (LABELS[i % 3],), s, video_id=ids[s][i]) for s in ids for i, file in enumerate(files)]
+    write_dataset(rows, LABELS, work / "shards", schema.ClipPolicy(frames=2, hop=1.0, short_side=32), shards=2)
+    schema.write_json(work / "shards/actions.json", ACTIONS)
+    schema.write_json(work / "shards/videos.json", {n: f"../{f.name}" for n, f in zip(NAMES, files, strict=True)})
+    clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "data.frames": 2, "model.width": 4}
+    for stage in (teacher, finetune):
+        config = adapt(stage.get_config(), work / stage.__name__.split(".")[1], **clips | {"init": ""})
+        untrained(config, work / "shards")
+    data = {"data.dir": str(work / "shards"), "data.eval_batch": 8, "student": str(work / "finetune")}
+    main.run(adapt(extract.get_config(), work / "extract", **data))
+    data |= {"data.dir": str(work / "extract"), "data.test": "val", "data.lengths": (8,)}
+    small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "epochs": 3.0}
+    main.run(adapt(skim.get_config(), work / "skim", **data | small | {"data.batch": 8, "data.streams": 2}))
+    return work
+
+
+class Page(html.parser.HTMLParser):
+    """Elements with their attributes, and all text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += " ".join(data.split()) + " "
+
+    def of(self, tag):
+        return [attrs for name, attrs in self.elements if name == tag]
+
+
+def make(capsys, out, *folders, more=()):
+    """Runs the command; returns the page and its text."""
+    assert report.main([*map(str, folders), f"--out={out}", *more]) == 0
+    assert capsys.readouterr().out.strip() == str(out)
+    text = out.read_text(encoding="utf-8")
+    return Page(text), text
+
+
+@pytest.fixture(scope="module")
+def predictions(work):
+    with np.load(work / "skim/predictions.npz", allow_pickle=False) as file:
+        return dict(file)
+
+
+def test_all_stages(work, tmp_path, capsys, predictions):
+    folders = [work / name for name in ("teacher", "finetune", "extract", "skim")]
+    page, text = make(capsys, tmp_path / "deep/report.html", *folders)
+    for name in ("teacher", "finetune", "skim"):
+        done = json.loads((work / name / "done.json").read_text())
+        assert done["hash"] in page.text
+        for way in ("", "soft_", "uniform_", "random_", "dense_") if name == "skim" else ("",):
+            top1, m_ap = (100 * done["metrics"][f"{way}{key}"] for key in ("top1", "mAP"))
+            shown = f"{name}, {way[:-1] or 'hard'}" if name == "skim" else name
+            assert re.search(rf"{shown} [^%]*?val {top1:.1f} [\d.]+ [\d.]+ {m_ap:.1f} ", page.text), shown
+    index = json.loads((work / "shards/index.json").read_text())
+    assert index["hash"] in page.text
+    assert index["label_hash"] in page.text
+    assert len(page.of("article")) == len(NAMES)
+    taken = predictions["looks"].sum()
+    assert sum(attrs.get("alt", "").startswith("picture, look") for attrs in page.of("img")) == taken
+    assert sum(attrs.get("alt", "").startswith("sound, look") for attrs in page.of("img")) == taken
+    assert len([x for x in page.of("rect") if x.get("class") == "pick"]) == 2 * taken
+    assert "teacher on every clip (accuracy not measured)" in page.text
+    assert "not known for this video" in page.text  # the short one's action
+    assert len(text) < 3e6
+
+
+def test_self_contained(work, tmp_path, capsys):
+    page, text = make(capsys, tmp_path / "report.html", work / "teacher", work / "skim")
+    for _, attrs in page.elements:
+        for key in ("src", "href", "srcset", "xlink:href", "action", "data"):
+            assert attrs.get(key, "data:").startswith("data:"), attrs
+    assert not page.of("script")
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", re.sub(r"base64,[\w+/=]+", "", text))
+
+
+def test_names_stay_text(work, tmp_path, capsys):
+    evil = tmp_path / "<i>run"
+    shutil.copytree(work / "skim", evil)
+    page, _ = make(capsys, tmp_path / "report.html", evil)
+    assert "<i>run, hard" in page.text
+    assert EVIL in page.text
+    assert NAMES[0] in page.text
+    assert not page.of("script")
+    assert not [attrs for _, attrs in page.elements if any(key.startswith("on") for key in attrs)]
+    assert {attrs.get("class") for attrs in page.of("i")} == {"dot"}
+
+
+def test_share_inside_the_action(work, tmp_path, capsys, predictions):
+    page, _ = make(capsys, tmp_path / "report.html", work / "skim")
+    hits, taken, expected = {"image": 0, "audio": 0}, 0, 0.0
+    for i, name in enumerate(predictions["video_id"]):
+        if name not in ACTIONS:
+            continue
+        times = predictions["times"][i][predictions["times"][i] > 0]
+        inside = [any(a <= t < b for a, b in ACTIONS[name]) for t in times]
+        for t in range(STEPS):
+            if predictions["counted"][i, t]:
+                taken, expected = taken + 1, expected + sum(inside) / len(inside)
+                for m in hits:
+                    hits[m] += inside[predictions[f"picked_{m}"][i, t]]
+    for m, word in (("image", "picture"), ("audio", "sound")):
+        assert f"Of the looks chosen by {word}, {100 * hits[m] / taken:.1f} % fell inside it" in page.text
+    assert f"By chance it would be {100 * expected / taken:.1f} %" in page.text
+
+
+@pytest.mark.parametrize("count_start", [False, True])
+@pytest.mark.parametrize("index_by", ["both", "audio"])
+def test_costs(work, predictions, index_by, count_start):
+    record = json.loads((work / "skim/config.json").read_text())
+    config, student = record["config"], record["student"]
+    config["model"] |= {"index_by": index_by, "count_start": count_start}
+    looks, others = report_skim.cost_rows(config, student, predictions, {"t": 10**9})
+    assert [row.way for row in others] == ["soft", "uniform", "random", "dense", ""]
+    assert looks[-1].top1 == pytest.approx(100 * json.loads((work / "skim/done.json").read_text())["metrics"]["top1"])
+    count, clip = report_skim.positions(predictions), build.clip_macs(student, 3)
+    assert others[3].total == pytest.approx(count.mean() * clip / 1e9)
+    assert others[1].total == pytest.approx(np.minimum(count, STEPS).mean() * clip / 1e9)
+    assert others[4].total == pytest.approx(count.mean())
+    read = [STEPS - count_start, 1 - count_start]
+    for row, steps in ((looks[-1], read[0]), (looks[0], read[1])):
+        each = [
+            build.video_macs(config, student, 3, positions=n, steps=min(n, steps), looks=min(n, steps))
+            for n in map(int, count)
+        ]
+        assert row.total == pytest.approx(np.mean([sum(x.values()) for x in each]) / 1e9)
+    assert (others[0].total > looks[-1].total) == (index_by == "audio")  # soft reads every picture
+
+
+def test_one_teacher(work, tmp_path, capsys):
+    page, _ = make(capsys, tmp_path / "report.html", work / "teacher")
+    assert "validation: 8: 75" in page.text
+    assert "Learning curves" in page.text
+    assert "where it looked" not in page.text
+    assert not page.of("article")
+
+
+def test_same_folder_names(work, tmp_path, capsys):
+    shutil.copytree(work / "teacher", tmp_path / "other/teacher")
+    page, _ = make(capsys, tmp_path / "report.html", work / "teacher", tmp_path / "other/teacher")
+    assert str(tmp_path / "other/teacher") in page.text
+
+
+def edited(work, tmp_path, name, file, change):
+    """A copy of a run with one JSON file changed."""
+    folder = tmp_path / name
+    shutil.copytree(work / name, folder)
+    value = json.loads((folder / file).read_text())
+    change(value)
+    (folder / file).write_text(json.dumps(value))
+    return folder
+
+
+def test_without_the_clips(work, tmp_path, capsys):
+    moved = edited(work, tmp_path, "skim", "config.json", lambda x: x["config"]["data"].update(dir="gone"))
+    page, _ = make(capsys, tmp_path / "report.html", moved, more=["--videos=3"])
+    assert len(page.of("article")) == 3
+    assert len(page.of("image")) == 6  # attention is shown all the same
+    assert not page.of("img")
+    assert "shown without pictures and sounds: the clips" in page.text
+    assert "It is not written down where the action is" in page.text
+
+
+def test_other_or_missing_videos(work, tmp_path):
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    policy = json.loads((work / "shards/index.json").read_text())["policy"]
+    times = np.arange(7) + 0.5
+    assert "videos.json" in report_videos.Files(shards, policy).clips("c", {0}, times)[1]
+    listed = {"c": "gone.mp4", "short": str(work / "3.mp4"), "slow": str(work / "0.mp4")}
+    schema.write_json(shards / "videos.json", listed)
+    files = report_videos.Files(shards, policy)
+    assert "gone.mp4" in files.clips("c", {0}, times)[1]
+    assert "does not list" in files.clips("d", {0}, times)[1]
+    assert "shorter" in files.clips("short", {5}, times)[1]
+    assert "not the video" in files.clips("slow", {5}, 2 * times)[1]
+    (shards / "videos.json").write_text("[]")
+    with pytest.raises(RunError, match=r"videos\.json is damaged"):
+        report_videos.Files(shards, policy)
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def without(path, name):
+    with np.load(path) as file:
+        kept = {key: file[key] for key in file.files if key != name}
+    np.savez(path, **kept)
+
+
+def halved(path, name):
+    with np.load(path) as file:
+        np.savez(path, **dict(file) | {name: file[name][:, :1]})
+
+
+DAMAGE = {
+    "not a run folder": lambda run: (run / "config.json").unlink(),
+    "has not finished": lambda run: (run / "done.json").unlink(),
+    r"predictions\.npz is missing": lambda run: (run / "predictions.npz").unlink(),
+    r"predictions\.npz is damaged": lambda run: cut(run / "predictions.npz"),
+    "lacks step_logits": lambda run: without(run / "predictions.npz", "step_logits"),
+    "counted is": lambda run: halved(run / "predictions.npz", "counted"),
+    r"config\.json is damaged": lambda run: cut(run / "config.json"),
+    r"metrics\.jsonl is damaged in line 1": lambda run: (run / "metrics.jsonl").write_text("{\n"),
+    "'hash'": lambda run: (run / "done.json").write_text("{}"),
+}
+
+
+@pytest.mark.parametrize("reason", DAMAGE)
+def test_damage_is_one_line(work, tmp_path, capsys, reason):
+    run, out = tmp_path / "skim", tmp_path / "report.html"
+    shutil.copytree(work / "skim", run)
+    DAMAGE[reason](run)
+    out.write_text("the page of before")
+    assert report.main([str(run), f"--out={out}"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert re.search(reason, said)
+    assert str(run) in said
+    assert "\n" not in said
+    assert out.read_text() == "the page of before"
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["report.html", "skim"]
+
+
+def test_damaged_actions(tmp_path):
+    path = tmp_path / "actions.json"
+    assert report_skim.read_actions(path) is None
+    for text in ("{", "[]", '{"a": [[1]]}', '{"a": 3}'):
+        path.write_text(text)
+        with pytest.raises(RunError, match=r"actions\.json is damaged"):
+            report_skim.read_actions(path)
+
+
+def test_command(tmp_path):
+    command = [sys.executable, "-m", "l2l.report"]
+    command += ["nowhere", f"--out={tmp_path}/x.html"]
+    missing = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert missing.returncode == 1
+    assert missing.stderr.strip() == "error: nowhere is not a run folder: it has no config.json"
+    assert not list(tmp_path.iterdir())
+
+
+def test_choice_is_mixed_and_blind():
+    names = np.array([f"v{i}" for i in range(40)])
+    labels, right = np.eye(4)[np.arange(40) % 4], np.arange(40) % 5 > 0
+    chosen = report_videos.choose(names, labels, right, 6)
+    assert right[chosen].tolist() == [True] * 3 + [False] * 3
+    assert len({int(labels[i].argmax()) for i in chosen[:3]}) == 3
+    order = np.random.default_rng(0).permutation(40)
+    again = report_videos.choose(names[order], labels[order], right[order], 6)
+    assert names[order][again].tolist() == names[chosen].tolist()
+    assert len(report_videos.choose(names, labels, np.ones(40, bool), 6)) == 6
+    assert len(report_videos.choose(names[:2], labels[:2], right[:2], 6)) == 2
+
+
+def test_charts():
+    line = report_plots.Series("a", [(i, i % 7) for i in range(5000)], "train")
+    found = report_plots.chart("t", "x", "y", [line, report_plots.Series("empty", [], "train")])
+    assert [s.name for s in found.series] == ["a"]
+    assert found.series[0].line.count("L") == report_plots.MOST_POINTS - 1
+    assert [text for _, text in found.x_ticks] == ["0", "2000", "4000"]
+    assert report_plots.chart("t", "x", "y", []) is None
+    points = [(0.02, 50.0), (2.0, 100.0)]
+    log = report_plots.chart("t", "x", "y", [report_plots.Series("a", points, "b")], log=True, percent=True)
+    (x0, y0, _), (x1, y1, _) = (
+        report_plots.chart("t", "x", "y", [report_plots.Series("a", points, "b", "circle")], log=True, percent=True)
+        .series[0]
+        .marks
+    )
+    assert log.left < x0 < x1 < log.right
+    at = {text: pixel for pixel, text in log.x_ticks}
+    assert at["1"] - at["0.1"] == pytest.approx((x1 - x0) / 2, abs=0.2)
+    assert y1 == log.top
+    assert y0 == pytest.approx((log.top + log.bottom) / 2)
