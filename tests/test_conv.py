@@ -29,7 +29,7 @@ def gradients(function, case, dtype):
     return (y, *vjp(jnp.asarray(rng.normal(size=y.shape), dtype)))
 
 
-@pytest.mark.parametrize("block", [1 << 20, 100], ids=["one block", "several blocks"])
+@pytest.mark.parametrize("block", [1 << 20, 100], ids=["fits a block", "several blocks"])
 @pytest.mark.parametrize("case", CASES)
 def test_gradients_equal_the_derived_ones(case, block, monkeypatch):
     monkeypatch.setattr(conv, "BLOCK", block)

@@ -61,8 +61,13 @@ def input_gradient(
 def kernel_gradient(
     x: jax.Array, kernel: jax.Array, dy: jax.Array, strides: Pair, padding: tuple[Pair, Pair]
 ) -> jax.Array:
-    """Sums unfold(x)^T dy over blocks of the batch, accumulated in float32 at least."""
+    """Sums unfold(x)^T dy over blocks of the batch, accumulated in float32 at least.
+
+    What fits one block is as fast derived, and so is a stem of 7x7, whose 49 slices would take long to compile.
+    """
     size = dy.size // dy.shape[-1] * math.prod(kernel.shape[:3])
+    if size <= BLOCK or math.prod(kernel.shape[:2]) > 9:
+        return jax.vjp(lambda kernel: plain(x, kernel, strides, padding), kernel)[1](dy)[0]
     blocks = next(n for n in range(1, len(x) + 1) if len(x) % n == 0 and (size <= n * BLOCK or n == len(x)))
     # Block i is every blocks-th example: a batch that is sharded over devices stays so within every block.
     x, dy = (a.reshape(-1, blocks, *a.shape[1:]) for a in (x, dy))

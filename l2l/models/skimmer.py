@@ -6,6 +6,7 @@ the mean fused feature of the looks. The structure is that of the released code,
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -39,8 +40,10 @@ class Projection(nn.Module):
     def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
         init = nn.initializers.normal(0.02)
         x = nn.Dense(self.features, kernel_init=init, dtype=self.dtype, name="linear")(x)
-        norm = nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, name="norm")
-        x = nn.relu(norm(x.astype(jnp.promote_types(x.dtype, jnp.float32)), mask=mask[..., None]))
+        # At the first step all queries of a batch are nearly equal: E[x^2] - E[x]^2 would lose the variance.
+        norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5, use_fast_variance=False, name="norm")
+        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        x = nn.relu(norm(use_running_average=not train)(x, mask=mask[..., None]))
         if self.outputs is None:
             return x
         x = nn.Dense(self.outputs, kernel_init=init, dtype=self.dtype, name="output")(x)
