@@ -113,6 +113,20 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
     )
 
 
+def write(path: Path, page: str) -> None:
+    """Writes the page so that the file is either the old one or the whole new one.
+
+    Raises:
+      RunError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with checkpoint.replacing(path) as temporary:
+            temporary.write_bytes(page.encode("utf-8", "replace"))
+    except OSError as error:
+        raise RunError(f"{path} cannot be written: {error.strerror}") from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
@@ -122,10 +136,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
-        page = page_of(args.runs, max(args.videos, 0))
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        with checkpoint.replacing(args.out) as temporary:
-            temporary.write_bytes(page.encode("utf-8", "replace"))
+        write(args.out, page_of(args.runs, max(args.videos, 0)))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

@@ -292,6 +292,14 @@ def test_damage_is_one_line(work, tmp_path, capsys, reason):
     assert sorted(x.name for x in tmp_path.iterdir()) == ["report.html", "skim"]
 
 
+def test_no_place_to_write(work, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file/report.html"):
+        assert report.main([str(work / "teacher"), f"--out={out}"]) == 1
+        assert capsys.readouterr().err.startswith(f"error: {out} cannot be written: ")
+    assert [x.name for x in tmp_path.iterdir()] == ["file"]
+
+
 def test_damaged_actions(tmp_path):
     path = tmp_path / "actions.json"
     assert report_skim.read_actions(path) is None
