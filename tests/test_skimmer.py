@@ -9,11 +9,11 @@ import pytest
 
 from l2l.models.skimmer import Skimmer, WeightNormLSTM
 from l2l.models.student import Fusion
+from tests.quick import fill, jit
 
 N, D, T, K = 9, 6, 3, 3
 LENGTHS = np.array([9, 5, 2, 0])  # the last row is padding of the batch
 FUSION = Fusion(feature=7, hidden=8)
-jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles much faster
 
 
 class Loop(Skimmer):
@@ -46,10 +46,8 @@ def fusion():
 
 
 def start(model, data, fusion):
-    """Variables, spread out so that no choice is a near tie and no statistic is still 0 or 1."""
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), *data, fusion, train=False))
-    rng = np.random.default_rng(1)
-    return jax.tree.map(lambda x: np.abs(rng.normal(0.2, 0.5, x.shape)).astype(x.dtype), variables)
+    """Variables that leave no choice a near tie and no statistic at 0 or 1."""
+    return fill(model.init, *data, fusion, train=False)
 
 
 @functools.cache
