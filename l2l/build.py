@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 
-from l2l import models
-from l2l.models.student import Fusion
+from l2l import costs, models
+from l2l.models.student import Fusion, modalities
 from l2l.runs import Run, RunError
 from l2l.tasks import TASKS, Classify, Distill, Skim
 
@@ -105,4 +105,51 @@ def check_labels(run: Run, source: "Source") -> None:
         f"{run.path} knows {len(run.labels)} labels (hash {run.label_hash}), {source.directory} has {len(ours)} "
         f"(hash {source.index.label_hash}); {'; '.join(only) or 'the same names in another order'}. Use shards with "
         "the run's label list, or start a new head with --config.init_skip=\"('.*classifier/.*',)\" when fine-tuning"
+    )
+
+
+def frames_of(config: Mapping[str, Any]) -> int:
+    """How many images of a clip its model looks at: a student reads the first one, whatever its shards hold."""
+    return 1 if config["model"]["name"] == "student" else config["data"]["frames"]
+
+
+def clip_macs(config: Mapping[str, Any], classes: int) -> int:
+    """Multiply-adds of a clip model on one clip."""
+    model, size = model_of(config, classes), config["data"]["crop"]
+    numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
+    if config["model"]["name"] == "student":
+        return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
+    return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
+
+
+def video_macs(
+    config: Mapping[str, Any], student: Mapping[str, Any], classes: int, *, positions: int, steps: int, looks: int
+) -> dict[str, int]:
+    """Multiply-adds of a skimmer and its student on one video, see `costs.video_cost`.
+
+    Args:
+      config, student: of the skim run and of its student.
+      classes: number of labels.
+      positions: clips of the video.
+      steps: how often the skimmer looks.
+      looks: at how many different positions.
+    """
+    student_model, model = model_of(student, classes), model_of(config, classes, fusion=None)
+    chosen = modalities(student_model.modality)
+    trunk = (student_model.width, student_model.stages)
+    names = ("hidden", "key", "query", "index_by", "num_classes")
+    skim = costs.skimmer_macs(
+        positions,
+        steps,
+        descriptor=8 * student_model.width,
+        feature=student_model.feature,
+        **{name: getattr(model, name) for name in names},
+    )
+    return costs.video_cost(
+        positions,
+        looks,
+        image=costs.image_macs(student["data"]["crop"], *trunk) if "image" in chosen else 0,
+        audio=costs.audio_macs(width=trunk[0], stages=trunk[1]) if "audio" in chosen else 0,
+        skim=skim,
+        index_by=model.index_by,
     )

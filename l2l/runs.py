@@ -66,6 +66,7 @@ def load_run(path: str | Path) -> Run:
     path = Path(path)
     if not is_finished(path):
         what = "has not finished: start the same command again" if (path / CONFIG).is_file() else "is not a run folder"
+        what = "holds shards, not a trained model" if (path / schema.INDEX).is_file() else what
         raise RunError(f"{path} {what}")
     asked, done = read_json(path / CONFIG), read_json(path / DONE)
     try:

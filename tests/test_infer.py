@@ -1,0 +1,284 @@
+"""Inference on files agrees with the prepared path, and the command behaves."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from configs import extract, finetune, skim, teacher
+from data_prep.rows import Row
+from data_prep.write_shards import write_dataset
+from l2l import build, infer, main, predict, sharding
+from l2l.data import schema
+from l2l.data.media import read_clips
+from l2l.data.source import source_of
+from l2l.evaluate import evaluate
+from l2l.look import Looker
+from l2l.runs import load_run
+from l2l.tasks import Classify, Skim
+from tests.videos import write_video
+
+LABELS = ("clapping", "tuning a guitar", "naïve")
+POLICY = schema.ClipPolicy(frames=2, hop=1.0, short_side=32)
+VIDEOS = {
+    "long": {"seconds": 7.4, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0)},
+    "silent": {"seconds": 5.2, "fps": 12, "audio": False},
+    "short": {"seconds": 1.6, "clicks": (0.5,), "rate": 22_050, "layout": "mono"},
+    "tall": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
+}
+STEPS = 4  # looks of the skimmer: more than the short video has positions
+
+
+def train(config, folder, **changes):
+    """One stage of the real path, small."""
+    config.run, config.makers, config.log_every = str(folder), (), 1
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    main.run(config)
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    """Videos, their shards, and the runs teacher, finetune, extract and skim."""
+    work = tmp_path_factory.mktemp("infer")
+    for name, how in VIDEOS.items():
+        write_video(work / f"{name}.mp4", **how)
+    rows = [
+        Row(str(work / f"{name}.mp4"), (LABELS[i % 3],), split, video_id=f"{split}/{name}")
+        for split in ("train", "val")
+        for i, name in enumerate(VIDEOS)
+    ]
+    write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
+    clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "epochs": 3.0}
+    clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": "", "eval_epochs": 0.0}
+    train(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4, "epochs": 0.0})
+    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4, "optim.lr": 1e-2})
+    student = {"student": str(work / "finetune")}
+    train(extract.get_config(), work / "extract", **student | {"data.dir": str(work / "shards"), "data.eval_batch": 8})
+    small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS}
+    videos = {
+        "data.dir": str(work / "extract"),
+        "data.test": "val",
+        "data.lengths": (4, 8),
+        "epochs": 10.0,
+        "optim.lr": 3e-2,
+    }
+    batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2}
+    train(skim.get_config(), work / "skim", **student | videos | small | batches)
+    return work
+
+
+@pytest.fixture(scope="session")
+def skimmer(work):
+    """The skim run as a looker that notes in `traces` which task is traced when."""
+    with pytest.MonkeyPatch.context() as patch:
+        traces = []
+        for kind in (Classify, Skim):
+            traced = lambda self, *args, f=kind.predict, k=kind: (traces.append(k), f(self, *args))[1]
+            patch.setattr(kind, "predict", traced)
+        looker = Looker(load_run(work / "skim"))
+    looker.traces = traces
+    return looker
+
+
+def prepared(work, name, data):
+    """What the prepared path says of split val."""
+    run = load_run(work / name)
+    task, variables, frozen = predict.predictor(run)
+    mesh = sharding.make_mesh((-1, 1))
+    source = source_of(run.config, str(work / data))
+    return evaluate(predict.jit_predict(task, mesh), variables, frozen, source, "val", batch=8, mesh=mesh)
+
+
+def scores_of(logits):
+    powers = np.exp(np.float64(logits))
+    return powers / powers.sum(-1, keepdims=True)
+
+
+def test_clips_are_the_prepared_ones(work):
+    looker = Looker(load_run(work / "teacher"))
+    source = source_of(looker.run.config, str(work / "shards"))
+    count = 0
+    for batch in source.eval("val", batch=1):
+        name = batch["video_id"][0].decode().split("/")[1]
+        clip = list(read_clips(work / f"{name}.mp4", POLICY))[int(batch["clip"][0])]
+        record = looker._record(clip)
+        for key in ("frames", "audio", "has_audio", "times"):
+            np.testing.assert_array_equal(record[key], batch[key][0], err_msg=f"{name} {key}")
+        count += 1
+    assert count == source.index.records("val") > 15
+
+
+@pytest.mark.parametrize("name", ["teacher", "finetune"])
+def test_clip_model_agrees_with_the_prepared_path(work, name):
+    arrays, looker = prepared(work, name, "shards"), Looker(load_run(work / name))
+    ids = [x.decode() for x in arrays["video_id"]]
+    for video in VIDEOS:
+        own = np.array([x == f"val/{video}" for x in ids])
+        scores, times = scores_of(arrays["logits"][own]), arrays["times"][own]
+        found = looker(str(work / f"{video}.mp4"))
+        np.testing.assert_allclose(found["scores"], scores.mean(0), atol=1e-3)
+        best = scores[:, scores.mean(0).argmax()]
+        assert len(found["moments"]) == min(5, own.sum())
+        for m in found["moments"]:
+            assert m["modality"] == {"teacher": "image", "finetune": "both"}[name]
+            at = np.flatnonzero(np.isclose(times, m["seconds"], atol=1e-3))
+            assert m["weight"] == pytest.approx(best[at[0]] / best.sum(), abs=1e-3)
+        weights = [m["weight"] for m in found["moments"]]
+        assert weights == sorted(weights, reverse=True)
+        assert weights[0] == pytest.approx(best.max() / best.sum(), abs=1e-3)
+        macs = build.clip_macs(looker.run.config, 3)
+        assert found["gmacs"] == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(own.sum() * macs / 1e9)}
+
+
+def test_skimmer_agrees_with_the_prepared_path(work, skimmer):
+    arrays = prepared(work, "skim", "extract")
+    assert arrays["logits"].std(0).max() > 0.01
+    for i, video_id in enumerate(arrays["video_id"]):
+        video = video_id.decode().split("/")[1]
+        found = skimmer(str(work / f"{video}.mp4"))
+        np.testing.assert_allclose(found["scores"], scores_of(arrays["logits"][i]), atol=1e-3)
+        looks = np.flatnonzero(arrays["counted"][i])
+        expected = [
+            (m, arrays["times"][i][arrays[f"picked_{m}"][i, t]], arrays["modality"][i, t, j] / len(looks))
+            for t in looks
+            for j, m in enumerate(("image", "audio"))
+        ]
+        assert [m["modality"] for m in found["moments"]] == [x[0] for x in expected]
+        assert sum(m["weight"] for m in found["moments"]) == pytest.approx(1, abs=1e-5)
+        if video == "silent":  # its sounds are all the same: any of them may be picked
+            found["moments"], expected = found["moments"][::2], expected[::2]
+        np.testing.assert_allclose([m["seconds"] for m in found["moments"]], [x[1] for x in expected], atol=1e-3)
+        np.testing.assert_allclose([m["weight"] for m in found["moments"]], [x[2] for x in expected], atol=1e-3)
+
+
+def test_short_video_is_looked_at_as_often_as_it_has_positions(work, skimmer):
+    assert len(skimmer(str(work / "long.mp4"))["moments"]) == 2 * STEPS
+    moments = skimmer(str(work / "short.mp4"))["moments"]
+    for modality in ("image", "audio"):
+        own = sorted(m["seconds"] for m in moments if m["modality"] == modality)
+        np.testing.assert_allclose(own, [1 / 15, 1 + 1 / 15], atol=1e-3)
+
+
+def test_programs_compile_once_per_shape(work, skimmer):
+    for name in [*VIDEOS, *VIDEOS]:
+        skimmer(str(work / f"{name}.mp4"))
+    assert skimmer.traces.count(Classify) == 1
+    assert skimmer.traces.count(Skim) == 2  # lengths 8 and 4
+
+
+def test_cost_counts_what_the_method_needs(work, skimmer):
+    run = skimmer.run
+    macs = lambda index_by: build.video_macs(
+        run.config | {"model": run.config["model"] | {"index_by": index_by}},
+        run.student,
+        3,
+        positions=100,
+        steps=STEPS,
+        looks=STEPS,
+    )
+    both, audio, image = (macs(index_by) for index_by in ("both", "audio", "image"))
+    assert both["indexing"] == audio["indexing"] + image["indexing"]
+    assert both["recognition"] == 0
+    assert audio["recognition"] == image["indexing"] * STEPS / 100
+    assert audio["skimming"] < both["skimming"]
+    found = skimmer(str(work / "long.mp4"))  # 8 positions
+    assert found["gmacs"]["indexing"] * 1e9 == pytest.approx(both["indexing"] * 8 / 100)
+
+
+def command(work, *arguments, run="skim", code=""):
+    """`python -m l2l.infer` in a process of its own, on one device."""
+    environment = os.environ | {
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "PYTHONPATH": str(Path(__file__).parents[1]),
+    }
+    how = ["-c", code] if code else ["-m", "l2l.infer"]
+    return subprocess.Popen(
+        [sys.executable, *how, *map(str, arguments), f"--run={work / run}"],
+        cwd=work,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
+    code = (
+        "import sys; from l2l import infer; code = infer.main(sys.argv[1:]); "
+        "assert not {m for m in sys.modules if m.split('.')[0] in ('tensorflow', 'data_prep')}; sys.exit(code)"
+    )
+    names = ["missing.mp4", "empty.mp4", "te xt'\".mp4", "new\nline.mp4", os.fsdecode(b"not utf\xff8.mp4"), "short.mp4"]
+    (work / names[1]).write_bytes(b"")
+    (work / names[2]).write_text("not a video")
+    (work / names[3]).write_bytes((work / "long.mp4").read_bytes())
+    process = command(work, *names, "--json", "--top=2", code=code)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, err.decode()
+    assert err == b""
+    lines = [json.loads(line) for line in out.decode().splitlines()]
+    assert [x["path"] for x in lines] == names
+    for x in lines[:3] + lines[4:5]:
+        assert x.keys() == {"path", "error"}
+    assert "no such file" in lines[0]["error"]
+    assert "empty" in lines[1]["error"]
+    for x, name in ((lines[3], "long"), (lines[5], "short")):
+        assert x.keys() == {"path", "top", "moments", "gmacs", "seconds", "gmacs_of", "seconds_of"}
+        expected = skimmer(str(work / f"{name}.mp4"))
+        order = np.argsort(-expected["scores"])[:2]
+        assert [t["label"] for t in x["top"]] == [LABELS[i] for i in order]
+        np.testing.assert_allclose([t["score"] for t in x["top"]], expected["scores"][order], atol=1e-3)
+        assert [m["seconds"] for m in x["moments"]] == [m["seconds"] for m in expected["moments"]]
+        assert all(m.keys() == {"modality", "seconds", "weight"} for m in x["moments"])
+        assert 0 < x["gmacs"] == pytest.approx(sum(x["gmacs_of"].values()))
+        assert 0 < x["seconds"] == pytest.approx(sum(x["seconds_of"].values()))
+
+
+def test_interrupt_ends_with_one_line(work):
+    process = command(work, *["short.mp4"] * 5000)
+    assert process.stdout.readline() == b"short.mp4\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.decode()) == (130, "interrupted\n")
+
+
+def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
+    (work / "bell\x07.mp4").write_bytes(b"")
+    videos = [str(work / name) for name in ("long.mp4", "bell\x07.mp4")]
+    assert infer.main([*videos, f"--run={work / 'skim'}"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == videos[0]
+    assert {line.split("%  ")[1] for line in lines[1:4]} == set(LABELS)
+    assert [line.split()[0] for line in lines[4:8]] == ["image", "audio", "GMACs", "seconds"]
+    moments = skimmer(videos[0])["moments"]
+    assert [x for x in lines[4].split() if ":" in x] == [
+        f"00:0{int(m['seconds'])}" for m in moments if m["modality"] == "image"
+    ]
+    assert lines[8] == f"{videos[1]!a}: the file is empty"
+
+
+def test_all_good_is_status_0(work, capsys):
+    assert infer.main([str(work / "short.mp4"), f"--run={work / 'finetune'}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["moments"][0]["modality"] == "both"
+
+
+def test_clock_counts_minutes():
+    assert [infer.clock(x) for x in (0.5, 59.9, 75.5, 3725)] == ["00:00", "00:59", "01:15", "62:05"]
+
+
+def test_runs_that_cannot_be_used(work, tmp_path, capsys):
+    (tmp_path / "config.json").write_text("{}")
+    cases = {
+        tmp_path: "has not finished: start the same command again",
+        work / "nowhere": "is not a run folder",
+        work / "extract": "holds shards, not a trained model",
+        work / "long.mp4": "is not a run folder",
+    }
+    for run, message in cases.items():
+        assert infer.main([str(work / "long.mp4"), f"--run={run}"]) == 1
+        captured = capsys.readouterr()
+        assert (captured.out, captured.err) == ("", f"error: {run} {message}\n")
