@@ -84,17 +84,19 @@ SAMPLE_MAKERS = (
 
 
 def small_clips(c: ConfigDict, directory: str, frames: int) -> None:
-    """The built-in set: 64 pixel clips, sized for two CPU cores."""
+    """The built-in set: 64 pixel clips, sized for two CPU cores, and AdamW, which learns it in few steps."""
     c.makers = SAMPLE_MAKERS
     c.data.dir = directory
     c.data.frames = frames
-    c.data.crop, c.data.resize = 56, 64
-    c.data.scale = 1.0
+    c.data.crop, c.data.resize, c.data.scale = 48, 64, 1.0
+    c.data.batch, c.data.eval_batch = 16, 64
+    c.optim.name, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 1e-3, 1.0
+    c.log_every = 50
 
 
 def small_student() -> ConfigDict:
     """The student for the built-in set; its feature is as wide as the small teacher's."""
-    return ConfigDict({"name": "student", "width": 16, "stages": (1, 1, 1, 1), "modality": "both", "feature": 64})
+    return ConfigDict({"name": "student", "width": 8, "stages": (1, 1, 1, 1), "modality": "both", "feature": 64})
 
 
 def full_student() -> ConfigDict:

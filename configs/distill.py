@@ -12,13 +12,13 @@ from configs.common import full_student, small_clips, small_student, variant_of
 
 
 def sample(c: ConfigDict) -> None:
-    """A student of width 16 from the small teacher."""
+    """A student of width 8 from the small teacher."""
     c.task = "distill"
     small_clips(c, "data/sample/source", frames=8)
     c.run, c.teacher = "runs/sample/distill", "runs/sample/teacher"
     c.model = small_student()
-    c.optim.name, c.optim.lr, c.optim.warmup_epochs = "adamw", 2e-3, 0.5
-    c.epochs = 10.0
+    c.optim.lr, c.epochs = 2e-3, 10.0
+    c.eval_epochs = 2.0
 
 
 def kinetics400(c: ConfigDict) -> None:

@@ -18,8 +18,7 @@ def sample(c: ConfigDict) -> None:
     small_clips(c, "data/sample/trimmed", frames=1)
     c.run, c.init = "runs/sample/finetune", "runs/sample/distill"
     c.model = small_student()
-    c.optim.name, c.optim.lr = "adamw", 5e-4
-    c.epochs, c.eval_epochs, c.save_epochs = 30.0, 0.0, 0.0
+    c.optim.lr, c.epochs, c.eval_epochs, c.save_epochs = 5e-4, 12.0, 0.0, 0.0
     c.best = ""
 
 

@@ -14,12 +14,12 @@ from configs.common import small_clips, variant_of
 
 
 def sample(c: ConfigDict) -> None:
-    """R(2+1)D of width 8 on 8 frames of 56 pixels."""
+    """R(2+1)D of width 8 on 8 frames of 48 pixels."""
     small_clips(c, "data/sample/source", frames=8)
     c.run = "runs/sample/teacher"
     c.model = ConfigDict({"name": "r2plus1d", "width": 8, "stages": (1, 1, 1, 1)})
-    c.optim.lr, c.optim.warmup_epochs = 0.02, 0.5
-    c.epochs = 8.0
+    c.optim.lr, c.epochs = 4e-3, 10.0
+    c.eval_epochs = 2.0
 
 
 def full(c: ConfigDict) -> None:

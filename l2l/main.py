@@ -5,11 +5,13 @@ is made first where the config says how. The same command continues a stopped ru
 Every key, its default and its meaning: configs/common.py.
 """
 
+import difflib
 import logging
 import os
 import sys
 from pathlib import Path
 
+import flax.traverse_util
 from absl import app, flags
 from ml_collections import config_flags
 
@@ -59,6 +61,33 @@ def main(argv: list[str]) -> None:
         sys.exit(explain(error))
 
 
+def parse(argv: list[str]) -> list[str]:
+    """Reads the flags; a mistake among them ends the program with one line."""
+    try:
+        check_keys(argv)
+        return flags.FLAGS(argv)
+    except (flags.Error, ValueError, TypeError, OSError) as error:
+        print(f"error: {error}\nSee python -m l2l.main --help", file=sys.stderr)
+        sys.exit(1)
+
+
+def check_keys(argv: list[str]) -> None:
+    """Raises ValueError for a config that cannot be loaded, or a key it does not have, with the nearest one it has."""
+    from l2l import inputs
+
+    file = next((word.removeprefix("--config=") for word in argv if word.startswith("--config=")), None)
+    if file is None:
+        return
+    known = flax.traverse_util.flatten_dict(inputs.load_config(file).to_dict(), sep=".")
+    for word in argv:
+        key = word.removeprefix("--config.").partition("=")[0]
+        if word.startswith("--config.") and key not in known:
+            near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
+            raise ValueError(
+                f"there is no config.{key}; did you mean {' or '.join(near)}?"
+            )
+
+
 def explain(error: Exception) -> int:
     """Prints one line for a mistake that a person can mend and returns the exit code; raises anything else."""
     from l2l.train import Stopped
@@ -75,4 +104,4 @@ def explain(error: Exception) -> int:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
-    app.run(main)
+    app.run(main, flags_parser=parse)

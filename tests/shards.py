@@ -57,6 +57,7 @@ def clip_directory(
     frames: int = 2,
     size: int = 16,
     classes: int = 3,
+    made_by: str = "",
 ) -> Path:
     """A finished directory of clip shards with so many videos a split."""
     out.mkdir(parents=True)
@@ -74,7 +75,7 @@ def clip_directory(
         )
     policy = dataclasses.asdict(schema.ClipPolicy(frames=frames, short_side=size, hop=1.0))
     labels = tuple(f"class {i}" for i in range(classes))
-    schema.save_index(out, schema.Index("clips", labels, splits, policy))
+    schema.save_index(out, schema.Index("clips", labels, splits, policy, made_by))
     return out
 
 
