@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +14,6 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from l2l.state import TrainState, Tree
-
-logging.getLogger("absl").setLevel(logging.WARNING)  # orbax logs a page a save
 
 
 class Checkpoints:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import flax.traverse_util
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import config_flags
 
 EXIT_STOPPED = 75  # the state is saved, the same command goes on
@@ -26,6 +27,7 @@ CONFIG = config_flags.DEFINE_config_file(
 def run(config) -> None:
     """One stage of the data's way."""
     logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
+    absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells a page a save
 
     from l2l import inputs, runs
     from l2l.log import say
@@ -83,9 +85,7 @@ def check_keys(argv: list[str]) -> None:
         key = word.removeprefix("--config.").partition("=")[0]
         if word.startswith("--config.") and key not in known:
             near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
-            raise ValueError(
-                f"there is no config.{key}; did you mean {' or '.join(near)}?"
-            )
+            raise ValueError(f"there is no config.{key}; did you mean {' or '.join(near)}?")
 
 
 def explain(error: Exception) -> int:
