@@ -40,7 +40,7 @@ from l2l.data import schema
 COUNTS = {
     "source": {"train": 2000, "val": 400},
     "trimmed": {"train": 96, "val": 320},
-    "untrimmed": {"train": 240, "val": 40, "test": 200},
+    "untrimmed": {"train": 208, "val": 32, "test": 208},
 }
 SPLITS = ("train", "val", "test")
 CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
@@ -51,8 +51,7 @@ POLICIES = {
 }
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
 RATES = (Fraction(8), Fraction(10), Fraction(25, 2), Fraction(15))  # frames per second
-UNTRIMMED_SIZES, UNTRIMMED_RATES = SIZES[:3], RATES[:2]
-AUDIO_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)
+AUDIO_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)  # samples per second
 NO_STREAM, SILENT, STEREO = 0.06, 0.06, 0.5  # shares of the videos
 MADE_BY = "made_by.json"
 INTERVAL = 0.2 if sys.stderr.isatty() else 10  # seconds between updates of the progress bar
@@ -101,10 +100,11 @@ class Format:
 
     @classmethod
     def drawn(cls, part: str, rng: np.random.Generator) -> "Format":
-        sizes, rates = (UNTRIMMED_SIZES, UNTRIMMED_RATES) if part == "untrimmed" else (SIZES, RATES)
-        width, height = sizes[rng.integers(len(sizes))]
-        channels = 0 if rng.random() < NO_STREAM else 1 + int(rng.random() < STEREO)
-        return cls(width, height, rates[rng.integers(len(rates))], int(rng.choice(AUDIO_RATES)), channels)
+        small = part == "untrimmed"  # long, so stored at lower rates
+        width, height = SIZES[rng.integers(len(SIZES) - small)]
+        fps = RATES[rng.integers(2 if small else len(RATES))]
+        rate = AUDIO_RATES[rng.integers(2 if small else len(AUDIO_RATES))]
+        return cls(width, height, fps, rate, 0 if rng.random() < NO_STREAM else 1 + int(rng.random() < STEREO))
 
 
 def compose(item: Item, seed: int) -> tuple[Format, Iterable[np.ndarray], np.ndarray]:
@@ -243,7 +243,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)
             print(f"{flags.out / part}: {'made' if new else 'there already, left alone'}")
     except KeyboardInterrupt:
-        sys.exit("data_prep.sample: interrupted; the same command goes on from here")
+        print("data_prep.sample: interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
     except (PrepareError, schema.ShardError, OSError, av.FFmpegError) as error:
         sys.exit(f"data_prep.sample: {error}")
 

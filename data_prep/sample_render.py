@@ -66,8 +66,8 @@ class Domain:
     tilt: tuple[float, float]
 
 
-SOURCE = Domain((20, 150), (0, 12), (0, 2.5), (0.25, 0.31), (350, 1500), (-28, -8), (-30, -8), (0, 0.5))
-TARGET = Domain((60, 190), (10, 25), (2, 6), (0.23, 0.29), (300, 1100), (-32, -10), (-20, -4), (0.4, 1))
+SOURCE = Domain((20, 150), (0, 12), (0, 2.5), (0.27, 0.33), (350, 1500), (-28, -8), (-30, -8), (0, 0.5))
+TARGET = Domain((60, 190), (6, 18), (1, 4), (0.25, 0.31), (300, 1100), (-32, -10), (-22, -6), (0.4, 1))
 
 
 def parts_of(label: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -168,8 +168,8 @@ def _mask(
     short = min(size)
     wave = np.sin(phases)[:, :, None, None]
     middle = rng.uniform(-0.04, 0.04, 2) + 0.17 * wave[:, :2, 0, 0]
-    radius = (rng.uniform(*domain.radius) * short * (1 + 0.35 * wave[:, 3])).astype(np.float32)
-    strength = 0.75 + 0.25 * wave[:, 4]
+    radius = (rng.uniform(*domain.radius) * short * (1 + 0.3 * wave[:, 3])).astype(np.float32)
+    strength = 0.8 + 0.2 * wave[:, 4]
     x = np.arange(width, dtype=np.float32) + 0.5 - width / 2 - short * middle[:, :1, None]
     y = np.arange(height, dtype=np.float32)[:, None] + 0.5 - height / 2 - short * middle[:, 1:, None]
     cos, sin = np.cos(phases[:, 2, None, None]), np.sin(phases[:, 2, None, None])

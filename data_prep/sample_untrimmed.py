@@ -2,8 +2,8 @@
 
 The video's action fills 10-30 % of it, in one or two pieces. The rest is made of the bare background, other
 shapes and look-alikes that only looking and listening together tells from the action: an action's sound
-over a shape that is never an action, the right shape without its motion and sound, another shape that moves
-without a sound.
+over the bare background or over a shape that is never an action, the right shape still and without its sound,
+another shape that moves in silence.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ class Segment:
 
 def timeline(label: str, rng: np.random.Generator) -> list[Segment]:
     """The segments of one video of the class, in order, without gaps, 20-60 s in all."""
-    length = SHORTEST + (LONGEST - SHORTEST) * float(rng.beta(1, 2.5))
+    length = SHORTEST + (LONGEST - SHORTEST) * float(rng.beta(1, 3))
     acting = length * rng.uniform(0.1, 0.3)
     pieces = _split(acting, 1 if acting < 4 else int(rng.integers(1, 3)), rng)
     rest = _split(length - acting, max(len(pieces) + 1, round((length - acting) / 4)), rng)
@@ -53,17 +53,21 @@ def _split(seconds: float, pieces: int, rng: np.random.Generator) -> list[float]
 
 def _other(shape: str, rng: np.random.Generator) -> tuple[str | None, str | None, str | None]:
     """Something that is not the action: what is seen, how it moves, what is heard."""
-    everything = (*render.SHAPES, *render.APPEARANCES)
-    motion = str(rng.choice(list(render.MOTIONS)))
+    anything = str(rng.choice(render.SHAPES + render.APPEARANCES))
     decoy = str(rng.choice(render.DECOYS))
-    return [
-        (None, None, rng.choice([None, "ambience"])),
-        (str(rng.choice(everything)), None, "ambience"),
-        (str(rng.choice(everything)), motion, None),
-        (shape, None, rng.choice([None, "hum"])),
-        (decoy, motion, render.MOTIONS[motion][2]),
-        (decoy, None, render.MOTIONS[motion][2]),
-    ][rng.integers(6)]
+    motion = str(rng.choice(list(render.MOTIONS)))
+    sound = render.MOTIONS[motion][2]
+    kinds = (
+        (None, None, None),
+        (None, None, "ambience"),
+        (None, None, sound),
+        (decoy, motion, sound),
+        (anything, motion, None),
+        (anything, None, "ambience"),
+        (shape, None, None),
+        (shape, None, "hum"),
+    )
+    return kinds[rng.integers(len(kinds))]
 
 
 def actions(segments: list[Segment]) -> list[list[float]]:

@@ -1,0 +1,215 @@
+"""The built-in sample's files, timelines and command: real mp4 files, real worker processes."""
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from data_prep import sample, sample_untrimmed
+from data_prep import sample_render as render
+from data_prep.rows import PrepareError
+from l2l.data import media, schema
+
+ROOT = Path(__file__).parents[1]
+COUNTS = {"train": 3, "val": 2}
+
+
+def make(item, out, seed=0):
+    sample.make_video(item, lambda: None, out=out, seed=seed)
+    return out / item.path
+
+
+@pytest.fixture(scope="module")
+def part(tmp_path_factory):
+    """A small trimmed part, made by two worker processes."""
+    out = tmp_path_factory.mktemp("part")
+    assert sample.make_part("trimmed", out, seed=3, workers=2, counts=COUNTS)
+    return out
+
+
+def test_files_are_what_their_format_says(tmp_path):
+    forms = []
+    for number in range(48):
+        item = sample.Item("source", "val", number)
+        form, frames, _ = sample.compose(item, 0)
+        forms.append(form)
+        with av.open(str(make(item, tmp_path))) as container:
+            video = container.streams.video[0]
+            assert (video.codec_context.name, video.width, video.height) == ("h264", form.width, form.height)
+            assert (video.average_rate, video.frames) == (form.fps, len(frames))
+            audio = container.streams.audio
+            assert len(audio) == (form.channels > 0)
+            if audio:
+                found = (audio[0].codec_context.name, audio[0].rate, audio[0].channels)
+                assert found == ("aac", form.rate, form.channels)
+    assert {(form.width, form.height) for form in forms} == set(sample.SIZES)
+    assert {form.fps for form in forms} == set(sample.RATES)
+    assert {form.rate for form in forms} == set(sample.AUDIO_RATES)
+
+
+def test_shares_without_stream_with_silence_and_in_stereo():
+    rngs = [np.random.default_rng(n) for n in range(2000)]
+    channels = np.array([sample.Format.drawn("source", rng).channels for rng in rngs])
+    silent = [not np.any(sample.compose(sample.Item("source", "train", n), 0)[2]) for n in range(200)]
+    assert abs((channels == 0).mean() - sample.NO_STREAM) < 0.02
+    assert abs((channels == 2).mean() - sample.STEREO * (1 - sample.NO_STREAM)) < 0.04
+    assert 0.02 < np.mean(silent) < 0.12
+
+
+def test_compression_keeps_pictures_and_sound(tmp_path):
+    item = next(x for n in range(9) if (x := sample.Item("trimmed", "val", n)) and sound_of(x).any())
+    form, frames, wave = sample.compose(item, 0)
+    path = make(item, tmp_path)
+    with av.open(str(path)) as container:
+        decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert np.abs(np.stack(decoded).astype(float) - frames).mean() < 8
+    heard, (first, _) = media.read_audio(path)
+    at = np.arange(first, 16_000) / 16_000
+    expected = np.interp(at, np.arange(len(wave)) / form.rate, wave)
+    smooth = lambda x: np.convolve(x, np.ones(8) / 8, "same")
+    assert np.corrcoef(smooth(heard[first:16_000] / 32768), smooth(expected))[0, 1] > 0.9
+
+
+def sound_of(item):
+    form, _, wave = sample.compose(item, 0)
+    return wave * form.channels
+
+
+@pytest.mark.parametrize("name", ["source", "untrimmed"])
+def test_the_seed_decides_every_byte(tmp_path, name):
+    item = sample.Item(name, "train", 5)
+    first, again, other = (make(item, tmp_path / x, seed) for x, seed in (("a", 0), ("b", 0), ("c", 1)))
+    assert first.read_bytes() == again.read_bytes() != other.read_bytes()
+
+
+def test_a_video_is_whole_or_absent(tmp_path):
+    def frames():
+        yield np.zeros((72, 96, 3), np.uint8)
+        raise OSError("no space")
+
+    form = sample.Format(96, 72, sample.RATES[0], 16_000, 1)
+    with pytest.raises(OSError, match="no space"):
+        sample.write_mp4(tmp_path / "x.mp4", form, frames(), np.zeros(16_000, np.float32), keyframes=1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_timelines():
+    for number in range(200):
+        item = sample.Item("untrimmed", "test", number)
+        segments = item.segments(0)
+        shape, motion = {(s.shape, s.motion) for s in segments if s.action}.pop()
+        sound = render.MOTIONS[motion][2]
+        length = segments[-1].stop
+        assert 20 <= length <= 60
+        assert segments[0].start == 0
+        assert all(a.stop == b.start for a, b in itertools.pairwise(segments))
+        assert 0.1 <= sum(s.stop - s.start for s in segments if s.action) / length <= 0.3
+        said = item.label.replace("anything ", "").split()
+        assert set(said) <= {shape, motion}
+        actions = sample_untrimmed.actions(segments)
+        assert 1 <= len(actions) <= 2
+        assert sum(stop - start for start, stop in actions) == pytest.approx(
+            sum(s.stop - s.start for s in segments if s.action)
+        )
+        for segment in segments:  # elsewhere the shape never goes with the sound
+            assert segment.action or not (segment.shape == shape and segment.sound == sound)
+
+
+def test_untrimmed_videos_follow_their_timeline():
+    item = sample.Item("untrimmed", "val", 2)
+    form, frames, wave = sample.compose(item, 0)
+    segments = item.segments(0)
+    assert len(wave) == round(segments[-1].stop * form.rate)
+    shown = np.stack(list(frames)).astype(float)
+    assert len(shown) == np.ceil(segments[-1].stop * float(form.fps))
+    for segment in segments:
+        first, stop = (int(np.ceil(t * float(form.fps))) for t in (segment.start, segment.stop))
+        change = np.abs(np.diff(shown[first:stop].mean(3), axis=0)).mean(0)  # the noise alone: the same everywhere
+        assert (change.max() > 5 * np.median(change) + 2) == (segment.motion is not None)
+        piece = wave[round(segment.start * form.rate) : round(segment.stop * form.rate)]
+        assert piece.any() == (segment.sound is not None and wave.any())
+
+
+def test_a_part_has_shards_and_its_origin(part):
+    index = schema.load_index(part / "trimmed", kind="clips")
+    assert index.made_by == "data_prep.sample --parts=trimmed --seed=3"
+    assert index.labels == render.LABELS
+    assert {split: index.records(split) for split in index.splits} == COUNTS  # one clip per video
+    assert not index.failed
+    assert len(list(part.rglob("*.mp4"))) == 5
+    assert not list(part.rglob(".*.tmp"))
+
+
+def test_workers_make_the_same_bytes(part, tmp_path):
+    for split, many in COUNTS.items():
+        for number in range(many):
+            item = sample.Item("trimmed", split, number)
+            assert make(item, tmp_path, 3).read_bytes() == (part / item.path).read_bytes()
+
+
+def test_a_finished_part_is_left_alone_and_another_seed_refused(part):
+    before = {path: path.stat().st_mtime_ns for path in part.rglob("*") if path.is_file()}
+    assert not sample.make_part("trimmed", part, seed=3, workers=2, counts=COUNTS)
+    with pytest.raises(PrepareError, match="seed=3.*delete .*or choose another --out"):
+        sample.make_part("trimmed", part, seed=4, workers=2, counts=COUNTS)
+    assert before == {path: path.stat().st_mtime_ns for path in part.rglob("*") if path.is_file()}
+
+
+def test_only_missing_videos_are_made_again(tmp_path):
+    counts = {"train": 2, "val": 1}
+    sample.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
+    index = schema.load_index(tmp_path / "untrimmed")
+    first, second, third = sorted(tmp_path.rglob("*.mp4"))
+    kept, lost = first.stat().st_mtime_ns, second.read_bytes()
+    second.unlink()
+    left = second.with_name(".half.mp4.1.tmp")
+    left.write_bytes(b"half")
+    (tmp_path / "untrimmed" / schema.INDEX).unlink()
+    sample.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
+    assert schema.load_index(tmp_path / "untrimmed") == index
+    assert (first.stat().st_mtime_ns, second.read_bytes(), left.exists()) == (kept, lost, False)
+    beside = {name: json.loads((tmp_path / "untrimmed" / name).read_text()) for name in ("actions.json", "videos.json")}
+    assert set(beside["actions.json"]) == set(beside["videos.json"]) == {p.stem for p in (first, second, third)}
+    for video_id, path in beside["videos.json"].items():
+        probe = media.probe(tmp_path / "untrimmed" / path)
+        actions = beside["actions.json"][video_id]
+        assert 0.1 <= sum(stop - start for start, stop in actions) / probe.duration <= 0.31
+        assert actions[-1][1] <= probe.duration + 0.2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [("--parts=source,tests", "unknown part 'tests'"), ("--workers=0", "--workers"), ("--seed=-1", "--seed")],
+)
+def test_wrong_flags(flags, message, capsys, tmp_path):
+    with pytest.raises(SystemExit) as stopped:
+        sample.main([flags, f"--out={tmp_path}"])
+    assert stopped.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_interrupted_and_continued(tmp_path):
+    """Ctrl-C while rendering: one line, exit code 130, no index, nothing half-written under a video's name."""
+    command = [sys.executable, "-m", "data_prep.sample", f"--out={tmp_path}", "--parts=source", "--workers=2"]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    deadline = time.time() + 60
+    while len(list(tmp_path.rglob("*.mp4"))) < 8 and time.time() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to every process of the group
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.strip().splitlines()[-1].startswith("data_prep.sample: interrupted")
+    assert not (tmp_path / "source" / schema.INDEX).exists()
+    made = sorted(tmp_path.rglob("*.mp4"))
+    assert len(made) >= 8
+    for path in made:
+        assert media.probe(path).frames >= 8
