@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -42,9 +43,18 @@ def train(config, folder, **changes):
     main.run(config)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_compile():
+    """Compiling is most of the work here."""
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Videos, their shards, and the runs teacher, finetune, extract and skim."""
+    """Videos, their shards, and the runs teacher and finetune (without a step), extract, and skim (trained)."""
     work = tmp_path_factory.mktemp("infer")
     for name, how in VIDEOS.items():
         write_video(work / f"{name}.mp4", **how)
@@ -54,10 +64,10 @@ def work(tmp_path_factory):
         for i, name in enumerate(VIDEOS)
     ]
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
-    clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "epochs": 3.0}
-    clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": "", "eval_epochs": 0.0}
-    train(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4, "epochs": 0.0})
-    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4, "optim.lr": 1e-2})
+    clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "epochs": 0.0}
+    clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": ""}
+    train(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4})
+    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4})
     student = {"student": str(work / "finetune")}
     train(extract.get_config(), work / "extract", **student | {"data.dir": str(work / "shards"), "data.eval_batch": 8})
     small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS}
@@ -73,7 +83,7 @@ def work(tmp_path_factory):
     return work
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def skimmer(work):
     """The skim run as a looker that notes in `traces` which task is traced when."""
     with pytest.MonkeyPatch.context() as patch:
@@ -122,7 +132,7 @@ def test_clip_model_agrees_with_the_prepared_path(work, name):
         own = np.array([x == f"val/{video}" for x in ids])
         scores, times = scores_of(arrays["logits"][own]), arrays["times"][own]
         found = looker(str(work / f"{video}.mp4"))
-        np.testing.assert_allclose(found["scores"], scores.mean(0), atol=1e-3)
+        np.testing.assert_allclose(found["scores"], scores.mean(0), rtol=0, atol=1e-5)
         best = scores[:, scores.mean(0).argmax()]
         assert len(found["moments"]) == min(5, own.sum())
         for m in found["moments"]:
@@ -138,11 +148,11 @@ def test_clip_model_agrees_with_the_prepared_path(work, name):
 
 def test_skimmer_agrees_with_the_prepared_path(work, skimmer):
     arrays = prepared(work, "skim", "extract")
-    assert arrays["logits"].std(0).max() > 0.01
+    assert arrays["logits"].std(0).max() > 1e-3  # videos differ by more than what is allowed below
     for i, video_id in enumerate(arrays["video_id"]):
         video = video_id.decode().split("/")[1]
         found = skimmer(str(work / f"{video}.mp4"))
-        np.testing.assert_allclose(found["scores"], scores_of(arrays["logits"][i]), atol=1e-3)
+        np.testing.assert_allclose(found["scores"], scores_of(arrays["logits"][i]), rtol=0, atol=1e-4)
         looks = np.flatnonzero(arrays["counted"][i])
         expected = [
             (m, arrays["times"][i][arrays[f"picked_{m}"][i, t]], arrays["modality"][i, t, j] / len(looks))
@@ -194,7 +204,8 @@ def test_cost_counts_what_the_method_needs(work, skimmer):
 def command(work, *arguments, run="skim", code=""):
     """`python -m l2l.infer` in a process of its own, on one device."""
     environment = os.environ | {
-        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+        "XLA_FLAGS": "",
+        "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }
     how = ["-c", code] if code else ["-m", "l2l.infer"]
