@@ -88,7 +88,7 @@ def small_clips(c: ConfigDict, directory: str, frames: int) -> None:
     c.makers = SAMPLE_MAKERS
     c.data.dir = directory
     c.data.frames = frames
-    c.data.crop, c.data.resize, c.data.scale = 48, 64, 1.0
+    c.data.crop, c.data.resize, c.data.scale = 48, 56, 1.0
     c.data.batch, c.data.eval_batch = 16, 64
     c.optim.name, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 1e-3, 1.0
     c.log_every = 50

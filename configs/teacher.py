@@ -18,7 +18,7 @@ def sample(c: ConfigDict) -> None:
     small_clips(c, "data/sample/source", frames=8)
     c.run = "runs/sample/teacher"
     c.model = ConfigDict({"name": "r2plus1d", "width": 8, "stages": (1, 1, 1, 1)})
-    c.optim.lr, c.epochs = 4e-3, 10.0
+    c.optim.lr, c.epochs = 4e-3, 12.0
     c.eval_epochs = 2.0
 
 
