@@ -16,8 +16,10 @@ from data_prep.rows import Row
 from data_prep.write_shards import write_dataset
 from l2l import build, infer, main, predict, sharding
 from l2l.data import schema
-from l2l.data.media import read_clips
+from l2l.data.clips import ClipReader
+from l2l.data.media import decode_jpeg, encode_jpeg, read_clips
 from l2l.data.source import source_of
+from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
 from l2l.look import Looker
 from l2l.runs import load_run
@@ -122,6 +124,14 @@ def test_clips_are_the_prepared_ones(work):
             np.testing.assert_array_equal(record[key], batch[key][0], err_msg=f"{name} {key}")
         count += 1
     assert count == source.index.records("val") > 15
+
+
+def test_crops_of_colourful_images_are_the_prepared_ones():
+    rng = np.random.default_rng(0)
+    for height, width in ((33, 47), (64, 85), (40, 32)):
+        jpeg = encode_jpeg(rng.integers(0, 256, (height, width, 3), np.uint8), 90)
+        evaluated = ClipReader(frames=1, side=28, classes=1)._centre(jpeg)
+        np.testing.assert_array_equal(centre_crop(decode_jpeg(jpeg), 28), evaluated)
 
 
 @pytest.mark.parametrize("name", ["teacher", "finetune"])
