@@ -18,7 +18,7 @@ def sample(c: ConfigDict) -> None:
     c.run, c.teacher = "runs/sample/distill", "runs/sample/teacher"
     c.model = small_student()
     c.optim.lr, c.epochs = 2e-3, 10.0
-    c.eval_epochs = 2.0
+    c.eval_epochs, c.save_epochs = 5.0, 5.0
 
 
 def kinetics400(c: ConfigDict) -> None:

@@ -19,7 +19,7 @@ def sample(c: ConfigDict) -> None:
     c.run = "runs/sample/teacher"
     c.model = ConfigDict({"name": "r2plus1d", "width": 8, "stages": (1, 1, 1, 1)})
     c.optim.lr, c.epochs = 4e-3, 12.0
-    c.eval_epochs = 2.0
+    c.eval_epochs, c.save_epochs = 4.0, 4.0
 
 
 def full(c: ConfigDict) -> None:
