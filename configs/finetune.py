@@ -19,7 +19,7 @@ def sample(c: ConfigDict) -> None:
     c.run, c.init = "runs/sample/finetune", "runs/sample/distill"
     c.model = small_student()
     c.optim.lr, c.epochs, c.eval_epochs, c.save_epochs = 5e-4, 12.0, 0.0, 0.0
-    c.best = ""
+    c.best, c.log_every = "", 10
 
 
 def full(name: str) -> Callable[[ConfigDict], None]:

@@ -25,7 +25,7 @@ def sample(c: ConfigDict) -> None:
     c.model = ConfigDict({"name": "skimmer"} | numbers | how)
     c.optim.name, c.optim.lr, c.optim.lr_scale = "adamw", 2e-3, (("classifier/.*", 0.1),)
     c.epochs, c.eval_epochs, c.save_epochs = 30.0, 5.0, 10.0
-    c.best = ""
+    c.best, c.log_every = "", 10
 
 
 def full(name: str) -> Callable[[ConfigDict], None]:
