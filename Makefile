@@ -25,7 +25,7 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check .
 
 test: lint  ## lint and the test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in student; do $(BIN)/python -m benchmarks.$$name --json; done

@@ -1,8 +1,9 @@
-"""Eight simulated CPU devices, set before anything imports jax; TensorFlow kept quiet."""
+"""Eight simulated CPU devices and programs compiled in a hurry, set before anything imports jax; quiet TensorFlow."""
 
 import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 flags = os.environ.get("XLA_FLAGS", "")

@@ -13,7 +13,7 @@ def config(stage: str, run: Path, data: Path, **changes):
     c = inputs.load_config(f"configs/{stage}.py:sample")
     c.makers, c.run, c.data.dir = (), str(run), str(data)
     c.teacher = c.init = c.student = ""
-    c.mesh, c.log_every = (-1, 1), 1
+    c.mesh, c.log_every, c.eval_epochs, c.save_epochs = (-1, 1), 1, 1.0, 1.0
     c.data.batch, c.data.eval_batch, c.data.shuffle = 8, 8, 8
     if stage in ("teacher", "distill", "finetune"):
         c.data.crop, c.data.resize = 14, 16

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from l2l import inputs, runs
+from l2l import inputs, runs, train
 from tests import shards, small
 
 ROOT = Path(__file__).parent.parent
@@ -63,8 +63,8 @@ def test_a_maker_that_fails_or_makes_something_else(maker, tmp_path):
 def test_an_input_made_from_other_data_is_named(maker, tmp_path):
     """The run that a maker made is checked against the config that would make it now, and against its own inputs."""
     data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
-    config = small.config("teacher", tmp_path / "run", data, epochs=0.5)
-    run = small.run(config)
+    config = small.config("teacher", tmp_path / "run", data)
+    run = train.prepare(config, inputs.ensure(config)).run
     now = {"config": inputs.plain(config), "inputs": inputs.ensure(config)}
     runs.check_same(run, now)
     now["inputs"]["data"]["hash"] = "0" * 16

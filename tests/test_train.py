@@ -1,5 +1,6 @@
 """The loop: one compiled step, any number of devices, exact resume, and errors before work starts."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -66,11 +67,12 @@ def mesh_of(devices: int) -> Mesh:
 def ten_steps(job: train.Job, devices: int, batches: list, dtype: str) -> tuple[dict, list[float]]:
     """Parameters and losses of ten steps from the job's variables on so many devices."""
     mesh = mesh_of(devices)
-    cast = lambda tree: jax.tree.map(lambda x: jnp.asarray(x, dtype), tree)
+    cast = lambda tree: jax.tree.map(lambda x: jnp.array(x, dtype), tree)  # copies, as the step donates
     variables = cast(job.variables)
     state = TrainState(jnp.zeros((), jnp.int32), opt_state=job.optimizer.init(variables["params"]), **variables)
     state = jax.device_put(state, sharding.replicated(mesh))
-    step, losses = train.make_step(job.task, job.optimizer, mesh), []
+    task = dataclasses.replace(job.task, model=job.task.model.clone(dtype=jnp.dtype(dtype)))
+    step, losses = train.make_step(task, job.optimizer, mesh), []
     for batch in batches:
         state, measured = step(state, {}, sharding.put_batch(mesh, batch), jax.random.key(0))
         losses.append(float(measured["loss"]))
@@ -151,7 +153,7 @@ def test_merge_lists_everything_that_does_not_fit():
 
 def test_other_config_in_the_same_folder(teacher, clips):
     config = small.config("teacher", teacher, clips, epochs=2.0, optim__lr=0.5)
-    with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.02, asked for 0.5.*Delete"):
+    with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
         train.prepare(config, inputs.ensure(config))
 
 
