@@ -6,6 +6,7 @@ The data are those of the demo (data seed 0); the seeds are those of training.
 """
 
 SEEDS = (0, 1, 2)
+LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
 STUDENTS = {"both": {}, "image": {"model.modality": "image"}, "audio": {"model.modality": "audio"}}
 SOFT = {"model.selection": "soft", "model.count_start": True}
 SKIMS = {"straight_through": {}, "soft": SOFT, "audio": {"model.index_by": "audio"}}
@@ -19,7 +20,7 @@ def get_runs(out: str) -> list[dict]:
 
         def add(name: str, stage: str, here: str = here, seed: int = seed, **inputs: str) -> None:
             arm = name.partition("_")[2]
-            change = (SKIMS if stage == "skim" else STUDENTS).get(arm, {})
+            change = (SKIMS if stage == "skim" else STUDENTS | {"undistilled": LONGER}).get(arm, {})
             overrides = inputs | change | {"run": f"{here}/{name}"}
             runs.append({"name": name, "config": f"configs/{stage}.py", "seed": seed, "overrides": overrides})
 

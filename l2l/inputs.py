@@ -7,6 +7,7 @@ Commands run as processes of their own, so that nothing here imports the prepara
 import importlib.util
 import json
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from l2l.data import schema
 from l2l.log import say
 
 RUN_KEYS = ("teacher", "init", "student")
+INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended by SIGINT
 
 
 def paths(config: ml_collections.ConfigDict) -> dict[str, str]:
@@ -65,13 +67,27 @@ def make(name: str, path: str, maker: str | None) -> None:
             f"{path} (config.{key}) is missing or not finished: make it (`{cure}`) or point --config.{key} elsewhere"
         )
     say(f"{path} is missing: python -m {maker}")
-    code = subprocess.run([sys.executable, "-m", *shlex.split(maker)], check=False).returncode
-    if code in (130, -2):
-        raise KeyboardInterrupt
+    code = run_module(shlex.split(maker))
     if code:
         raise runs.RunError(f"`python -m {maker}` ended with code {code}, so {path} is missing")
     if not exists(Path(path)):
         raise runs.RunError(f"`python -m {maker}` did not make {path}; fix config.makers")
+
+
+def run_module(arguments: list[str]) -> int:
+    """Runs `python -m ...` to its end and returns its exit code.
+
+    Raises:
+      KeyboardInterrupt: it was interrupted, or stopped after it saved; Ctrl-C reaches it as well as this process.
+    """
+    before = signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        code = subprocess.run([sys.executable, "-m", *arguments], check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code in INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
 
 
 def check(path: Path, maker: str) -> None:

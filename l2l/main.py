@@ -8,10 +8,10 @@ Every key, its default and its meaning: configs/common.py.
 import difflib
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 
-import flax.traverse_util
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
@@ -57,8 +57,7 @@ def main(argv: list[str]) -> None:
     try:
         run(CONFIG.value)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on from the last save", file=sys.stderr)
-        os._exit(EXIT_INTERRUPTED)  # input threads may still be running
+        interrupted(signal.SIGINT, None)
     except Exception as error:
         sys.exit(explain(error))
 
@@ -75,6 +74,8 @@ def parse(argv: list[str]) -> list[str]:
 
 def check_keys(argv: list[str]) -> None:
     """Raises ValueError for a config that cannot be loaded, or a key it does not have, with the nearest one it has."""
+    import flax.traverse_util
+
     from l2l import inputs
 
     file = next((word.removeprefix("--config=") for word in argv if word.startswith("--config=")), None)
@@ -86,6 +87,12 @@ def check_keys(argv: list[str]) -> None:
         if word.startswith("--config.") and key not in known:
             near = difflib.get_close_matches(key, known, n=3, cutoff=0.4)
             raise ValueError(f"there is no config.{key}; did you mean {' or '.join(near)}?")
+
+
+def interrupted(number: int, frame: object) -> None:
+    """Ends at Ctrl-C, but for the training loop, which saves first. An exception may drown in a library's import."""
+    os.write(2, b"interrupted; the same command goes on from the last save\n")
+    os._exit(EXIT_INTERRUPTED)
 
 
 def explain(error: Exception) -> int:
@@ -104,4 +111,5 @@ def explain(error: Exception) -> int:
 
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
+    signal.signal(signal.SIGINT, interrupted)
     app.run(main, flags_parser=parse)

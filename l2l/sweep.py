@@ -9,7 +9,6 @@ on, so the same command continues a sweep. Writes OUT/results.json and OUT/resul
 import argparse
 import importlib.util
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from l2l.checkpoint import replacing
 from l2l.data import schema
+from l2l.inputs import run_module
 from l2l.log import clock, say
 from l2l.runs import DONE, RunError, is_finished, read_json
 
@@ -34,15 +34,10 @@ def load_sweep(file: str, out: str) -> list[Run]:
 
 
 def command(run: Run) -> list[str]:
-    """The command line of a run."""
+    """The words of a run's command line after `python -m`."""
     overrides = {"seed": run["seed"]} | run["overrides"]
-    return [
-        sys.executable,
-        "-m",
-        "l2l.main",
-        f"--config={run['config']}",
-        *(f"--config.{key}={value}" for key, value in overrides.items()),
-    ]
+    words = [f"--config.{key}={value}" for key, value in overrides.items()]
+    return ["l2l.main", f"--config={run['config']}", *words]
 
 
 def tabulate(runs: list[Run]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -78,11 +73,9 @@ def sweep(runs: list[Run]) -> None:
         spent = time.perf_counter() - since
         rest = clock(spent / number * (len(left) - number)) if number else "?"
         say(f"[{number + 1}/{len(left)}] {run['overrides']['run']}  spent {clock(spent)}  left {rest}")
-        code = subprocess.run(command(run), check=False).returncode
-        if code in (75, 130, -2):
-            raise KeyboardInterrupt
+        code = run_module(command(run))
         if code:
-            raise RunError(f"{' '.join(command(run))} ended with code {code}")
+            raise RunError(f"python -m {' '.join(command(run))} ended with code {code}")
 
 
 def is_done(run: Run) -> bool:

@@ -172,7 +172,8 @@ def stop_flag() -> Iterator[dict[str, bool]]:
 
     def ask(number: int, frame: Any) -> None:
         if flag["stop"]:
-            raise KeyboardInterrupt
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
         flag["stop"] = True
         say(f"{signal.Signals(number).name}: saving, then stopping")
 
