@@ -1,8 +1,11 @@
 """Training checkpoints (orbax) and the variables of a finished run (one .npz). The only file that imports orbax."""
 
 import contextlib
+import errno
 import hashlib
+import logging
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,10 @@ import orbax.checkpoint as ocp
 from jax.experimental import multihost_utils
 
 from l2l.state import TrainState, Tree
+
+# A failed save is raised by the manager; asyncio would tell it a second time, with its trace.
+logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+ROOM = 2  # bytes on disk per byte of state while a checkpoint is being written and merged
 
 
 class Checkpoints:
@@ -31,14 +38,20 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, state: TrainState, meta: dict[str, Any]) -> None:
-        """Starts to save; the state may be donated to the next step at once."""
+        """Starts to save; the state may be donated to the next step at once.
+
+        Raises:
+          OSError: the disk has no room for it; the checkpoint before it is whole.
+        """
+        self._check_room(state)
         step = int(jax.device_get(state.step))
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(state.variables),
             optimizer=ocp.args.StandardSave(state.opt_state),
             meta=ocp.args.JsonSave(meta),
         )
-        self._manager.save(step, args=args)
+        with self._clearly():
+            self._manager.save(step, args=args)
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Reads a step into the shapes, dtypes and shardings of `like`, whatever devices wrote it.
@@ -58,9 +71,26 @@ class Checkpoints:
         return state, got["meta"]
 
     def close(self) -> None:
-        """Waits for the save in progress."""
-        self._manager.wait_until_finished()
-        self._manager.close()
+        """Waits for the save in progress. Raises OSError if the disk is full; the checkpoint before it is whole."""
+        with self._clearly():
+            self._manager.wait_until_finished()
+            self._manager.close()
+
+    def _check_room(self, state: TrainState) -> None:
+        """Raises OSError if the state will not fit on the disk: half-way, orbax would fill the terminal with traces."""
+        needed = ROOM * sum(x.nbytes for x in jax.tree.leaves(state)) + 2**20
+        if shutil.disk_usage(self._manager.directory).free < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._manager.directory))
+
+    @contextlib.contextmanager
+    def _clearly(self) -> Iterator[None]:
+        """Turns tensorstore's account of a full disk into the system's own."""
+        try:
+            yield
+        except ValueError as error:
+            if os.strerror(errno.ENOSPC) not in str(error):
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._manager.directory)) from None
 
 
 def to_host(tree: Tree) -> Tree:

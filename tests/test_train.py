@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monke
     for name in ("variables.npz", "predictions.npz", "best.npz"):
         assert small.same_arrays(resumed / name, teacher / name)
     assert runs.load_run(resumed).hash == runs.load_run(teacher).hash
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(clips, teacher, tmp_path, monkeypatch):
+    free = iter([2**40] + [0] * 9)
+    usage = lambda path: shutil._ntuple_diskusage(2**40, 0, next(free))
+    config = small.config("teacher", tmp_path / "teacher", clips, epochs=2.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", usage)
+        with pytest.raises(OSError, match="No space left"):
+            small.run(config)
+    resumed = small.run(config)
+    assert small.same_arrays(resumed / "variables.npz", teacher / "variables.npz")
 
 
 def test_distil_then_finetune_start_from_what_they_name(clips, teacher, tmp_path):
