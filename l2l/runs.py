@@ -19,7 +19,7 @@ from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
-FREE_KEYS = ("run", "mesh", "log_every", "makers", "distributed")
+FREE_KEYS = ("run", "mesh", "log_every", "makers")
 
 
 class RunError(ValueError):
