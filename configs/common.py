@@ -20,7 +20,7 @@ def get_config() -> ConfigDict:
     # What the run builds on.
     c.teacher = ""  # distill: a finished clip model
     c.student = ""  # extract, skim: the finished student whose features are read
-    c.init = ""  # a finished run whose variables this one starts from
+    c.init = ""  # finished runs whose variables this one starts from, in turn; several, of parts, with commas
     c.init_skip = ()  # patterns of variable paths that stay fresh nevertheless, e.g. (".*classifier/.*",)
 
     c.data = ConfigDict()

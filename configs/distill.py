@@ -3,6 +3,7 @@
     python -m l2l.main --config=configs/distill.py          # built-in set; makes data and teacher first
     python -m l2l.main --config=configs/distill.py:kinetics400
 
+The second starts from imported trunks (`python -m l2l.import_weights --help`); from nothing: --config.init=
 One modality: --config.model.modality=image (or audio).
 """
 
@@ -22,9 +23,10 @@ def sample(c: ConfigDict) -> None:
 
 
 def kinetics400(c: ConfigDict) -> None:
-    """The paper's sizes; it does not give its schedule, this one is ours."""
+    """The paper's sizes, both trunks started from ImageNet; it does not give its schedule, this one is ours."""
     c.task = "distill"
     c.data.dir, c.run, c.teacher = "data/kinetics400", "runs/kinetics400/distill", "runs/kinetics400/teacher"
+    c.init = "runs/imagenet/image,runs/imagenet/audio"
     c.model = full_student()
     c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 32
     c.optim.lr, c.optim.warmup_epochs = 0.01, 1.0

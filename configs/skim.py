@@ -49,7 +49,15 @@ def full(name: str) -> Callable[[ConfigDict], None]:
     return change
 
 
+def activitynet_released(c: ConfigDict) -> None:
+    """The released experiment on the released features, see data_prep/released_features.py."""
+    full("activitynet")(c)
+    c.data.dir, c.run = "data/activitynet_released", "runs/activitynet_released/skim"
+    c.student = "runs/activitynet_released/student"
+
+
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
+VARIANTS["activitynet_released"] = activitynet_released
 
 
 def get_config(variant: str = "sample") -> ConfigDict:

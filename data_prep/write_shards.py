@@ -33,6 +33,7 @@ FLAGS = {
     "fps": "frame rate that stride and hop count in (default: each video's own)",
     "hop": "seconds between the starts of neighbouring clips (default: clips abut)",
     "short_side": "short side of the stored images, pixels",
+    "width": "if given, images are --short_side high and this wide, whatever the video's aspect ratio",
     "quality": "JPEG quality, 1..100",
     "clips": "0 stores every clip, k > 0 stores k of them spread evenly over the video",
 }
@@ -155,7 +156,7 @@ def parser() -> argparse.ArgumentParser:
     add("--shards", type=int, help=f"shards of each split (default: {SHARDS}, or fewer for fewer videos)")
     for field in dataclasses.fields(schema.ClipPolicy):
         if field.name != "audio":
-            kind = float if field.default is None else int
+            kind = float if field.name in ("fps", "hop") else int
             note = "" if field.default is None else f" (default: {field.default})"
             add(f"--{field.name}", type=kind, default=field.default, help=FLAGS[field.name] + note)
     add("--audio", action=argparse.BooleanOptionalAction, default=True, help="store the sound (default: yes)")

@@ -73,12 +73,7 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
     check_labels(other, source)
     if name == "distill":
         return distill_task(config, len(labels), other), other.variables["model"]
-    made_by = source.index.policy["student"]["hash"]
-    if made_by != other.hash:
-        raise RunError(
-            f"{source.directory} was extracted with a run of hash {made_by}, {other.path} has {other.hash}: "
-            "extract again"
-        )
+    check_described(source, other)
     return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
 
 
@@ -92,6 +87,20 @@ def distill_task(config: Mapping[str, Any], classes: int, teacher: Run) -> Disti
     if student.model.feature != width:
         raise ValueError(f"the teacher's feature is {width} wide: set --config.model.feature={width}")
     return Distill(student, teacher_task, config["distill_weight"])
+
+
+def check_described(source: "Source", student: Run) -> None:
+    """Raises RunError if a directory of features was not made by this student, as far as that can be told."""
+    policy = source.index.policy
+    if policy["student"] and policy["student"]["hash"] != student.hash:
+        raise RunError(
+            f"{source.directory} was extracted with a run of hash {policy['student']['hash']}, {student.path} has "
+            f"{student.hash}: extract again"
+        )
+    reads = student.variables["model"]["params"]["fusion"]["hidden"]["kernel"].shape[0]
+    width = sum(policy["widths"].values())
+    if reads != width:
+        raise RunError(f"{source.directory} has descriptors of {width} values a position, {student.path} reads {reads}")
 
 
 def check_labels(run: Run, source: "Source") -> None:

@@ -26,6 +26,8 @@ INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended
 def paths(config: ml_collections.ConfigDict) -> dict[str, str]:
     """Input name -> path, for the inputs that a config has."""
     named = {"data": config.data.dir} | {key: config[key] for key in RUN_KEYS}
+    for number, path in enumerate(named.pop("init").split(",")):
+        named[f"init {number + 1}" if number else "init"] = path.strip()
     return {name: path for name, path in named.items() if path}
 
 
@@ -60,11 +62,12 @@ def make(name: str, path: str, maker: str | None) -> None:
       RunError: no maker, or the command failed.
     """
     if not maker:
-        key = "data.dir" if name == "data" else name
-        cure = f"python -m l2l.main --config=... --config.run={path}"
-        cure = f"python -m data_prep.write_shards --out={path} ..." if name == "data" else cure
+        key = "data.dir" if name == "data" else name.partition(" ")[0]
+        cure = f"`python -m l2l.main --config=... --config.run={path}`"
+        cure += f", or from published weights `python -m l2l.import_weights --model=... FILE --out={path}`"
+        cure = f"`python -m data_prep.write_shards --out={path} ...`" if name == "data" else cure
         raise runs.RunError(
-            f"{path} (config.{key}) is missing or not finished: make it (`{cure}`) or point --config.{key} elsewhere"
+            f"{path} (config.{key}) is missing or not finished: make it ({cure}) or point --config.{key} elsewhere"
         )
     say(f"{path} is missing: python -m {maker}")
     code = run_module(shlex.split(maker))

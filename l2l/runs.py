@@ -37,6 +37,7 @@ class Run:
     hash: str
     variables: dict[str, Any]
     student: dict[str, Any] | None  # config of the student whose features a skimmer reads
+    part: tuple[str, ...] = ()  # patterns of the variables it holds, where these are imported and not the whole model's
 
     @property
     def label_hash(self) -> str:
@@ -57,11 +58,11 @@ def is_finished(path: Path) -> bool:
     return (path / DONE).is_file()
 
 
-def load_run(path: str | Path) -> Run:
-    """Reads a finished run.
+def load_run(path: str | Path, *, part: bool = False) -> Run:
+    """Reads a finished run; with `part` also one that holds the weights of a part of its model only.
 
     Raises:
-      RunError: no such folder, or the run has not finished.
+      RunError: no such folder, the run has not finished, or it holds a part only.
     """
     path = Path(path)
     if not is_finished(path):
@@ -70,7 +71,7 @@ def load_run(path: str | Path) -> Run:
         raise RunError(f"{path} {what}")
     asked, done = read_json(path / CONFIG), read_json(path / DONE)
     try:
-        return Run(
+        run = Run(
             path=path,
             config=asked["config"],
             labels=tuple(asked["labels"]),
@@ -78,9 +79,14 @@ def load_run(path: str | Path) -> Run:
             hash=done["hash"],
             variables=checkpoint.load_arrays(path / VARIABLES),
             student=asked["student"],
+            part=tuple(asked.get("part", ())),
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: {error} is missing in its {CONFIG} or {DONE}") from error
+    if run.part and not part:
+        held = ", ".join(sorted(run.variables["model"]["params"]))
+        raise RunError(f"{path} holds only a part of a model ({held}): start a run from it with --config.init={path}")
+    return run
 
 
 def hash_at(path: str | Path) -> str:

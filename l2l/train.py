@@ -91,7 +91,10 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     """
     run = Path(config.run)
     source = source_of(config, config.data.dir)
-    other = {name: runs.load_run(x["path"]) for name, x in inputs.items() if name != "data"}
+    # Imported weights may be those of a trunk, or of a student's fusion and classifier, which is all a skimmer reads.
+    may = lambda name: name.startswith("init") or (name == "student" and config.task == "skim")
+    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name != "data"}
+    inits = [run for name, run in other.items() if name.startswith("init")]
     mesh = sharding.make_mesh(config.mesh)
     for key in ("batch", "eval_batch"):
         sharding.check_batch(mesh, config.data[key], f"data.{key}")
@@ -99,8 +102,9 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
         source.shards(split)
     loader.check_streams(source.shards(config.data.train), batch=config.data.batch, streams=config.data.streams)
     task, frozen = build.task_of(config, source, other)
-    if "init" in other and not config.init_skip:
-        build.check_labels(other["init"], source)
+    for init in inits:
+        if not (config.init_skip or init.part):
+            build.check_labels(init, source)
     plan = Plan.of(config, source.index.records(config.data.train))
     schedule = optim.make_schedule(
         lr=config.optim.lr,
@@ -110,7 +114,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
         milestones=plan.milestones,
         factor=config.optim.factor,
     )
-    variables = init_variables(config, source, task, frozen, other.get("init"))
+    variables = init_variables(config, source, task, frozen, inits)
     numbers = {key: config.optim[key] for key in ("name", "momentum", "weight_decay", "clip_norm", "lr_scale")}
     optimizer = optim.make_optimizer(variables["params"], schedule, **numbers)
     frozen = jax.device_put(frozen, sharding.replicated(mesh))
@@ -133,15 +137,23 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     runs.start(job.run, record)
 
 
-def init_variables(config: Any, source: Source, task: Any, frozen: Tree, init: runs.Run | None) -> Tree:
-    """Fresh variables from the seed, overwritten by those of the `init` run where its paths are not skipped."""
+def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[runs.Run]) -> Tree:
+    """Fresh variables from the seed, overwritten by those of the `init` runs where their paths are not skipped."""
     batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
-    fresh = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
-    return merge(fresh, init.variables["model"], config.init_skip) if init else fresh
+    variables = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
+    for init in inits:
+        variables = merge(variables, init.variables["model"], config.init_skip, init.part)
+    return variables
 
 
-def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...]) -> Tree:
+def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...], part: tuple[str, ...] = ()) -> Tree:
     """Loaded values in the place of fresh ones; both trees must agree outside the skipped paths.
+
+    Args:
+      fresh: variables of the model.
+      loaded: variables of a run.
+      skip: patterns of paths that stay fresh.
+      part: patterns of the paths that the run has to offer, if these are not all.
 
     Raises:
       ValueError: missing, unused or differently shaped entries, all of them listed.
@@ -149,6 +161,7 @@ def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...]) -> Tree:
     new = flax.traverse_util.flatten_dict(fresh, sep="/")
     old = flax.traverse_util.flatten_dict(loaded, sep="/")
     skipped = optim.matching(skip, new | old)
+    skipped |= (new.keys() - optim.matching(part, new)) if part else set()
     wrong = [f"- {p} is missing in the weights" for p in sorted(new.keys() - old.keys() - skipped)]
     wrong += [f"+ {p} of the weights has no place in the model" for p in sorted(old.keys() - new.keys() - skipped)]
     both = sorted((new.keys() & old.keys()) - skipped)

@@ -200,6 +200,9 @@ class _Encoder:
         self.policy, self.turns = policy, round(first.rotation / 90) % 4
         scale = policy.short_side / min(first.width, first.height)
         self.size = {"width": round(first.width * scale), "height": round(first.height * scale)}
+        if policy.width:  # of the upright image
+            sides = (policy.width, policy.short_side)
+            self.size = dict(zip(("height", "width") if self.turns % 2 else ("width", "height"), sides, strict=True))
         self.how = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
         self.reformatter = VideoReformatter()
 

@@ -65,6 +65,7 @@ class ClipPolicy:
       fps: frame rate that stride and hop count in; None takes each video's own average rate.
       hop: seconds between the starts of neighbouring clips; None lets clips abut (frames * stride / fps).
       short_side: stored images have this short side, pixels, aspect ratio kept.
+      width: if given, they are `short_side` high and this wide instead, squeezed or stretched.
       quality: JPEG quality, 1..100.
       clips: 0 stores every clip, k > 0 stores k clips spread evenly over the video.
       audio: False stores silence and has_audio 0 for every video.
@@ -75,6 +76,7 @@ class ClipPolicy:
     fps: float | None = None
     hop: float | None = None
     short_side: int = 128
+    width: int | None = None
     quality: int = 90
     clips: int = 0
     audio: bool = True
@@ -82,9 +84,10 @@ class ClipPolicy:
     def __post_init__(self) -> None:
         if not 1 <= self.frames <= 64:
             raise ValueError(f"frames per clip must be 1..64, got {self.frames}")
-        for name in ("stride", "short_side"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name in ("stride", "short_side", "width"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"JPEG quality must be 1..100, got {self.quality}")
         for name in ("fps", "hop"):

@@ -1,0 +1,54 @@
+"""A finished run -> a .safetensors file under the names of the released PyTorch code.
+
+    python -m l2l.export_weights RUN --out=FILE.safetensors
+
+A student's file loads into `VisualNet`, `AudioNet`, `ImageAudioModel` and `ClassifierNet` of the released code, a
+skimmer's into its `AudioPreviewModel`, a teacher's into torchvision's `r2plus1d_18`. `python -m l2l.import_weights`
+reads it back; config, labels and clip policy are in its metadata.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m l2l.export_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--out", required=True, help="file to write")
+    args = parser.parse_args(argv)
+    try:
+        print(export(args.run, args.out))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def export(path: str, out: str) -> str:
+    """Writes the file, whole or not at all, and says what is in it.
+
+    Raises:
+      RunError: no finished run there.
+      OSError: the file cannot be written.
+    """
+    from l2l import published, runs, weights  # takes seconds: --help need not wait
+
+    run = runs.load_run(path)
+    name, arrays = published.arrays_of(run)
+    record = {"config": run.config, "labels": run.labels, "policy": run.policy, "student": run.student}
+    weights.save(out, arrays, record)
+    more = " --student=RUN" if run.student else ""
+    return (
+        f"{out}: {sum(x.size for x in arrays.values()):,} values under {len(arrays)} names; read back by "
+        f"python -m l2l.import_weights --model={name} {out}{more} --out=RUN"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

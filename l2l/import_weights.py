@@ -1,0 +1,102 @@
+"""Published weights -> a run folder, which every config and `infer` can build on.
+
+    python -m l2l.import_weights --model=NAME FILE --out=RUN
+
+FILE is a .safetensors, .pth, .pt or .npz file; nothing in it is executed. Every entry must have its place in the
+model, in name and shape, and every place its entry. The run folder carries what belongs to the weights: sizes, mean
+and deviation of the pixels, frame rate, label order. Trunks start a student: --config.init=RUN, several with commas.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+NAMES = {
+    "r2plus1d_18": "teacher: torchvision's r2plus1d_18, any of its Kinetics weights",
+    "resnet18_image": "image trunk of a student: torchvision's resnet18",
+    "resnet18_audio": "audio trunk of a student, without its stem: torchvision's resnet18",
+    "student_released": "student: ImageAudioNet_ActivityNet.pth (fusion and classifier; trunks if it has them)",
+    "skimmer_released": "skimmer: a model_*.pth of the released code",
+}
+EPILOG = "names:\n" + "\n".join(f"  {name:<18}{about}" for name, about in NAMES.items())
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m l2l.import_weights",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = result.add_argument
+    add("file", metavar="FILE", help="the weights")
+    add("--model", required=True, choices=NAMES, metavar="NAME", help="what they are, see below")
+    add("--out", required=True, help="run folder to make")
+    add(
+        "--labels",
+        help="text file with the class names in the classifier's order, one a line (default: those of Kinetics-400 for "
+        "400 classes, else their numbers)",
+    )
+    add(
+        "--student",
+        help="skimmer_released: run of the student that it reads (default: what the file has of it, "
+        "which serves features but not videos)",
+    )
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
+    try:
+        print(import_file(args))
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def import_file(args: argparse.Namespace) -> str:
+    """Makes the run folder and says what it holds.
+
+    Raises:
+      WeightsError: the file does not hold the weights of this model.
+      RunError: --out holds another run, or --student is none.
+    """
+    import jax  # takes seconds: --help need not wait
+
+    from l2l import published, runs, weights
+
+    arrays = weights.read(args.file)
+    record = weights.record(args.file) or published.record_of(args.model, arrays, class_names(args.labels))
+    student = runs.load_run(args.student) if args.student else None
+    variables, part = published.variables_of(args.model, arrays, record, student)
+    record |= {"inputs": {"weights": {"path": args.file, "hash": weights.hash_of(args.file)}}, "part": part}
+    if student:
+        record["inputs"]["student"] = {"path": args.student, "hash": student.hash}
+        record["student"] = student.config
+    out = Path(args.out)
+    runs.start(out, record | {"config": record["config"] | {"run": args.out}})
+    runs.finish(out, variables, {}, 0)
+    count = sum(x.size for x in jax.tree.leaves(variables["model"]))
+    classes = f", {len(record['labels'])} classes" if record["labels"] else ""
+    return f"{out}: {args.model}, {count:,} values{classes}"
+
+
+def class_names(path: str | None) -> list[str] | None:
+    """The lines of a text file. Raises ValueError if it is not UTF-8, has an empty line, or one twice."""
+    if path is None:
+        return None
+    names = Path(path).read_text(encoding="utf-8").splitlines()
+    for number, name in enumerate(names, 1):
+        if not name.strip() or name in names[: number - 1]:
+            raise ValueError(f"{path}, line {number}: {'empty' if not name.strip() else f'{name!r} is there twice'}")
+    return names
+
+
+if __name__ == "__main__":
+    sys.exit(main())

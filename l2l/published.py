@@ -1,0 +1,227 @@
+"""Published weights by name: which config and which clips they go with, and the variables in a file's arrays."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+
+from l2l import build, inputs
+from l2l.data import schema
+from l2l.models import import_torch
+from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
+from l2l.models.student import modalities
+from l2l.runs import Run
+
+Tree = dict[str, Any]
+Config = Mapping[str, Any]
+ROOT = Path(__file__).parent.parent
+K400 = Path(__file__).parent / "k400_labels.txt"
+NET_IMAGE, NET_AUDIO = "net_image", "net_audio"  # the released code never wrote a file with trunks: names of ours
+HEADS = ("params/(fusion|classifier)/.*",)
+OWN_CLIPS = schema.ClipPolicy()
+# torchvision's recipe for all its Kinetics weights: 15 frames a second, squeezed to 128 x 171 whatever their aspect.
+TORCHVISION_CLIPS = schema.ClipPolicy(frames=16, fps=15.0, short_side=128, width=171)
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a file's arrays lie in a model.
+
+    Attributes:
+      model: its name in `models.MODELS`.
+      rows: the table, see `import_torch`.
+      part: patterns of the variables that they cover; () for all.
+      unused: patterns of torch names that are left out on purpose.
+    """
+
+    model: str
+    rows: list[Row]
+    part: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """One kind of published file.
+
+    Attributes:
+      config: the experiment whose model it is.
+      layout: (arrays, config) -> layout.
+      head: torch name of the classifier's weight, whose rows are the classes; "" for a trunk.
+      policy: how clips are cut for it.
+    """
+
+    config: str
+    layout: Callable[[Arrays, Config], Layout]
+    head: str = ""
+    policy: schema.ClipPolicy = OWN_CLIPS
+
+
+def teacher(arrays: Arrays, config: Config) -> Layout:
+    del arrays
+    return Layout("r2plus1d", import_torch.r2plus1d(config["model"]["stages"]))
+
+
+def image_trunk(arrays: Arrays, config: Config) -> Layout:
+    del arrays
+    rows = import_torch.trunk("image", config["model"]["stages"])
+    return Layout("student", rows, part=("(params|batch_stats)/image/.*",), unused=(r"fc\..*",))
+
+
+def audio_trunk(arrays: Arrays, config: Config) -> Layout:
+    """All but the first convolution, which sees three channels there and one here."""
+    del arrays
+    rows = [row for row in import_torch.trunk("audio", config["model"]["stages"]) if row[1] != "conv1"]
+    part = ("(params|batch_stats)/audio/trunk/(?!stem/).*",)
+    return Layout("student", rows, part, unused=(r"fc\..*", r"conv1\.weight"))
+
+
+def student(arrays: Arrays, config: Config) -> Layout:
+    """Fusion and classifier, and the trunks where the file has them."""
+    image, audio = (import_torch.prefix_of(arrays, channels) for channels in (3, 1))
+    if image is None and audio is None:
+        return Layout("student", import_torch.HEAD, HEADS)
+    chosen, stages = modalities(config["model"]["modality"]), config["model"]["stages"]
+    rows = import_torch.student(chosen, stages, image or NET_IMAGE, audio or NET_AUDIO)
+    # The released audio net has its first convolution under two names.
+    return Layout("student", rows, unused=(rf"{re.escape(audio or NET_AUDIO)}\.conv1\.weight",))
+
+
+def skimmer(arrays: Arrays, config: Config) -> Layout:
+    del arrays
+    rows = import_torch.skimmer(modalities(config["model"]["index_by"]))
+    return Layout("skimmer", rows, unused=(r"net_imageAudio\..*",))
+
+
+PUBLISHED = {
+    "r2plus1d_18": Published("configs/teacher.py:kinetics400", teacher, "fc.weight", TORCHVISION_CLIPS),
+    "resnet18_image": Published("configs/distill.py:kinetics400", image_trunk),
+    "resnet18_audio": Published("configs/distill.py:kinetics400", audio_trunk),
+    "student_released": Published("configs/finetune.py:activitynet", student, "net_classifier.classifier.weight"),
+    "skimmer_released": Published("configs/skim.py:activitynet_released", skimmer, "net_classifier.classifier.weight"),
+}
+
+
+def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, Any]:
+    """Config, labels, clip policy and student of a published model.
+
+    Args:
+      name: of `PUBLISHED`.
+      arrays: of its file.
+      labels: class names in the classifier's order; None for those of Kinetics-400 or, if there are not 400, numbers.
+
+    Raises:
+      WeightsError: the file has no such classifier, or another number of classes.
+    """
+    kind = PUBLISHED[name]
+    classes = 0
+    if kind.head:
+        if kind.head not in arrays:
+            raise WeightsError(f"{kind.head} is missing: these are not the weights of {name}")
+        classes = len(arrays[kind.head])
+        numbers = K400.read_text(encoding="utf-8").splitlines() if classes == 400 else [str(i) for i in range(classes)]
+        labels = numbers if labels is None else labels
+    if len(labels or ()) != classes:
+        raise WeightsError(f"the weights know {classes} classes, --labels names {len(labels or ())}")
+    student = config_of("configs/finetune.py:activitynet") if kind.layout is skimmer else None
+    policy = dataclasses.asdict(kind.policy)
+    return {"config": config_of(kind.config), "labels": labels or [], "policy": policy, "student": student}
+
+
+def config_of(variant: str) -> Config:
+    """An experiment's config without what it would build on."""
+    config = inputs.load_config(str(ROOT / variant))
+    config.makers, config.data.dir = (), ""
+    config.teacher = config.init = config.student = ""
+    return inputs.plain(config)
+
+
+def variables_of(
+    name: str, arrays: Arrays, record: Mapping[str, Any], student: Run | None = None
+) -> tuple[Tree, tuple[str, ...]]:
+    """The variables of a run, and patterns of what they cover if that is a part of the model.
+
+    Args:
+      name: of `PUBLISHED`.
+      arrays: of its file.
+      record: config, labels and student of the run, see `record_of`.
+      student: of a skimmer, if there is one beside the file.
+
+    Raises:
+      WeightsError: names and shapes do not fit to the last one, or the student is not the skimmer's.
+    """
+    config, classes = record["config"], len(record["labels"])
+    layout = PUBLISHED[name].layout(arrays, config)
+    if layout.model != config["model"]["name"]:
+        raise WeightsError(f"the file holds a {config['model']['name']}, {name} is a {layout.model}")
+    read = lambda layout, shapes: to_variables(arrays, layout.rows, only(shapes, layout.part), layout.unused)
+    if layout.model != "skimmer":
+        return {"model": read(layout, clip_shapes(config, classes or 1))}, layout.part
+    whose = student.config if student else record["student"]
+    heads = Layout("student", import_torch.HEAD, HEADS, unused=(".*",))
+    heads = read(heads, clip_shapes(whose, classes))
+    if student and not same(heads["params"]["fusion"], student.variables["model"]["params"]["fusion"]):
+        raise WeightsError(f"the skimmer reads another student's features than those of {student.path}")
+    model = read(layout, skim_shapes(config, classes, whose, heads["params"]))
+    return {"model": model, "student": student.variables["model"] if student else heads}, ()
+
+
+def arrays_of(run: Run) -> tuple[str, Arrays]:
+    """(name in `PUBLISHED`, arrays under torch's names) of a finished run.
+
+    Raises:
+      WeightsError: its model has no PyTorch counterpart.
+    """
+    model, own = run.config["model"], run.variables["model"]
+    match model["name"]:
+        case "r2plus1d":
+            return "r2plus1d_18", from_variables(own, import_torch.r2plus1d(model["stages"]))
+        case "student":
+            rows = import_torch.student(modalities(model["modality"]), model["stages"], NET_IMAGE, NET_AUDIO)
+            arrays = from_variables(own, rows)
+            stem = f"{NET_AUDIO}.feature_extraction.0.weight"
+            twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
+            return "student_released", arrays | twice
+        case "skimmer":
+            rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
+            fusion = from_variables(run.variables["student"], rows)
+            rows = import_torch.skimmer(modalities(model["index_by"]))
+            return "skimmer_released", from_variables(own, rows) | fusion
+    raise WeightsError(f"{run.path} is a {model['name']}, which has no PyTorch counterpart here")
+
+
+def same(a: Tree, b: Tree) -> bool:
+    """Whether two trees have the same names and values."""
+    a, b = (flax.traverse_util.flatten_dict(tree) for tree in (a, b))
+    return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
+
+
+def only(tree: Tree, part: Sequence[str]) -> Tree:
+    """The entries whose "/"-joined path one of the patterns matches; all without a pattern."""
+    flat = flax.traverse_util.flatten_dict(tree, sep="/")
+    kept = {path: x for path, x in flat.items() if not part or any(re.fullmatch(p, path) for p in part)}
+    return flax.traverse_util.unflatten_dict(kept, sep="/")
+
+
+def clip_shapes(config: Config, classes: int) -> Tree:
+    """The variables of a clip model as shapes, without making them."""
+    data, task = config["data"], build.clip_task(config, classes)
+    batch = {
+        "frames": jax.ShapeDtypeStruct((1, build.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
+        "audio": jax.ShapeDtypeStruct((1, schema.AUDIO_RATE), np.int16),
+    }
+    return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
+
+
+def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree) -> Tree:
+    """As `clip_shapes`, of a skimmer over the features of a student; `frozen` as in `build.skim_frozen`."""
+    width = 8 * student["model"]["width"]
+    banks = {m: jax.ShapeDtypeStruct((2, 3, width), np.float32) for m in ("image", "audio")}
+    batch = banks | {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_)}
+    task = build.skim_task(config, classes, student)
+    return jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)

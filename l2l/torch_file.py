@@ -1,0 +1,225 @@
+"""Reads the arrays out of a PyTorch file without torch, and without running anything that the file asks for.
+
+Such a file is a pickle of containers and of tensors, which refer to storages by key; the storages' bytes lie beside it:
+as members of a zip archive (since PyTorch 1.6), or behind the pickles in one stream (before).
+"""
+
+import collections
+import dataclasses
+import functools
+import io
+import math
+import pickle
+import pickletools
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
+DEPTH = 8  # of dictionaries within dictionaries
+DTYPES = {
+    "DoubleStorage": np.float64,
+    "FloatStorage": np.float32,
+    "HalfStorage": np.float16,
+    "BFloat16Storage": ml_dtypes.bfloat16,
+    "LongStorage": np.int64,
+    "IntStorage": np.int32,
+    "ShortStorage": np.int16,
+    "CharStorage": np.int8,
+    "ByteStorage": np.uint8,
+    "BoolStorage": np.bool_,
+}
+
+
+class TorchFileError(ValueError):
+    """Not a whole PyTorch file, or one that asks for more than tensors."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Storage:
+    """Reference to `count` values in the file."""
+
+    dtype: np.dtype
+    key: str
+    count: int
+
+    @property
+    def size(self) -> int:
+        return self.count * self.dtype.itemsize
+
+
+@dataclasses.dataclass(frozen=True)
+class Tensor:
+    """A view into a storage; offset and strides count values."""
+
+    storage: Storage
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    def array(self, values: np.ndarray) -> np.ndarray:
+        """The tensor, cut out of its storage's values. Raises TorchFileError if it reaches beyond them."""
+        numbers = (self.offset, *self.shape, *self.strides)
+        if len(self.shape) != len(self.strides) or not all(type(n) is int and n >= 0 for n in numbers):
+            raise TorchFileError("a tensor has no proper shape")
+        last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
+        if not 0 < math.prod(self.shape) <= len(values) or last >= len(values):
+            raise TorchFileError("a tensor does not fit its storage")
+        strides = [stride * values.itemsize for stride in self.strides]
+        return np.lib.stride_tricks.as_strided(values[self.offset :], self.shape, strides, writeable=False).copy()
+
+
+Content = dict[str, Any]  # names -> arrays, or dictionaries of the same kind
+Bytes = Callable[[Storage], bytes]
+
+
+def read(path: str | Path) -> Content:
+    """The arrays of a PyTorch file by name; what is neither a tensor nor a dictionary of tensors is left out.
+
+    Raises:
+      TorchFileError: it is damaged, or asks for something that weights do not need.
+      OSError: it cannot be read.
+    """
+    data = Path(path).read_bytes()
+    content, stored = _archive(data) if data[:2] == b"PK" else _stream(data)
+    values = functools.cache(lambda storage: np.frombuffer(stored(storage), storage.dtype))
+    return _filled(content, values, DEPTH)
+
+
+def _filled(content: Any, values: Callable[[Storage], np.ndarray], depth: int) -> Content:
+    if not isinstance(content, dict) or not depth:
+        raise TorchFileError("it holds no named tensors")
+    kept = {str(key): value for key, value in content.items() if isinstance(value, Tensor | dict)}
+    return {
+        key: x.array(values(x.storage)) if isinstance(x, Tensor) else _filled(x, values, depth - 1)
+        for key, x in kept.items()
+    }
+
+
+def _archive(data: bytes) -> tuple[Any, Bytes]:
+    """(content, reader of storages) of the newer format."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+    except Exception as error:  # a damaged directory can raise anything
+        raise TorchFileError("it is a damaged zip archive") from error
+    pickles = [name for name in archive.namelist() if name.rsplit("/")[-1] == "data.pkl"]
+    if len(pickles) != 1:
+        raise TorchFileError("it is a zip archive without one set of tensors")
+    root = pickles[0].removesuffix("data.pkl")
+    content, _, _ = _unpickle(_member(archive, pickles[0]), 0)
+    return content, lambda storage: _exactly(_member(archive, f"{root}data/{storage.key}"), storage)
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+    """A member's bytes, checked against their CRC."""
+    try:
+        if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:
+            raise TorchFileError(f"its {name} is compressed, which PyTorch never does")
+        return archive.read(name)
+    except TorchFileError:
+        raise
+    except Exception as error:  # so can a damaged member
+        raise TorchFileError(f"its {name} is missing or damaged") from error
+
+
+def _exactly(data: bytes, storage: Storage) -> bytes:
+    if len(data) != storage.size:
+        raise TorchFileError(f"its storage {storage.key} has {len(data)} bytes instead of {storage.size}")
+    return data
+
+
+def _stream(data: bytes) -> tuple[Any, Bytes]:
+    """(content, reader of storages) of the older format: five pickles, then each storage's length and bytes."""
+    magic, at, _ = _unpickle(data, 0)
+    if magic != MAGIC:
+        raise TorchFileError("it is a pickle, but not one of PyTorch")
+    protocol, at, _ = _unpickle(data, at)
+    if protocol != PROTOCOL:
+        raise TorchFileError(f"its protocol is {protocol!r}, this code reads {PROTOCOL}")
+    _, at, _ = _unpickle(data, at)  # byte order and sizes of the machine that wrote it
+    content, at, storages = _unpickle(data, at)
+    keys, at, _ = _unpickle(data, at)
+    found = {}
+    for key in keys if isinstance(keys, list) else ():
+        if key not in storages:
+            raise TorchFileError("it is damaged: a storage belongs to no tensor")
+        found[key] = data[at + 8 : at + 8 + storages[key].size]
+        at += 8 + storages[key].size
+    return content, lambda storage: _exactly(found.get(storage.key, b""), storage)
+
+
+def _unpickle(data: bytes, start: int) -> tuple[Any, int, dict[str, Storage]]:
+    """One pickle from `start` on, where it ends, and the storages that it refers to."""
+    try:
+        end = _checked(data, start)
+        unpickler = _Unpickler(io.BytesIO(data[start:end]))
+        return unpickler.load(), end, unpickler.storages
+    except TorchFileError:
+        raise
+    except Exception as error:  # and a damaged pickle
+        raise TorchFileError("it is damaged or not a file of weights") from error
+
+
+def _checked(data: bytes, start: int) -> int:
+    """Where the pickle that begins at `start` ends, after a look at every operation in it."""
+    stream = io.BytesIO(data)
+    stream.seek(start)
+    for operation, argument, at in pickletools.genops(stream):
+        # The unpickler makes room for as many entries as the largest number of one.
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > at - start:
+            raise TorchFileError("it is damaged")
+    return at + 1
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows containers and tensors, and no other name."""
+
+    def __init__(self, file: io.BytesIO):
+        super().__init__(file)
+        self.storages: dict[str, Storage] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        if module == "torch" and name in DTYPES:
+            return name
+        if (module, name) not in ADMITTED:
+            raise TorchFileError(f"it asks for {module}.{name}, which weights do not need")
+        return ADMITTED[module, name]()
+
+    def persistent_load(self, reference: tuple) -> Storage:
+        kind, dtype, key, _, count, *view = reference
+        if kind != "storage" or view not in ([], [None]) or not isinstance(count, int) or count < 0:
+            raise TorchFileError("a storage is not described as expected")
+        storage = Storage(np.dtype(DTYPES[dtype]), str(key), count)
+        return self.storages.setdefault(storage.key, storage)
+
+
+def _tensor(storage: Storage, offset: int, shape: tuple, strides: tuple, *more: Any) -> Tensor:
+    del more  # whether it wants a gradient, and hooks
+    if not isinstance(storage, Storage):
+        raise TorchFileError("a tensor without a storage")
+    return Tensor(storage, offset, tuple(shape), tuple(strides))
+
+
+def _inert() -> type:
+    """A class whose objects take any state and do nothing with it."""
+    return type("Inert", (), {"__init__": lambda self, *args: None, "__setstate__": lambda self, state: None})
+
+
+# Makers of what a name stands for, called anew for every mention: a pickle can set attributes of what it gets.
+ADMITTED: dict[tuple[str, str], Callable[[], Any]] = {
+    ("collections", "OrderedDict"): lambda: collections.OrderedDict,
+    ("builtins", "set"): lambda: set,
+    ("__builtin__", "set"): lambda: set,
+    ("torch", "Size"): lambda: tuple,
+    ("torch", "device"): _inert,
+    ("collections", "Counter"): _inert,
+    ("collections", "defaultdict"): _inert,
+    ("argparse", "Namespace"): _inert,  # the command line, in the files of the released code
+    ("torch._utils", "_rebuild_tensor"): lambda: functools.partial(_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): lambda: functools.partial(_tensor),
+    ("torch._utils", "_rebuild_parameter"): lambda: functools.partial(lambda tensor, *more: tensor),
+}

@@ -1,0 +1,109 @@
+"""Files of weights: named arrays from .safetensors, .pth, .pt or .npz, recognised by their content."""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+
+from l2l import checkpoint, torch_file
+from l2l.models.import_torch import WeightsError
+
+Arrays = dict[str, np.ndarray]
+WRAPPERS = ("model", "state_dict")  # under which a training program may store the weights
+RECORD = "l2l"  # metadata of a .safetensors file of ours: config, labels, policy and student of the run, as JSON
+PARALLEL = "module."  # what data parallelism puts before every name
+
+
+def read(path: str | Path) -> Arrays:
+    """The arrays of a file under their names, without the wrapping of a training program.
+
+    Raises:
+      WeightsError: the file is missing, damaged, of another kind, or asks for more than tensors.
+    """
+    path = Path(path)
+    try:
+        content = _content(path)
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except torch_file.TorchFileError as error:
+        raise WeightsError(f"{path} is not used: {error}") from error
+    while (inner := next((content[key] for key in WRAPPERS if isinstance(content.get(key), dict)), None)) is not None:
+        content = inner
+    arrays = {name: value for name, value in content.items() if isinstance(value, np.ndarray)}
+    if not arrays:
+        raise WeightsError(f"{path} holds no named arrays")
+    if all(name.startswith(PARALLEL) for name in arrays):
+        arrays = {name.removeprefix(PARALLEL): value for name, value in arrays.items()}
+    return arrays
+
+
+def record(path: str | Path) -> dict[str, Any] | None:
+    """What a file that `export_weights` wrote says of its run; None for any other file.
+
+    Raises:
+      WeightsError: it says something else.
+    """
+    with open(path, "rb") as file:
+        if file.read(9)[8:] != b"{":
+            return None
+    with safetensors.safe_open(path, "numpy") as file:
+        said = (file.metadata() or {}).get(RECORD)
+    if said is None:
+        return None
+    try:
+        value = json.loads(said)
+        return {key: value[key] for key in ("config", "labels", "policy", "student")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path} is damaged: its record is not whole ({error})") from error
+
+
+def save(path: str | Path, arrays: Arrays, record: dict[str, Any]) -> None:
+    """Writes a .safetensors file, whole or not at all, with the record of its run."""
+    with checkpoint.replacing(Path(path)) as temporary:
+        safetensors.numpy.save_file(arrays, temporary, {RECORD: json.dumps(record)})
+
+
+def hash_of(path: str | Path) -> str:
+    """16 hex digits of the file's sha256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _content(path: Path) -> dict:
+    with open(path, "rb") as file:
+        head = file.read(9)
+    if head[:2] == b"PK" and _is_npz(path):
+        return _npz(path)
+    if head[:2] == b"PK" or head[:1] == b"\x80":  # a zip archive or a pickle
+        return torch_file.read(path)
+    if head[8:] == b"{":
+        return _safetensors(path)
+    raise WeightsError(f"{path} is no file of weights: this reads .safetensors, .pth, .pt and .npz")
+
+
+def _is_npz(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except Exception:  # a damaged archive can raise anything; the reader says it better
+        return False
+
+
+def _npz(path: Path) -> dict:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return dict(archive)
+    except Exception as error:
+        raise WeightsError(f"{path} is damaged: {error}") from error
+
+
+def _safetensors(path: Path) -> dict:
+    try:
+        return safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise WeightsError(f"{path} is damaged, or has values of a type that is not read: {error}") from error
