@@ -13,6 +13,7 @@ from l2l import build, predict, runs, sharding
 from l2l.data import media, schema
 from l2l.data.batches import Batch, eval_batches, fit_positions
 from l2l.data.video import centre_crop, crop_side
+from l2l.models.student import modalities
 
 CLIPS_AT_ONCE = 8  # on every device; the last batch of a video is padded
 STRONGEST = 5  # clips of a clip model that are named as moments
@@ -139,7 +140,17 @@ class Looker:
 
 
 def student_of(run: runs.Run) -> runs.Run:
-    """The run of the student whose descriptors a skimmer reads."""
+    """The run of the student whose descriptors a skimmer reads.
+
+    Raises:
+      RunError: the skimmer was imported without it.
+    """
+    missing = {*modalities(run.student["model"]["modality"])} - run.variables["student"]["params"].keys()
+    if missing:
+        raise runs.RunError(
+            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
+            "import it again with --student=RUN"
+        )
     return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
 
 

@@ -48,9 +48,8 @@ def record(path: str | Path) -> dict[str, Any] | None:
     Raises:
       WeightsError: it says something else.
     """
-    with open(path, "rb") as file:
-        if file.read(9)[8:] != b"{":
-            return None
+    if not _is_safetensors(Path(path)):
+        return None
     with safetensors.safe_open(path, "numpy") as file:
         said = (file.metadata() or {}).get(RECORD)
     if said is None:
@@ -64,6 +63,7 @@ def record(path: str | Path) -> dict[str, Any] | None:
 
 def save(path: str | Path, arrays: Arrays, record: dict[str, Any]) -> None:
     """Writes a .safetensors file, whole or not at all, with the record of its run."""
+    arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}  # others would be written in wrong order
     with checkpoint.replacing(Path(path)) as temporary:
         safetensors.numpy.save_file(arrays, temporary, {RECORD: json.dumps(record)})
 
@@ -75,15 +75,22 @@ def hash_of(path: str | Path) -> str:
 
 
 def _content(path: Path) -> dict:
-    with open(path, "rb") as file:
-        head = file.read(9)
-    if head[:2] == b"PK" and _is_npz(path):
-        return _npz(path)
-    if head[:2] == b"PK" or head[:1] == b"\x80":  # a zip archive or a pickle
-        return torch_file.read(path)
-    if head[8:] == b"{":
+    if _is_safetensors(path):
         return _safetensors(path)
+    with open(path, "rb") as file:
+        head = file.read(2)
+    if head == b"PK" and _is_npz(path):
+        return _npz(path)
+    if head == b"PK" or head[:1] == b"\x80":  # a zip archive or a pickle
+        return torch_file.read(path)
     raise WeightsError(f"{path} is no file of weights: this reads .safetensors, .pth, .pt and .npz")
+
+
+def _is_safetensors(path: Path) -> bool:
+    """Whether it begins with the length of a JSON header, which may look like the beginning of anything."""
+    with open(path, "rb") as file:
+        head, size = file.read(9), path.stat().st_size
+    return head[8:] == b"{" and int.from_bytes(head[:8], "little") < size
 
 
 def _is_npz(path: Path) -> bool:

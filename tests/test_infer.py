@@ -14,7 +14,7 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.rows import Row
 from data_prep.write_shards import write_dataset
-from l2l import build, infer, main, predict, sharding
+from l2l import build, export_weights, import_weights, infer, main, predict, sharding
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg, read_clips
@@ -105,6 +105,19 @@ def prepared(work, name, data):
     mesh = sharding.make_mesh((-1, 1))
     source = source_of(run.config, str(work / data))
     return evaluate(predict.jit_predict(task, mesh), variables, frozen, source, "val", batch=8, mesh=mesh)
+
+
+@pytest.mark.parametrize("name", ["teacher", "finetune", "skim"])
+def test_exported_and_imported_it_says_the_same(work, tmp_path, name, capsys):
+    file, back = tmp_path / "weights.safetensors", tmp_path / "back"
+    assert export_weights.main([str(work / name), f"--out={file}"]) == 0
+    said = capsys.readouterr().out.split("python -m l2l.import_weights ")[1].split()
+    told = [word for word in said if word.startswith("--model=")]
+    student = [f"--student={work / 'finetune'}"] if name == "skim" else []
+    assert import_weights.main([str(file), f"--out={back}", *told, *student]) == 0
+    before, after = (Looker(load_run(run))(str(work / "long.mp4")) for run in (work / name, back))
+    np.testing.assert_array_equal(before["scores"], after["scores"])
+    assert before["moments"] == after["moments"]
 
 
 def scores_of(logits):

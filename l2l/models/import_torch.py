@@ -246,7 +246,7 @@ def from_variables(variables: Tree, rows: Sequence[Row]) -> Arrays:
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
     arrays = {}
     for path, names, leaf in _leaves(rows):
-        arrays |= dict(zip(names, map(np.ascontiguousarray, leaf.write(np.asarray(flat[path]))), strict=True))
+        arrays |= dict(zip(names, leaf.write(np.asarray(flat[path])), strict=True))
     return arrays
 
 

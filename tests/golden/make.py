@@ -101,6 +101,31 @@ def skimmer(models: types.ModuleType, lengths: tuple[int, ...]) -> dict[str, np.
     return {name: x.numpy() for name, x in found.items()} | {"lengths": np.array(lengths)}
 
 
+def save_files() -> None:
+    """Small files in both of torch's formats, wrapped as a training program wraps them."""
+    net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    with torch.no_grad():
+        for name, x in net.named_parameters():
+            x.copy_(image(name, *x.shape))
+    optimizer = torch.optim.SGD(net.parameters(), generator.LR, momentum=0.9)
+    net(image("small", 5, 3)).sum().backward()
+    optimizer.step()
+    whole = image("strided", 6, 4)
+    state = {f"module.{name}": x for name, x in net.state_dict().items()}
+    state |= {"module.turned": whole.T, "module.cut": whole[2:4, 1:3], "module.half": whole.half()}
+    state |= {"module.brain": whole.bfloat16(), "module.long": torch.arange(5), "module.wide": whole.double()}
+    wrapped = {
+        "epoch": 3,
+        "model": state,
+        "optimizer": optimizer.state_dict(),
+        "namespace": argparse.Namespace(lr=0.1, device=torch.device("cpu")),
+    }
+    torch.save(wrapped, HERE / "zip.pth")
+    torch.save(wrapped, HERE / "stream.pth", _use_new_zipfile_serialization=False)
+    plain = {name.removeprefix("module."): x.float().numpy() for name, x in state.items()}
+    np.savez_compressed(HERE / "files.npz", **plain)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--official", required=True, help="checkout of the released code")
@@ -119,6 +144,7 @@ def main() -> None:
     }
     for name, arrays in found.items():
         np.savez_compressed(HERE / f"{name}.npz", **arrays)
+    save_files()
 
 
 if __name__ == "__main__":
