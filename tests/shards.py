@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -57,9 +58,10 @@ def clip_directory(
     frames: int = 2,
     size: int = 16,
     classes: int = 3,
+    labels: Sequence[str] | None = None,
     made_by: str = "",
 ) -> Path:
-    """A finished directory of clip shards with so many videos a split."""
+    """A finished directory of clip shards with so many videos a split, labelled with the first classes."""
     out.mkdir(parents=True)
     rng = np.random.default_rng(0)
     splits = {}
@@ -74,8 +76,8 @@ def clip_directory(
             for i, own in enumerate(dealt)
         )
     policy = dataclasses.asdict(schema.ClipPolicy(frames=frames, short_side=size, hop=1.0))
-    labels = tuple(f"class {i}" for i in range(classes))
-    schema.save_index(out, schema.Index("clips", labels, splits, policy, made_by))
+    labels = labels or [f"class {i}" for i in range(classes)]
+    schema.save_index(out, schema.Index("clips", tuple(labels), splits, policy, made_by))
     return out
 
 
