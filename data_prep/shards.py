@@ -141,6 +141,8 @@ def tensorflow() -> Any:
 
 def _write_video(tf: Any, piece: Path, row: Row, job: Job) -> int:
     """Writes one row's clips to a file of their own, so that a video which fails half-way leaves nothing behind."""
+    if row.problem:
+        raise MediaError(row.problem[0], row.path, row.problem[1])
     count = 0
     with tf.io.TFRecordWriter(str(piece)) as writer:
         for clip in read_clips(row.path, job.policy, row.start, row.end):

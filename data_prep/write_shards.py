@@ -1,6 +1,7 @@
 """List of videos -> a directory of clip shards, in parallel, resumable.
 
     python -m data_prep.write_shards --dataset=folder --videos=DIR --out=DIR
+    python -m data_prep.write_shards --dataset=ucf101 --help
 
 A second call does only what is missing: a shard that is whole and made of the same videos is kept. Videos that
 cannot be read are set aside with the reason, in `index.json` and in the table at the end. `index.json` is written
@@ -12,10 +13,12 @@ import collections
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from tqdm import tqdm
 
@@ -25,7 +28,7 @@ from data_prep.rows import PrepareError, Row
 from data_prep.shards import Account, Job, read_account, tensorflow, write_shard
 from l2l.data import schema
 
-DATASETS = ("folder",)
+DATASETS = ("folder", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 LISTED = 20  # failed videos of a split that are printed one by one
 FLAGS = {
     "frames": "images per clip, 1..64",
@@ -141,17 +144,29 @@ def _check_splits(splits: dict[str, Sequence[schema.Shard]], failed: Sequence[di
             )
 
 
-def parser() -> argparse.ArgumentParser:
+def _reader(dataset: str) -> ModuleType:
+    return importlib.import_module(f"data_prep.datasets.{dataset}")
+
+
+def _which(*, alone: bool) -> argparse.ArgumentParser:
+    """A parser with the one flag on which the others depend; `alone` it leaves the questions for help to the other."""
     result = argparse.ArgumentParser(
         prog="python -m data_prep.write_shards",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=not alone,
     )
+    note = "how the videos are listed; with --help, shows its flags (default: folder)"
+    result.add_argument("--dataset", choices=DATASETS, default="folder", help=note)
+    return result
+
+
+def parser(dataset: str = "folder") -> argparse.ArgumentParser:
+    """All flags, among them those of the reader of `dataset`."""
+    result, reader = _which(alone=False), _reader(dataset)
+    reader.add_arguments(result.add_argument_group(f"--dataset={dataset}", reader.__doc__))
     add = result.add_argument
-    add("--dataset", choices=DATASETS, default="folder", help="how the videos are listed (default: folder)")
-    add("--videos", required=True, help="folder of class folders, or a CSV file with columns path,label,split")
     add("--out", required=True, help="directory for the shards")
-    add("--val", type=float, default=0.2, help="share of a folder's videos for validation (default: 0.2)")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     add("--shards", type=int, help=f"shards of each split (default: {SHARDS}, or fewer for fewer videos)")
     for field in dataclasses.fields(schema.ClipPolicy):
@@ -172,11 +187,11 @@ def _policy(args: argparse.Namespace) -> schema.ClipPolicy:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    args = parser().parse_args(argv)
+    dataset = _which(alone=True).parse_known_args(argv)[0].dataset
+    args = parser(dataset).parse_args(argv)
     try:
-        policy = _policy(args)
-        read = importlib.import_module(f"data_prep.datasets.{args.dataset}").read
-        rows, labels = read(args.videos, val=args.val)
+        policy, read = _policy(args), _reader(dataset).read
+        rows, labels = read(**{name: getattr(args, name) for name in inspect.signature(read).parameters})
         index = write_dataset(rows, labels, args.out, policy, shards=args.shards, workers=args.workers)
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

@@ -4,13 +4,7 @@ import pytest
 
 from data_prep.datasets import folder
 from data_prep.rows import PrepareError
-
-
-def touch(root, names):
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"x")
+from tests.videos import touch
 
 
 def splits(rows):

@@ -3,7 +3,7 @@
 Every frame carries its number as eight black or white stripes, which survive compression and scaling.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,6 +64,14 @@ def write_video(
                 container.mux(sound.encode(frame))
             container.mux(sound.encode(None))
     return Path(path)
+
+
+def touch(root: Path, names: Iterable[str]) -> None:
+    """Makes files that are videos by name only."""
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
 
 
 def numbered(number: int, size: tuple[int, int]) -> np.ndarray:

@@ -1,15 +1,20 @@
 """The user's own videos: a folder of class folders, or a CSV file."""
 
-import csv
+import argparse
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from data_prep.lists import seconds, table, videos_in
 from data_prep.rows import PrepareError, Row, name_of, stable_key
 
-SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-SUFFIXES |= {".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 REQUIRED, OPTIONAL = ("path", "label", "split"), ("start", "end")
+
+
+def add_arguments(parser: argparse._ActionsContainer) -> None:
+    add = parser.add_argument
+    add("--videos", required=True, help="folder of class folders, or a CSV file with columns path,label,split")
+    add("--val", type=float, default=0.2, help="share of a folder's videos for validation (default: 0.2)")
 
 
 def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
@@ -28,7 +33,7 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
     if path.is_dir():
         rows = list(_folder_rows(path, val))
     elif path.is_file():
-        rows = list(_csv_rows(path))
+        rows = [_csv_row(path, where, cells) for where, cells in table(path, REQUIRED, OPTIONAL)]
     else:
         raise PrepareError(f"{path} does not exist: --videos takes a folder of class folders or a CSV file")
     return rows, sorted({label for row in rows for label in row.labels})
@@ -37,7 +42,7 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
 def _folder_rows(root: Path, val: float) -> Iterator[Row]:
     if not 0 <= val < 1:
         raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
-    classes = {d.name: sorted(_videos(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
+    classes = {d.name: sorted(videos_in(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
     if not any(classes.values()):
         raise PrepareError(f"{root} holds no videos: it needs one folder per class with video files inside")
     empty = [name for name, files in classes.items() if not files]
@@ -53,55 +58,13 @@ def _folder_rows(root: Path, val: float) -> Iterator[Row]:
             yield Row(str(file), (label,), split, video_id=video_id)
 
 
-def _videos(folder: Path) -> Iterator[Path]:
-    for directory, _, names in os.walk(folder):
-        yield from (Path(directory, n) for n in names if n[0] != "." and Path(n).suffix.lower() in SUFFIXES)
-
-
-def _csv_rows(path: Path) -> Iterator[Row]:
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _check_columns(path, reader.fieldnames or [])
-            count = 0
-            for count, cells in enumerate(reader, 1):  # noqa: B007
-                yield _csv_row(path, reader.line_num, cells)
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PrepareError(f"{path} is not a CSV file in UTF-8: {error}") from error
-    if not count:
-        raise PrepareError(f"{path} lists no videos: it has a header and no rows")
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    known = ", ".join((*REQUIRED, *OPTIONAL))
-    if missing := [c for c in REQUIRED if c not in columns]:
-        raise PrepareError(f"{path} has no column {missing[0]!r}; the columns are {known} (start and end optional)")
-    if unknown := [c for c in columns if c not in REQUIRED + OPTIONAL]:
-        raise PrepareError(f"{path} has a column {unknown[0]!r}, which means nothing here; the columns are {known}")
-
-
-def _csv_row(path: Path, line: int, cells: dict[str, str | None]) -> Row:
-    where = f"{path}, line {line}"
-    if None in cells or None in cells.values():
-        raise PrepareError(f"{where}: another number of cells than the header has columns")
+def _csv_row(path: Path, where: str, cells: dict[str, str]) -> Row:
     labels = [label.strip() for label in cells["label"].split("|")]
     for name, value in (("path", cells["path"]), ("split", cells["split"]), *(("label", x) for x in labels)):
         if not value.strip():
             raise PrepareError(f"{where}: {name} is empty")
-    start, end = (_seconds(where, name, cells.get(name) or "") for name in OPTIONAL)
+    start, end = (seconds(where, name, cells.get(name) or "") for name in OPTIONAL)
     if end is not None and end <= (start or 0):
         raise PrepareError(f"{where}: end {end:g} is not after start {start or 0:g}")
     file, video_id = path.parent / cells["path"], name_of(cells["path"], start, end)
     return Row(str(file), tuple(dict.fromkeys(labels)), cells["split"].strip(), start, end, video_id)
-
-
-def _seconds(where: str, name: str, text: str) -> float | None:
-    if not text.strip():
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise PrepareError(f"{where}: {name} must be seconds from 0 on, got {text!r}")
-    return value
