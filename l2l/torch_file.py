@@ -4,13 +4,10 @@ Such a file is a pickle of containers and of tensors, which refer to storages by
 as members of a zip archive (since PyTorch 1.6), or behind the pickles in one stream (before).
 """
 
-import collections
 import dataclasses
 import functools
 import io
 import math
-import pickle
-import pickletools
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +15,8 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+
+from l2l.data import safe_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 DEPTH = 8  # of dictionaries within dictionaries
@@ -154,40 +153,22 @@ def _stream(data: bytes) -> tuple[Any, Bytes]:
 
 def _unpickle(data: bytes, start: int) -> tuple[Any, int, dict[str, Storage]]:
     """One pickle from `start` on, where it ends, and the storages that it refers to."""
+    file = io.BytesIO(data)
+    file.seek(start)
+    reader = _Reader(file)
     try:
-        end = _checked(data, start)
-        unpickler = _Unpickler(io.BytesIO(data[start:end]))
-        return unpickler.load(), end, unpickler.storages
-    except TorchFileError:
-        raise
-    except Exception as error:  # and a damaged pickle
-        raise TorchFileError("it is damaged or not a file of weights") from error
+        return reader.load(), file.tell(), reader.storages
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = str(error) if isinstance(error, ValueError) else "it is damaged"
+        raise TorchFileError(reason.splitlines()[0] if reason else "it is damaged") from error
 
 
-def _checked(data: bytes, start: int) -> int:
-    """Where the pickle that begins at `start` ends, after a look at every operation in it."""
-    stream = io.BytesIO(data)
-    stream.seek(start)
-    for operation, argument, at in pickletools.genops(stream):
-        # The unpickler makes room for as many entries as the largest number of one.
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and argument > at - start:
-            raise TorchFileError("it is damaged")
-    return at + 1
-
-
-class _Unpickler(pickle.Unpickler):
+class _Reader(safe_pickle.Reader):
     """Knows containers and tensors, and no other name."""
 
     def __init__(self, file: io.BytesIO):
-        super().__init__(file)
+        super().__init__(file, ADMITTED)
         self.storages: dict[str, Storage] = {}
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module == "torch" and name in DTYPES:
-            return name
-        if (module, name) not in ADMITTED:
-            raise TorchFileError(f"it asks for {module}.{name}, which weights do not need")
-        return ADMITTED[module, name]()
 
     def persistent_load(self, reference: tuple) -> Storage:
         kind, dtype, key, _, count, *view = reference
@@ -204,22 +185,33 @@ def _tensor(storage: Storage, offset: int, shape: tuple, strides: tuple, *more: 
     return Tensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _inert() -> type:
-    """A class whose objects take any state and do nothing with it."""
-    return type("Inert", (), {"__init__": lambda self, *args: None, "__setstate__": lambda self, state: None})
+class Inert:
+    """Takes any state and does nothing with it."""
+
+    def __init__(self, *args: Any):
+        del args
+
+    def __setstate__(self, state: Any) -> None:
+        del state
 
 
-# Makers of what a name stands for, called anew for every mention: a pickle can set attributes of what it gets.
-ADMITTED: dict[tuple[str, str], Callable[[], Any]] = {
-    ("collections", "OrderedDict"): lambda: collections.OrderedDict,
-    ("builtins", "set"): lambda: set,
-    ("__builtin__", "set"): lambda: set,
-    ("torch", "Size"): lambda: tuple,
-    ("torch", "device"): _inert,
-    ("collections", "Counter"): _inert,
-    ("collections", "defaultdict"): _inert,
-    ("argparse", "Namespace"): _inert,  # the command line, in the files of the released code
-    ("torch._utils", "_rebuild_tensor"): lambda: functools.partial(_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): lambda: functools.partial(_tensor),
-    ("torch._utils", "_rebuild_parameter"): lambda: functools.partial(lambda tensor, *more: tensor),
-}
+class Named(dict):
+    """Stands for collections.OrderedDict, whose state is the version of each module."""
+
+    def __setstate__(self, state: Any) -> None:
+        del state
+
+
+ADMITTED = {
+    "collections.OrderedDict": Named,
+    "builtins.set": set,
+    "__builtin__.set": set,
+    "torch.Size": tuple,
+    "torch.device": Inert,
+    "collections.Counter": Inert,
+    "collections.defaultdict": Inert,
+    "argparse.Namespace": Inert,  # the command line, in the files of the released code
+    "torch._utils._rebuild_tensor": _tensor,
+    "torch._utils._rebuild_tensor_v2": _tensor,
+    "torch._utils._rebuild_parameter": lambda tensor, *more: tensor,
+} | {f"torch.{name}": name for name in DTYPES}

@@ -33,7 +33,7 @@ def inside(names: set[str], *tops: str) -> set[str]:
 
 
 LEAVES = ("l2l.data.schema", "l2l.losses", "l2l.metrics", "l2l.sharding", "l2l.log", "l2l.costs")
-DECODERS = ("l2l.data.schema", "l2l.data.media", "l2l.data.scan")
+READERS = ("l2l.data.schema", "l2l.data.media", "l2l.data.scan", "l2l.data.safe_pickle")
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
@@ -45,7 +45,7 @@ def test_import_rules(path):
     if name.startswith("data_prep"):
         known = {module_name(p) for p in FILES}
         others = {n for n in own if n in known and not n.startswith("data_prep")}
-        assert others <= {*DECODERS, "l2l.data"}
+        assert others <= {*READERS, "l2l.data"}
         assert not inside(names, "jax", "flax", "optax")
     if name.startswith("l2l"):
         assert not inside(names, "data_prep", "configs")
@@ -59,7 +59,7 @@ def test_import_rules(path):
         assert not inside(names, "orbax")
     uses_tf = inside(names, "tensorflow", "tensorflow_datasets")
     may_use_tf = name.startswith(("l2l.data.", "data_prep")) and name not in (
-        *DECODERS,
+        *READERS,
         "l2l.data.audio",
         "l2l.data.video",
     )
