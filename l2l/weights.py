@@ -65,7 +65,7 @@ def save(path: str | Path, arrays: Arrays, record: dict[str, Any]) -> None:
     """Writes a .safetensors file, whole or not at all, with the record of its run."""
     arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}  # others would be written in wrong order
     with checkpoint.replacing(Path(path)) as temporary:
-        safetensors.numpy.save_file(arrays, temporary, {RECORD: json.dumps(record)})
+        temporary.write_bytes(safetensors.numpy.save(arrays, {RECORD: json.dumps(record)}))
 
 
 def hash_of(path: str | Path) -> str:
