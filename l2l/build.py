@@ -115,9 +115,11 @@ def frames_of(config: Mapping[str, Any]) -> int:
 
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     """Multiply-adds of a clip model on one clip."""
-    model, size = model_of(config, classes), config["data"]["crop"]
+    name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
+    if name == "i3d":
+        return costs.i3d_macs(config["data"]["frames"], size, classes)
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
-    if config["model"]["name"] == "student":
+    if name == "student":
         return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
     return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
 

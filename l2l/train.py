@@ -19,6 +19,7 @@ from l2l.data.batches import split_host
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
 from l2l.log import MetricLog, Progress, check_finite, say
+from l2l.models.trees import mismatches
 from l2l.state import TrainState, Tree
 
 
@@ -149,13 +150,11 @@ def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...]) -> Tree:
     new = flax.traverse_util.flatten_dict(fresh, sep="/")
     old = flax.traverse_util.flatten_dict(loaded, sep="/")
     skipped = optim.matching(skip, new | old)
-    wrong = [f"- {p} is missing in the weights" for p in sorted(new.keys() - old.keys() - skipped)]
-    wrong += [f"+ {p} of the weights has no place in the model" for p in sorted(old.keys() - new.keys() - skipped)]
-    both = sorted((new.keys() & old.keys()) - skipped)
-    wrong += [f"! {p} is {old[p].shape}, the model has {new[p].shape}" for p in both if old[p].shape != new[p].shape]
+    old = {path: jnp.asarray(value) for path, value in old.items() if path not in skipped}
+    wrong = mismatches({path: value for path, value in new.items() if path not in skipped}, old)
     if wrong:
         raise ValueError("the weights of config.init do not fit the model:\n  " + "\n  ".join(wrong))
-    return flax.traverse_util.unflatten_dict(new | {p: jnp.asarray(old[p]) for p in both}, sep="/")
+    return flax.traverse_util.unflatten_dict(new | old, sep="/")
 
 
 def init_state(job: Job) -> TrainState:
