@@ -25,7 +25,7 @@ from data_prep.rows import PrepareError, Row
 from data_prep.shards import Account, Job, read_account, tensorflow, write_shard
 from l2l.data import schema
 
-DATASETS = ("folder",)
+DATASETS = ("folder", "unlabelled")
 LISTED = 20  # failed videos of a split that are printed one by one
 FLAGS = {
     "frames": "images per clip, 1..64",
@@ -148,7 +148,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = result.add_argument
     add("--dataset", choices=DATASETS, default="folder", help="how the videos are listed (default: folder)")
-    add("--videos", required=True, help="folder of class folders, or a CSV file with columns path,label,split")
+    add("--videos", required=True, help="folder of class folders (unlabelled: any), or a CSV: path,label,split")
     add("--out", required=True, help="directory for the shards")
     add("--val", type=float, default=0.2, help="share of a folder's videos for validation (default: 0.2)")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")

@@ -21,6 +21,7 @@ from l2l.inputs import plain
 from l2l.log import MetricLog, Progress, check_finite, say
 from l2l.models.trees import mismatches
 from l2l.state import TrainState, Tree
+from l2l.tasks.distill import BRIDGE
 
 
 class Stopped(Exception):
@@ -101,7 +102,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     loader.check_streams(source.shards(config.data.train), batch=config.data.batch, streams=config.data.streams)
     task, frozen = build.task_of(config, source, other)
     if "init" in other and not config.init_skip:
-        build.check_labels(other["init"], source)
+        build.check_labels(other["init"], build.labels_of(source, other), source.directory)
     plan = Plan.of(config, source.index.records(config.data.train))
     schedule = optim.make_schedule(
         lr=config.optim.lr,
@@ -127,7 +128,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     record = {
         "config": plain(job.config),
         "inputs": inputs,
-        "labels": job.source.index.labels,
+        "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
     }
@@ -138,7 +139,8 @@ def init_variables(config: Any, source: Source, task: Any, frozen: Tree, init: r
     """Fresh variables from the seed, overwritten by those of the `init` run where its paths are not skipped."""
     batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
     fresh = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
-    return merge(fresh, init.variables["model"], config.init_skip) if init else fresh
+    always = (f"params/{BRIDGE}/.*",) if BRIDGE in fresh["params"] else ()
+    return merge(fresh, init.variables["model"], (*config.init_skip, *always)) if init else fresh
 
 
 def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...]) -> Tree:
@@ -248,6 +250,7 @@ class Trainer:
         self.log.close()
         if jax.process_index() == 0:
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
+            host["params"].pop(BRIDGE, None)
             student = {"student": job.runs["student"].variables["model"]} if "student" in job.runs else {}
             runs.finish(job.run, {"model": host} | student, values, job.plan.total)
         say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
@@ -255,7 +258,7 @@ class Trainer:
 
 def shown(values: dict[str, float]) -> str:
     """The accuracies among the metrics, for a person."""
-    return "  ".join(f"{name} {100 * value:.1f} %" for name, value in values.items() if name.endswith("top1"))
+    return "  ".join(f"{k} {100 * value:.1f} %" for k, value in values.items() if k.endswith("top1") or k == "agree")
 
 
 def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:

@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.rows import PrepareError, Row, name_of, stable_key
@@ -35,26 +35,39 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
 
 
 def _folder_rows(root: Path, val: float) -> Iterator[Row]:
-    if not 0 <= val < 1:
-        raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
-    classes = {d.name: sorted(_videos(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
+    classes = {d.name: sorted(videos_in(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
     if not any(classes.values()):
-        raise PrepareError(f"{root} holds no videos: it needs one folder per class with video files inside")
+        raise PrepareError(
+            f"{root} holds no videos in class folders: it needs one folder per class with video files inside, or, to "
+            "distil without labels, --dataset=unlabelled"
+        )
     empty = [name for name, files in classes.items() if not files]
     if empty:
         raise PrepareError(f"{root / empty[0]} holds no videos: fill or remove this class folder")
     for label, files in classes.items():
-        ids = sorted((name_of(f.relative_to(root)) for f in files), key=stable_key)
-        held = 0 if len(files) < 2 or val == 0 else min(max(round(val * len(files)), 1), len(files) - 1)
-        chosen = set(ids[:held])
-        for file in files:
-            video_id = name_of(file.relative_to(root))
-            split = "val" if video_id in chosen else "train"
-            yield Row(str(file), (label,), split, video_id=video_id)
+        yield from split_rows(root, files, (label,), val)
 
 
-def _videos(folder: Path) -> Iterator[Path]:
-    for directory, _, names in os.walk(folder):
+def split_rows(root: Path, files: Sequence[Path], labels: tuple[str, ...], val: float) -> Iterator[Row]:
+    """Rows of files under `root`; which of them are the share `val` is settled by their names.
+
+    Raises:
+      PrepareError: an impossible share.
+    """
+    if not 0 <= val < 1:
+        raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
+    ids = sorted((name_of(f.relative_to(root)) for f in files), key=stable_key)
+    held = 0 if len(files) < 2 or val == 0 else min(max(round(val * len(files)), 1), len(files) - 1)
+    chosen = set(ids[:held])
+    for file in files:
+        video_id = name_of(file.relative_to(root))
+        yield Row(str(file), labels, "val" if video_id in chosen else "train", video_id=video_id)
+
+
+def videos_in(folder: Path) -> Iterator[Path]:
+    """The video files in a folder, however deep; hidden files and folders are passed over."""
+    for directory, inner, names in os.walk(folder):
+        inner[:] = [name for name in inner if name[0] != "."]
         yield from (Path(directory, n) for n in names if n[0] != "." and Path(n).suffix.lower() in SUFFIXES)
 
 

@@ -1,0 +1,26 @@
+"""Videos without labels, to distil on: whatever lies in a folder."""
+
+import os
+from pathlib import Path
+
+from data_prep.datasets.folder import split_rows, videos_in
+from data_prep.rows import PrepareError, Row
+
+
+def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
+    """Lists the videos of a folder, however deep, and no class names.
+
+    Args:
+      videos: the folder.
+      val: share of the videos that goes into the split `val`, the rest into `train`, as `folder.read` does.
+
+    Raises:
+      PrepareError: no such folder, or no videos in it.
+    """
+    root = Path(videos)
+    if not root.is_dir():
+        raise PrepareError(f"{root} is not a folder: --dataset=unlabelled takes a folder of videos")
+    files = sorted(videos_in(root))
+    if not files:
+        raise PrepareError(f"{root} holds no videos")
+    return list(split_rows(root, files, (), val)), []
