@@ -52,7 +52,7 @@ def get_config() -> ConfigDict:
     c.epochs = 10.0  # durations may be fractions of an epoch
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
-    c.best = "top1"  # validation metric that picks the variables to keep; "": the last ones
+    c.best = "top1"  # validation metric that picks the variables to keep; "": the last ones; agree: with the teacher
     c.distill_weight = 100.0  # lambda of the paper's distillation loss
     c.head = 0.0  # skim: weight of the per-step classifier's loss
     return c

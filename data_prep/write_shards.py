@@ -28,7 +28,7 @@ from data_prep.rows import PrepareError, Row
 from data_prep.shards import Account, Job, read_account, tensorflow, write_shard
 from l2l.data import schema
 
-DATASETS = ("folder", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
+DATASETS = ("folder", "unlabelled", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 LISTED = 20  # failed videos of a split that are printed one by one
 FLAGS = {
     "frames": "images per clip, 1..64",

@@ -1,11 +1,13 @@
 """Configs -> models and tasks. The one place that knows both the config's keys and the models' arguments."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import flax.linen as nn
 import jax.numpy as jnp
 
 from l2l import costs, models
+from l2l.data.schema import hash_of
 from l2l.models.student import Fusion, modalities
 from l2l.runs import Run, RunError
 from l2l.tasks import TASKS, Classify, Distill, Skim
@@ -64,29 +66,50 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
     labels, name = source.index.labels, config["task"]
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}: choose from {', '.join(TASKS)}")
+    if not labels and (name != "distill" or config["best"] not in ("agree", "")):
+        raise ValueError(
+            f"{source.directory} has no labels: only distillation can use it, with --config.best=agree, and this "
+            f"config has task={name}, best={config['best']}"
+        )
     if name == "classify":
         return clip_task(config, len(labels)), {}
     needed = {"distill": "teacher", "skim": "student"}[name]
     if needed not in runs:
         raise ValueError(f"task {name} needs --config.{needed}=RUN, a finished run")
     other = runs[needed]
-    check_labels(other, source)
+    check_labels(other, labels_of(source, runs), source.directory)
     if name == "distill":
-        return distill_task(config, len(labels), other), other.variables["model"]
+        return distill_task(config, source.reader.side, other), other.variables["model"]
     check_described(source, other)
     return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
 
 
-def distill_task(config: Mapping[str, Any], classes: int, teacher: Run) -> Distill:
-    """Raises ValueError if the teacher wants other clips or has a feature of another width."""
+def distill_task(config: Mapping[str, Any], side: int, teacher: Run) -> Distill:
+    """The student of a distill config and its teacher, both of which see the same squares, each at its own size.
+
+    Args:
+      config: of the run.
+      side: of the squares that the batches carry, pixels.
+      teacher: a finished clip model.
+
+    Raises:
+      ValueError: the teacher wants more or fewer frames, or larger images.
+    """
+    classes, data, wanted = len(teacher.labels), config["data"], teacher.config["data"]
     student, teacher_task = clip_task(config, classes), clip_task(teacher.config, classes)
-    frames, wanted = config["data"]["frames"], teacher.config["data"]["frames"]
-    if frames != wanted:
-        raise ValueError(f"the teacher {teacher.path} looks at {wanted} frames: set --config.data.frames={wanted}")
-    width = 8 * teacher_task.model.width
-    if student.model.feature != width:
-        raise ValueError(f"the teacher's feature is {width} wide: set --config.model.feature={width}")
-    return Distill(student, teacher_task, config["distill_weight"])
+    if data["frames"] != wanted["frames"]:
+        frames = wanted["frames"]
+        raise ValueError(f"the teacher {teacher.path} looks at {frames} frames: set --config.data.frames={frames}")
+    if side < wanted["crop"]:
+        enough = -(-wanted["crop"] * data["resize"] // data["crop"])
+        raise ValueError(
+            f"the teacher {teacher.path} looks at {wanted['crop']} pixels, but data.crop={data['crop']} of "
+            f"data.resize={data['resize']} takes {side} pixels of the stored images: prepare them with "
+            f"--short_side={enough} or, to take them whole, set --config.data.resize={data['crop']}"
+        )
+    width = teacher_task.model.feature
+    bridge = nn.Dense(width) if student.model.feature != width else None
+    return Distill(student, teacher_task, config["distill_weight"], bridge)
 
 
 def check_described(source: "Source", student: Run) -> None:
@@ -103,17 +126,23 @@ def check_described(source: "Source", student: Run) -> None:
         raise RunError(f"{source.directory} has descriptors of {width} values a position, {student.path} reads {reads}")
 
 
-def check_labels(run: Run, source: "Source") -> None:
-    """Raises RunError if a run and a directory of shards have different label lists."""
-    if run.label_hash == source.index.label_hash:
+def labels_of(source: "Source", runs: Mapping[str, Run]) -> tuple[str, ...]:
+    """What a model trained on these shards tells apart: their labels, or its teacher's where they have none."""
+    return source.index.labels or runs["teacher"].labels
+
+
+def check_labels(run: Run, labels: Sequence[str], where: Any) -> None:
+    """Raises RunError if a run has another label list than what is to be done `where`."""
+    if run.labels == tuple(labels):
         return
-    theirs, ours = set(run.labels), set(source.index.labels)
+    theirs, ours = set(run.labels), set(labels)
     only = [f"only in the run: {', '.join(sorted(theirs - ours)[:3])}"] if theirs - ours else []
     only += [f"only in the data: {', '.join(sorted(ours - theirs)[:3])}"] if ours - theirs else []
     raise RunError(
-        f"{run.path} knows {len(run.labels)} labels (hash {run.label_hash}), {source.directory} has {len(ours)} "
-        f"(hash {source.index.label_hash}); {'; '.join(only) or 'the same names in another order'}. Use shards with "
-        "the run's label list, or start a new head with --config.init_skip=\"('.*classifier/.*',)\" when fine-tuning"
+        f"{run.path} knows {len(run.labels)} labels (hash {run.label_hash}), {where} has {len(ours)} "
+        f"(hash {hash_of(list(labels))}); {'; '.join(only) or 'the same names in another order'}. Use shards with "
+        "the run's label list (or, to distil, unlabelled ones), or start a new head with "
+        "--config.init_skip=\"('.*classifier/.*',)\" when fine-tuning"
     )
 
 
@@ -124,9 +153,11 @@ def frames_of(config: Mapping[str, Any]) -> int:
 
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     """Multiply-adds of a clip model on one clip."""
-    model, size = model_of(config, classes), config["data"]["crop"]
+    name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
+    if name == "i3d":
+        return costs.i3d_macs(config["data"]["frames"], size, classes)
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
-    if config["model"]["name"] == "student":
+    if name == "student":
         return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
     return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
 

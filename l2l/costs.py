@@ -7,6 +7,18 @@ no substitute: it counts the body of a loop once.
 from collections.abc import Sequence
 
 STAGES = (2, 2, 2, 2)
+# I3D's mixed blocks, by stage: channels of 1x1; of 1x1 and 3x3x3; of 1x1 and 3x3x3; of the 1x1 after a pool.
+MIXED = (
+    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
+    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
+)
 
 
 def _out(size: int, kernel: int, stride: int) -> int:
@@ -32,6 +44,23 @@ def r2plus1d_macs(
             if channels != planes:
                 total += area * time * channels * planes
             channels = planes
+    return total + channels * num_classes
+
+
+def i3d_macs(frames: int, size: int, num_classes: int = 400) -> int:
+    """I3D on one clip of (frames, size, size, 3); paddings are SAME, so a length n becomes ceil(n / stride)."""
+    half = lambda n: -(-n // 2)
+    time, side = half(frames), half(size)
+    total = time * side**2 * 343 * 3 * 64
+    side = half(side)
+    total += time * side**2 * (64 * 64 + 27 * 64 * 192)
+    channels = 192
+    for number, stage in enumerate(MIXED):
+        side, time = half(side), half(time) if number else time  # the first pool leaves the time as it is
+        for a, b0, b1, c0, c1, d in stage:
+            ones, cubes = channels * (a + b0 + c0 + d), 27 * (b0 * b1 + c0 * c1)
+            total += time * side**2 * (ones + cubes)
+            channels = a + b1 + c1 + d
     return total + channels * num_classes
 
 

@@ -61,8 +61,15 @@ def join(rows: list[np.ndarray]) -> np.ndarray:
 
 
 def measure(arrays: Arrays) -> dict[str, float]:
-    """The metrics of every set of logits: "logits" gives top1, ...; "logits_soft" gives soft_top1, ..."""
-    found = {}
+    """The metrics of every set of logits: "logits" gives top1, ...; "logits_soft" gives soft_top1, ...
+
+    Beside a teacher also "agree", how often the best classes are the same. Without labels nothing else has a meaning.
+    """
+    found = {"examples": len(arrays["labels"])}
+    if "logits_teacher" in arrays:
+        found["agree"] = metrics.agreement(arrays["logits"], arrays["logits_teacher"])
+    if not arrays["labels"].shape[1]:
+        return found
     for name, logits in arrays.items():
         if name == "logits" or name.startswith("logits_"):
             prefix = name.removeprefix("logits").removeprefix("_")
@@ -88,7 +95,7 @@ def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[st
     """
     run = load_run(path)
     source = source_of(run.config, data)
-    build.check_labels(run, source)
+    build.check_labels(run, source.index.labels, source.directory)
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))
     batch = batch or run.config["data"]["eval_batch"]

@@ -27,7 +27,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a student")
     reading = {"task": "classify", "data": dict(student.config["data"]) | {"frames": 1}}
     source = source_of(reading, config.data.dir)
-    build.check_labels(student, source)
+    build.check_labels(student, source.index.labels, source.directory)
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
     policy = {"clips": source.index.policy, "student": {"path": str(student.path), "hash": student.hash}}

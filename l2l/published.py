@@ -12,7 +12,7 @@ import numpy as np
 
 from l2l import build, inputs
 from l2l.data import schema
-from l2l.models import import_torch
+from l2l.models import import_i3d, import_torch
 from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
 from l2l.models.student import modalities
 from l2l.runs import Run
@@ -20,7 +20,6 @@ from l2l.runs import Run
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
 ROOT = Path(__file__).parent.parent
-K400 = Path(__file__).parent / "k400_labels.txt"
 NET_IMAGE, NET_AUDIO = "net_image", "net_audio"  # the released code never wrote a file with trunks: names of ours
 HEADS = ("params/(fusion|classifier)/.*",)
 OWN_CLIPS = schema.ClipPolicy()
@@ -124,13 +123,13 @@ def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, 
         if kind.head not in arrays:
             raise WeightsError(f"{kind.head} is missing: these are not the weights of {name}")
         classes = len(arrays[kind.head])
-        numbers = K400.read_text(encoding="utf-8").splitlines() if classes == 400 else [str(i) for i in range(classes)]
+        numbers = import_i3d.labels() if classes == 400 else [str(i) for i in range(classes)]
         labels = numbers if labels is None else labels
     if len(labels or ()) != classes:
         raise WeightsError(f"the weights know {classes} classes, --labels names {len(labels or ())}")
     student = config_of("configs/finetune.py:activitynet") if kind.layout is skimmer else None
     policy = dataclasses.asdict(kind.policy)
-    return {"config": config_of(kind.config), "labels": labels or [], "policy": policy, "student": student}
+    return {"config": config_of(kind.config), "labels": list(labels or ()), "policy": policy, "student": student}
 
 
 def config_of(variant: str) -> Config:
@@ -193,6 +192,19 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             rows = import_torch.skimmer(modalities(model["index_by"]))
             return "skimmer_released", from_variables(own, rows) | fusion
     raise WeightsError(f"{run.path} is a {model['name']}, which has no PyTorch counterpart here")
+
+
+def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:
+    """(record as `record_of` makes, variables) of I3D from its data file; None for that of the installed package.
+
+    Raises:
+      ValueError: the package is not installed, or the file is not what it should be.
+    """
+    config = config_of("configs/teacher.py:kinetics400")
+    config |= {"model": import_i3d.MODEL, "data": config["data"] | import_i3d.DATA}
+    policy = dataclasses.asdict(schema.ClipPolicy(**import_i3d.POLICY))
+    record = {"config": config, "labels": import_i3d.labels(), "policy": policy, "student": None}
+    return record, {"model": import_i3d.i3d_variables(path)}
 
 
 def same(a: Tree, b: Tree) -> bool:

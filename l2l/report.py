@@ -52,7 +52,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     teachers = {
         other.name: build.clip_macs(other.config, len(other.labels))
         for other in shown
-        if other.config["model"].get("name") == "r2plus1d" and other.labels == run.labels
+        if other.config["model"].get("name") in ("r2plus1d", "i3d") and other.labels == run.labels
     }
     looks, others = report_skim.cost_rows(config, student, arrays, teachers)
     directory = clip_directory(run)

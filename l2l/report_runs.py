@@ -143,16 +143,17 @@ def clip_cost(run: Shown, prefix: str) -> float | None:
 
 
 def curves(run: Shown) -> list[Chart]:
-    """Learning curves: loss, and top-1 in training and validation."""
+    """Learning curves: loss, and top-1 and agreement with a teacher in training and validation."""
     points = lambda key, scale=1: [(line["step"], scale * line[key]) for line in run.log if key in line]
     loss = [Series("train", points("train/loss"), "train")]
-    top1 = [
-        Series("train", points("train/top1", 100), "train"),
-        Series("validation", points("val/top1", 100), "accent", "circle"),
+    both = lambda key: [
+        Series("train", points(f"train/{key}", 100), "train"),
+        Series("validation", points(f"val/{key}", 100), "accent", "circle"),
     ]
     drawn = [
         chart("Loss", "step", "training loss", loss),
-        chart("Accuracy", "step", "top-1, %", top1, percent=True),
+        chart("Accuracy", "step", "top-1, %", both("top1"), percent=True),
+        chart("Agreement with the teacher", "step", "same best class, %", both("agree"), percent=True),
     ]
     return [x for x in drawn if x]
 

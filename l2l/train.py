@@ -19,7 +19,9 @@ from l2l.data.batches import split_host
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
 from l2l.log import MetricLog, Progress, check_finite, say
+from l2l.models.trees import mismatches
 from l2l.state import TrainState, Tree
+from l2l.tasks.distill import BRIDGE
 
 
 class Stopped(Exception):
@@ -104,7 +106,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     task, frozen = build.task_of(config, source, other)
     for init in inits:
         if not (config.init_skip or init.part):
-            build.check_labels(init, source)
+            build.check_labels(init, build.labels_of(source, other), source.directory)
     plan = Plan.of(config, source.index.records(config.data.train))
     schedule = optim.make_schedule(
         lr=config.optim.lr,
@@ -130,7 +132,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     record = {
         "config": plain(job.config),
         "inputs": inputs,
-        "labels": job.source.index.labels,
+        "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
     }
@@ -141,8 +143,9 @@ def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: 
     """Fresh variables from the seed, overwritten by those of the `init` runs where their paths are not skipped."""
     batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
     variables = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
+    always = (f"params/{BRIDGE}/.*",) if BRIDGE in variables["params"] else ()
     for init in inits:
-        variables = merge(variables, init.variables["model"], config.init_skip, init.part)
+        variables = merge(variables, init.variables["model"], (*config.init_skip, *always), init.part)
     return variables
 
 
@@ -162,13 +165,11 @@ def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...], part: tuple[str, ...
     old = flax.traverse_util.flatten_dict(loaded, sep="/")
     skipped = optim.matching(skip, new | old)
     skipped |= (new.keys() - optim.matching(part, new)) if part else set()
-    wrong = [f"- {p} is missing in the weights" for p in sorted(new.keys() - old.keys() - skipped)]
-    wrong += [f"+ {p} of the weights has no place in the model" for p in sorted(old.keys() - new.keys() - skipped)]
-    both = sorted((new.keys() & old.keys()) - skipped)
-    wrong += [f"! {p} is {old[p].shape}, the model has {new[p].shape}" for p in both if old[p].shape != new[p].shape]
+    old = {path: jnp.asarray(value) for path, value in old.items() if path not in skipped}
+    wrong = mismatches({path: value for path, value in new.items() if path not in skipped}, old)
     if wrong:
         raise ValueError("the weights of config.init do not fit the model:\n  " + "\n  ".join(wrong))
-    return flax.traverse_util.unflatten_dict(new | {p: jnp.asarray(old[p]) for p in both}, sep="/")
+    return flax.traverse_util.unflatten_dict(new | old, sep="/")
 
 
 def init_state(job: Job) -> TrainState:
@@ -262,6 +263,7 @@ class Trainer:
         self.log.close()
         if jax.process_index() == 0:
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
+            host["params"].pop(BRIDGE, None)
             student = {"student": job.runs["student"].variables["model"]} if "student" in job.runs else {}
             runs.finish(job.run, {"model": host} | student, values, job.plan.total)
         say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
@@ -269,7 +271,7 @@ class Trainer:
 
 def shown(values: dict[str, float]) -> str:
     """The accuracies among the metrics, for a person."""
-    return "  ".join(f"{name} {100 * value:.1f} %" for name, value in values.items() if name.endswith("top1"))
+    return "  ".join(f"{k} {100 * value:.1f} %" for k, value in values.items() if k.endswith("top1") or k == "agree")
 
 
 def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:

@@ -54,7 +54,7 @@ def test_the_student_fits_the_teacher_it_learns_from():
     for variant in ("sample", "kinetics400"):
         teacher = inputs.load_config(f"configs/teacher.py:{variant}")
         student = inputs.load_config(f"configs/distill.py:{variant}")
-        assert student.model.feature == 8 * teacher.model.width
+        assert student.model.feature == build.model_of(teacher, CLASSES).feature
         assert student.data.frames == teacher.data.frames
         assert student.teacher == teacher.run
 

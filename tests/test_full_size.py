@@ -12,7 +12,7 @@ import numpy as np
 import safetensors.numpy
 
 from l2l import import_weights, published
-from l2l.models import import_torch
+from l2l.models import import_i3d, import_torch
 from l2l.models.resnet import STAGES
 from tests import shards
 from tests.golden import generator
@@ -39,7 +39,7 @@ def test_distillation_at_full_size_from_imported_weights(tmp_path):
     file = save(tmp_path / "resnet.safetensors", import_torch.trunk("image", STAGES), trunk, **head)
     for modality in ("image", "audio"):
         assert import_weights.main([file, f"--model=resnet18_{modality}", f"--out={tmp_path / modality}"]) == 0
-    labels = published.K400.read_text(encoding="utf-8").splitlines()
+    labels = import_i3d.labels()
     splits = {"train": 4, "val": 2}
     data = shards.clip_directory(tmp_path / "clips", videos=splits, shards=2, frames=16, size=128, labels=labels)
     numbers = {

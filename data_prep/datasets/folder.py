@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep.lists import seconds, table, videos_in
@@ -14,7 +14,12 @@ REQUIRED, OPTIONAL = ("path", "label", "split"), ("start", "end")
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     add = parser.add_argument
     add("--videos", required=True, help="folder of class folders, or a CSV file with columns path,label,split")
-    add("--val", type=float, default=0.2, help="share of a folder's videos for validation (default: 0.2)")
+    add_val(parser)
+
+
+def add_val(parser: argparse._ActionsContainer) -> None:
+    note = "share of a folder's videos for validation (default: 0.2)"
+    parser.add_argument("--val", type=float, default=0.2, help=note)
 
 
 def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
@@ -40,22 +45,33 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
 
 
 def _folder_rows(root: Path, val: float) -> Iterator[Row]:
-    if not 0 <= val < 1:
-        raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
     classes = {d.name: sorted(videos_in(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
     if not any(classes.values()):
-        raise PrepareError(f"{root} holds no videos: it needs one folder per class with video files inside")
+        raise PrepareError(
+            f"{root} holds no videos in class folders: it needs one folder per class with video files inside, or, to "
+            "distil without labels, --dataset=unlabelled"
+        )
     empty = [name for name, files in classes.items() if not files]
     if empty:
         raise PrepareError(f"{root / empty[0]} holds no videos: fill or remove this class folder")
     for label, files in classes.items():
-        ids = sorted((name_of(f.relative_to(root)) for f in files), key=stable_key)
-        held = 0 if len(files) < 2 or val == 0 else min(max(round(val * len(files)), 1), len(files) - 1)
-        chosen = set(ids[:held])
-        for file in files:
-            video_id = name_of(file.relative_to(root))
-            split = "val" if video_id in chosen else "train"
-            yield Row(str(file), (label,), split, video_id=video_id)
+        yield from split_rows(root, files, (label,), val)
+
+
+def split_rows(root: Path, files: Sequence[Path], labels: tuple[str, ...], val: float) -> Iterator[Row]:
+    """Rows of files under `root`; which of them are the share `val` is settled by their names.
+
+    Raises:
+      PrepareError: an impossible share.
+    """
+    if not 0 <= val < 1:
+        raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
+    ids = sorted((name_of(f.relative_to(root)) for f in files), key=stable_key)
+    held = 0 if len(files) < 2 or val == 0 else min(max(round(val * len(files)), 1), len(files) - 1)
+    chosen = set(ids[:held])
+    for file in files:
+        video_id = name_of(file.relative_to(root))
+        yield Row(str(file), labels, "val" if video_id in chosen else "train", video_id=video_id)
 
 
 def _csv_row(path: Path, where: str, cells: dict[str, str]) -> Row:

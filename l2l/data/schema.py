@@ -115,7 +115,7 @@ class Index:
 
     Attributes:
       kind: "clips" or "features".
-      labels: class names; a label id is a position in this list.
+      labels: class names; a label id is a position in this list. None: the videos have no labels.
       splits: split name -> its shards, in order.
       policy: how the records were made (a ClipPolicy as a dict; for features also the hash of the run that made them).
       made_by: the command that made the directory, or "" where a person chose the arguments.

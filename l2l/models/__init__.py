@@ -4,11 +4,12 @@ from typing import Any
 
 import flax.linen as nn
 
+from l2l.models.i3d import I3D
 from l2l.models.r2plus1d import R2Plus1D
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Student
 
-MODELS = {"r2plus1d": R2Plus1D, "student": Student, "skimmer": Skimmer}
+MODELS = {"r2plus1d": R2Plus1D, "i3d": I3D, "student": Student, "skimmer": Skimmer}
 
 
 def get(name: str, **kwargs: Any) -> nn.Module:

@@ -78,7 +78,7 @@ class R2Plus1D(nn.Module):
 
     Attributes:
       num_classes: k.
-      width: channels of the first stage; the feature has 8 * width.
+      width: channels of the first stage, doubled by every further one.
       stages: blocks per stage.
       dtype: of the inputs of convolutions; parameters and statistics stay float32.
       remat: recompute every block in the backward pass instead of keeping its activations.
@@ -89,6 +89,11 @@ class R2Plus1D(nn.Module):
     stages: Sequence[int] = STAGES
     dtype: Any = jnp.float32
     remat: bool = False
+
+    @property
+    def feature(self) -> int:
+        """Width of the feature."""
+        return self.width * 2 ** (len(self.stages) - 1)
 
     @nn.compact
     def __call__(

@@ -3,12 +3,16 @@
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from l2l import losses
 from l2l.tasks.classify import Classify, top1
 
 Tree = dict[str, Any]
+
+BRIDGE = "bridge"  # its parameters stand beside the student's while it trains; a finished run leaves them out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,28 +23,43 @@ class Distill:
       student: sees the first frame and hears the sound of a clip.
       teacher: sees all frames; its variables are the frozen argument and its BatchNorm uses stored statistics.
       weight: lambda of the cross-entropy term.
+      bridge: where the features differ in width, the linear layer from the student's to the teacher's, which only
+        the loss reads.
     """
 
     student: Classify
     teacher: Classify
     weight: float
+    bridge: nn.Dense | None = None
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
-        """Fresh variables of the student."""
-        return self.student.init(rng, batch, frozen)
+        """Fresh variables of the student, and of the bridge."""
+        variables = self.student.init(rng, batch, frozen)
+        if self.bridge is None:
+            return variables
+        feature = jnp.zeros((1, self.student.model.feature))
+        bridge = self.bridge.init(jax.random.fold_in(rng, 1), feature)["params"]
+        return variables | {"params": variables["params"] | {BRIDGE: bridge}}
 
     def _teach(self, frozen: Tree, batch: Tree) -> tuple[jax.Array, jax.Array]:
         logits, out, _ = self.teacher.forward(frozen["params"], frozen["batch_stats"], batch, train=False)
         return logits, out["feature"]
 
     def loss(self, params: Tree, batch_stats: Tree, frozen: Tree, batch: Tree, rng: jax.Array) -> tuple:
-        """L1 + lambda * soft cross-entropy; (loss, (batch_stats, measurements))."""
+        """L1 + lambda * soft cross-entropy; (loss, (batch_stats, measurements)). Labels, if any, are only compared."""
         del rng
         teacher_logits, teacher_feature = self._teach(frozen, batch)
         logits, out, batch_stats = self.student.forward(params, batch_stats, batch, train=True)
-        terms = losses.distillation(logits, out["feature"], teacher_logits, teacher_feature, self.weight)
+        feature = out["feature"]
+        if self.bridge is not None:
+            feature = self.bridge.apply({"params": params[BRIDGE]}, feature)
+        terms = losses.distillation(logits, feature, teacher_logits, teacher_feature, self.weight)
         total, l1, soft = (losses.masked_mean(term, batch["mask"]) for term in terms)
-        return total, (batch_stats, {"l1": l1, "soft": soft, "top1": top1(logits, batch)})
+        same = jnp.argmax(logits, axis=-1) == jnp.argmax(teacher_logits, axis=-1)
+        measured = {"l1": l1, "soft": soft, "agree": losses.masked_mean(same, batch["mask"])}
+        if batch["labels"].shape[-1]:
+            measured["top1"] = top1(logits, batch)
+        return total, (batch_stats, measured)
 
     def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:
         """The student's outputs, and the teacher's logits as "logits_teacher"."""

@@ -1,0 +1,33 @@
+"""Videos without labels, to distil on: whatever lies in a folder, however deep."""
+
+import argparse
+import os
+from pathlib import Path
+
+from data_prep.datasets import folder
+from data_prep.lists import videos_in
+from data_prep.rows import PrepareError, Row
+
+
+def add_arguments(parser: argparse._ActionsContainer) -> None:
+    parser.add_argument("--videos", required=True, help="folder of videos")
+    folder.add_val(parser)
+
+
+def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
+    """Lists the videos of a folder, however deep, and no class names.
+
+    Args:
+      videos: the folder.
+      val: share of the videos that goes into the split `val`, the rest into `train`, as `folder.read` does.
+
+    Raises:
+      PrepareError: no such folder, or no videos in it.
+    """
+    root = Path(videos)
+    if not root.is_dir():
+        raise PrepareError(f"{root} is not a folder: --dataset=unlabelled takes a folder of videos")
+    files = sorted(videos_in(root))
+    if not files:
+        raise PrepareError(f"{root} holds no videos")
+    return list(folder.split_rows(root, files, (), val)), []
