@@ -39,7 +39,7 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    student = inputs.load_config(f"configs/finetune.py:{variant}")
+    student = inputs.load_config(f"configs/finetune.py:{variant.removesuffix('_released')}")
     clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
