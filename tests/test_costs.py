@@ -53,6 +53,7 @@ def test_the_walker_counts():
 
 def test_published_counts():
     assert costs.r2plus1d_macs(16, 112) == pytest.approx(40.52e9, abs=5e6)
+    assert costs.i3d_macs(64, 224) == pytest.approx(111.15e9, abs=5e6)
     assert costs.image_macs(112) == pytest.approx(0.485e9, abs=5e5)
     assert costs.audio_macs() == pytest.approx(0.612e9, abs=5e5)
     assert costs.student_macs(112) == pytest.approx(1.098e9, abs=1e6)
@@ -66,6 +67,12 @@ def test_teacher_follows_its_module(frames, size, numbers):
     model = models.get("r2plus1d", **{"num_classes": 400} | numbers)
     count = traced(model, (1, frames, size, size, 3), (1, 101, 40), train=False)
     assert count == costs.r2plus1d_macs(frames, size, **numbers)
+
+
+@pytest.mark.parametrize(("frames", "size"), [(64, 224), (32, 160), (9, 37)])
+def test_i3d_follows_its_module(frames, size):
+    count = traced(models.get("i3d", num_classes=400), (1, frames, size, size, 3), (1, 101, 40), train=False)
+    assert count == costs.i3d_macs(frames, size)
 
 
 def test_trunks_follow_their_modules():

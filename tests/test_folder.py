@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_prep.datasets import folder
+from data_prep.datasets import folder, unlabelled
 from data_prep.rows import PrepareError
 from tests.videos import touch
 
@@ -56,6 +56,26 @@ def test_folder_without_videos(tmp_path, names, says):
     touch(tmp_path, names)
     with pytest.raises(PrepareError, match=says):
         folder.read(tmp_path)
+
+
+def test_any_folder_without_labels(tmp_path):
+    touch(tmp_path, [f"{i}.mp4" for i in range(8)] + ["deep/down/x.avi", "deep/y.mp4", "notes.txt", ".git/z.mp4"])
+    rows, labels = unlabelled.read(tmp_path)
+    assert labels == []
+    assert {row.labels for row in rows} == {()}
+    assert len(rows) == 10
+    assert {"deep/down/x.avi", "deep/y.mp4", "0.mp4"} < splits(rows).keys()
+    assert sorted(splits(rows).values()) == ["train"] * 8 + ["val"] * 2
+    assert {row.split for row in unlabelled.read(tmp_path, val=0)[0]} == {"train"}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("nowhere", "is not a folder"), ("notes.txt", "is not a folder"), (".", "no videos")]
+)
+def test_no_folder_of_videos(tmp_path, name, says):
+    touch(tmp_path, ["notes.txt"])
+    with pytest.raises(PrepareError, match=says):
+        unlabelled.read(tmp_path / name)
 
 
 def test_nothing_there(tmp_path):
