@@ -90,8 +90,9 @@ class Progress:
         self._step, self._then, self._waited = step, now, 0.0
         left = (self._total - step) / rate if rate else float("inf")
         shown = "  ".join(f"{key.removeprefix('train/')} {value:.4g}" for key, value in values.items())
+        speed = f"{rate * self._batch:.{0 if rate * self._batch >= 10 else 1}f} examples/s"
         line = f"{self._name} {step:>6}/{self._total} {100 * step / self._total:3.0f} %  {shown}"
-        say(f"{line}  {rate * self._batch:.{0 if rate * self._batch >= 10 else 1}f} examples/s  data wait {100 * wait:.0f} %  left {clock(left)}")
+        say(f"{line}  {speed}  data wait {100 * wait:.0f} %  left {clock(left)}")
         return {"time/examples_per_s": rate * self._batch, "time/data_wait": wait}
 
 
