@@ -27,11 +27,11 @@ class Skim:
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables, but for the classifier, which is the student's."""
-        variables = dict(self.model.init(rng, *self._inputs(batch, frozen), train=True))
+        variables = dict(self.model.init(rng, *self.inputs(batch, frozen), train=True))
         variables["params"] = variables["params"] | {"classifier": jax.tree.map(jnp.asarray, frozen["classifier"])}
         return variables
 
-    def _inputs(self, batch: Tree, frozen: Tree) -> tuple:
+    def inputs(self, batch: Tree, frozen: Tree) -> tuple:
         fusion = {"params": frozen["fusion"]}
         return batch["image"].astype(jnp.float32), batch["audio"].astype(jnp.float32), batch["valid"], fusion
 
@@ -40,7 +40,7 @@ class Skim:
         del rng
         variables = {"params": params, "batch_stats": batch_stats}
         (logits, out), new = self.model.apply(
-            variables, *self._inputs(batch, frozen), train=True, mutable=["batch_stats"]
+            variables, *self.inputs(batch, frozen), train=True, mutable=["batch_stats"]
         )
         loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
         measured = {"top1": top1(logits, batch)}
@@ -56,7 +56,7 @@ class Skim:
         With hard selection come step_logits (b, T, k), modality (b, T, 2), counted (b, T), and per indexing modality
         picked (b, T) and weights (b, T, n).
         """
-        inputs = self._inputs(batch, frozen)
+        inputs = self.inputs(batch, frozen)
         hard, out = self.model.apply(variables, *inputs, train=False, hard=True)
         soft, _ = self.model.apply(variables, *inputs, train=False)
         picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
@@ -70,7 +70,7 @@ class Skim:
 
     def _baselines(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
         """Log of the mean softmax of the student's own classifier over the chosen positions, (b, k) each."""
-        image, audio, valid, fusion = self._inputs(batch, frozen)
+        image, audio, valid, fusion = self.inputs(batch, frozen)
         fused = self.model.fusion.apply(fusion, image, audio)
         scores = jax.nn.softmax(fused @ frozen["classifier"]["kernel"] + frozen["classifier"]["bias"])
         chosen = {
