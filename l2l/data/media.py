@@ -5,25 +5,31 @@ frame is on display from its own time until the next one's, so variable frame ra
 
 A file is refused as a whole (`MediaError`) where a part of it is missing or does not decode, unless that part
 lies in its last tenth: then the last good frame stands for the rest, and `frames_valid` says so. Damage that
-the codec conceals goes unnoticed.
+the codec conceals, or that lies where nothing had to be decoded, goes unnoticed.
 """
 
+import bisect
 import collections
 import dataclasses
 import io
+import itertools
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
-from l2l.data.scan import WHOLE, MediaError, Scan, decoded, opened, walk
+from l2l.data.scan import EPS, WHOLE, Frames, MediaError, Scan, decoded, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.data.track import Track
 
-EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
+JUMP = 2.0  # seconds of film that take longer to decode than to open the file anew behind them
+LONGEST = 65_500  # pixels, JPEG's limit
+SILENCE = np.zeros(AUDIO_RATE, np.int16)
+SILENCE.setflags(write=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Clip:
     duration: float
     jpegs: list[bytes] = dataclasses.field(default_factory=list)
     frames_valid: int = 0
-    audio: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(AUDIO_RATE, np.int16))
+    audio: np.ndarray = dataclasses.field(default_factory=lambda: SILENCE)
     audio_valid: tuple[int, int] = (0, 0)
     has_audio: bool = False
 
@@ -71,12 +77,11 @@ def probe(path: str | os.PathLike) -> Probe:
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    with opened(path) as (container, stream):
-        _, first = decoded(container, stream, path)
-        scan = walk(path, first.time or 0.0, audio=False)
-        turned = round(first.rotation / 90) % 2
-        width, height = (first.height, first.width) if turned else (first.width, first.height)
-        return Probe(scan.stop, scan.fps, width, height, scan.frames, scan.has_audio)
+    scan = walk(path)
+    width, height = scan.first.width, scan.first.height
+    if round(scan.first.rotation / 90) % 2:
+        width, height = height, width
+    return Probe(scan.stop, scan.fps, width, height, scan.frames, scan.has_audio)
 
 
 def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | None:
@@ -89,20 +94,9 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    with opened(path) as (container, stream):
-        _, first = decoded(container, stream, path)
-        return walk(path, first.time or 0.0, audio=True).sound
-
-
-def audio_window(wave: np.ndarray, real: tuple[int, int], centre_s: float) -> tuple[np.ndarray, tuple[int, int]]:
-    """1 s of a track around `centre_s` seconds, int16 (16000,), and its real samples [first, stop)."""
-    begin = round((centre_s - 0.5) * AUDIO_RATE)
-    first, stop = (min(max(x - begin, 0), AUDIO_RATE) for x in real)
-    window = np.zeros(AUDIO_RATE, np.int16)
-    if first >= stop:
-        return window, (0, 0)
-    window[first:stop] = wave[begin + first : begin + stop]
-    return window, (first, stop)
+    track = Track(path, walk(path))
+    wave, (first, stop) = track.window(0, track.limit)
+    return (wave[:stop], (first, stop)) if track.there else None
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
@@ -121,7 +115,7 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 def read_clips(
     path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
 ) -> Iterator[Clip]:
-    """Cuts a video into clips in one sequential decode; holds the frames of open clips and the sound track.
+    """Cuts a video into clips in one pass; holds the frames of open clips and about a second of sound.
 
     Frame k of a clip is the one on display k * stride / fps after the clip's start. With `policy.clips` 0
     clips start every hop while inside the video, otherwise each is the centre of one of that many equal parts.
@@ -135,24 +129,25 @@ def read_clips(
 
     Yields:
       Clips in order of their start. Images are upright RGB, scaled by swscale to `policy.short_side` (area
-      when shrinking, bicubic when enlarging).
+      when shrinking, bicubic when enlarging); the two fields of an interlaced frame are blended.
 
     Raises:
       MediaError: the file cannot be used, or `start` lies beyond its end. Clips may have been yielded before.
     """
-    with opened(path) as (container, stream):
-        frames, first = decoded(container, stream, path)
-        scan = walk(path, first.time or 0.0, audio=policy.audio)
-        begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
-        if begin >= stop:
-            raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-        clips = _plan(policy, policy.fps or scan.fps, begin, stop)
-        for clip in _fill(clips, _shown(first, frames, scan, path), _Encoder(policy, first), stop):
-            if scan.sound is not None:
-                centre = clip.start + clip.duration / 2
-                clip.audio, clip.audio_valid = audio_window(*scan.sound, centre)
-                clip.has_audio = True
-            yield clip
+    scan = walk(path)
+    begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
+    if begin >= stop:
+        raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
+    clips = _plan(policy, policy.fps or scan.fps, begin, stop)
+    encoder, track = _Encoder(path, policy, scan.first), Track(path, scan)
+    with told(path):
+        for frames, run in _passes(path, scan, clips):
+            for clip in _fill(run, _shown(path, scan, frames), encoder, stop):
+                if policy.audio and track.there:
+                    middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
+                    clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
+                    clip.has_audio = True
+                yield clip
 
 
 def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
@@ -166,6 +161,39 @@ def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Cli
         hop = policy.hop or length
         starts = [begin + i * hop for i in range(max(1, math.ceil((stop - begin - EPS) / hop)))]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
+
+
+def _passes(path: str | os.PathLike, scan: Scan, clips: list[Clip]) -> Iterator[tuple[Frames, list[Clip]]]:
+    """Clips that are cut in one pass, and the frames for them: from a keyframe on, where that leads to the same."""
+    runs = _runs(clips, scan.keys)
+    for i, (key, run) in enumerate(runs):
+        frames = decoded(path, scan, key)
+        if key and not (frames := _landed(frames, key)):
+            yield decoded(path, scan), [clip for _, rest in runs[i:] for clip in rest]
+            return
+        yield frames, run
+
+
+def _landed(frames: Frames, key: float) -> Frames | None:
+    """The frames, if they begin with the keyframe and that is whole."""
+    try:
+        first, at = next(frames)
+    except (MediaError, StopIteration):
+        return None
+    found = first.key_frame and not first.is_corrupt and abs(at - key) < EPS
+    return itertools.chain([(first, at)], frames) if found else None
+
+
+def _runs(clips: list[Clip], keys: Sequence[float]) -> list[tuple[float, list[Clip]]]:
+    """Parts clips where a keyframe spares decoding; with the time at which that comes on display, or 0."""
+    runs, reached = [(0.0, [])], 0.0
+    for clip in clips:
+        before = bisect.bisect(keys, clip.start)
+        if before and keys[before - 1] > reached + JUMP:
+            runs.append((keys[before - 1], []))
+        runs[-1][1].append(clip)
+        reached = max(reached, clip.start + clip.duration)
+    return [run for run in runs if run[1]]
 
 
 def _fill(
@@ -196,31 +224,41 @@ def _fill(
 class _Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
-    def __init__(self, policy: ClipPolicy, first: av.VideoFrame) -> None:
+    def __init__(self, path: str | os.PathLike, policy: ClipPolicy, first: av.VideoFrame) -> None:
         self.policy, self.turns = policy, round(first.rotation / 90) % 4
         scale = policy.short_side / min(first.width, first.height)
-        self.size = {"width": round(first.width * scale), "height": round(first.height * scale)}
+        self.width, self.height = round(first.width * scale), round(first.height * scale)
+        if max(self.width, self.height) > LONGEST:
+            raise MediaError("undecodable", path, f"its frames of {first.width} x {first.height} are too narrow")
         self.how = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-        self.reformatter = VideoReformatter()
+        self.reformatters = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> bytes:
-        small = self.reformatter.reformat(frame, **self.size, format="rgb24", interpolation=self.how, threads=1)
-        return encode_jpeg(np.rot90(small.to_ndarray(), self.turns), self.policy.quality)
+        """Scales and compresses; swscale scales the fields of an interlaced frame on their own and keeps both."""
+        fields, size = 1 + frame.interlaced_frame, {"width": self.width, "height": self.height}
+        size["height"] *= fields
+        reformat = self.reformatters[fields - 1].reformat
+        rgb = reformat(frame, **size, format="rgb24", interpolation=self.how, threads=1).to_ndarray()
+        if fields == 2:
+            rgb = ((rgb[::2].astype(np.uint16) + rgb[1::2] + 1) // 2).astype(np.uint8)
+        return encode_jpeg(np.rot90(rgb, self.turns), self.policy.quality)
 
 
-def _shown(
-    first: av.VideoFrame, frames: Iterator[av.VideoFrame], scan: "Scan", path: str | os.PathLike
-) -> Iterator[tuple[av.VideoFrame, float]]:
+def _shown(path: str | os.PathLike, scan: Scan, frames: Frames) -> Iterator[tuple[av.VideoFrame, float]]:
     """Frames, each with the time at which it leaves the display."""
-    frame, origin, now, reason = first, first.time or 0.0, 0.0, "frames are missing"
+    frame, now, reason = None, 0.0, "frames are missing"
     try:
-        for after in frames:
-            now_after = now + 1 / scan.fps if after.time is None else after.time - origin
-            yield frame, now_after
-            frame, now = after, now_after
-    except av.FFmpegError as error:
-        reason = error.strerror
+        for after, at in frames:
+            if frame is None:
+                frame, now = after, at or 0.0
+                continue
+            # A decoder puts frames in order: a time that goes back is wrong.
+            at = now + 1 / scan.fps if at is None or at < now - EPS else at
+            yield frame, at
+            frame, now = after, at
+    except MediaError as error:
+        reason = error.reason
     whole = now > scan.last - 2 / scan.fps
-    if not whole and now < WHOLE * scan.stop:
+    if frame is None or (not whole and now < WHOLE * scan.stop):
         raise MediaError("undecodable", path, f"damaged at {now:.2f} s of {scan.stop:.2f} s: {reason}")
     yield frame, scan.stop if whole else now + 1 / scan.fps
