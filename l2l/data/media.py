@@ -26,6 +26,7 @@ from l2l.data.scan import EPS, WHOLE, Frames, MediaError, Scan, decoded, told, w
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.track import Track
 
+CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
 JUMP = 2.0  # seconds of film that take longer to decode than to open the file anew behind them
 LONGEST = 65_500  # pixels, JPEG's limit
 SILENCE = np.zeros(AUDIO_RATE, np.int16)
@@ -99,6 +100,9 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     return (wave[:stop], (first, stop)) if track.there else None
 
 
+Run = tuple[float, collections.deque[Clip]]  # clips cut in one pass, from the keyframe that is shown at that time on
+
+
 def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
     """uint8 (h, w, 3) -> JPEG with 4:2:0 colour."""
     buffer = io.BytesIO()
@@ -132,16 +136,17 @@ def read_clips(
       when shrinking, bicubic when enlarging); the two fields of an interlaced frame are blended.
 
     Raises:
-      MediaError: the file cannot be used, or `start` lies beyond its end. Clips may have been yielded before.
+      MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
+        Clips may have been yielded before.
     """
     scan = walk(path)
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-    clips = _plan(policy, policy.fps or scan.fps, begin, stop)
+    runs = _runs(_plan(path, policy, policy.fps or scan.fps, begin, stop), scan.keys)
     encoder, track = _Encoder(path, policy, scan.first), Track(path, scan)
     with told(path):
-        for frames, run in _passes(path, scan, clips):
+        for frames, run in _passes(path, scan, runs):
             for clip in _fill(run, _shown(path, scan, frames), encoder, stop):
                 if policy.audio and track.there:
                     middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
@@ -150,7 +155,7 @@ def read_clips(
                 yield clip
 
 
-def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
+def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
     """The clips of [begin, stop), still without content."""
     length = policy.frames * policy.stride / fps
     if policy.clips:
@@ -159,19 +164,23 @@ def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Cli
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
         hop = policy.hop or length
-        starts = [begin + i * hop for i in range(max(1, math.ceil((stop - begin - EPS) / hop)))]
+        count = max(1, math.ceil((stop - begin - EPS) / hop))
+        if count > CLIPS:
+            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
+        starts = [begin + i * hop for i in range(count)]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 
 
-def _passes(path: str | os.PathLike, scan: Scan, clips: list[Clip]) -> Iterator[tuple[Frames, list[Clip]]]:
-    """Clips that are cut in one pass, and the frames for them: from a keyframe on, where that leads to the same."""
-    runs = _runs(clips, scan.keys)
-    for i, (key, run) in enumerate(runs):
+def _passes(path: str | os.PathLike, scan: Scan, runs: list[Run]) -> Iterator[tuple[Frames, collections.deque[Clip]]]:
+    """The frames for every run of clips; for all that are left, if seeking does not lead to where it should."""
+    for i, (key, clips) in enumerate(runs):
         frames = decoded(path, scan, key)
         if key and not (frames := _landed(frames, key)):
-            yield decoded(path, scan), [clip for _, rest in runs[i:] for clip in rest]
+            rest = collections.deque(clip for _, clips in runs[i:] for clip in clips)
+            runs.clear()
+            yield decoded(path, scan), rest
             return
-        yield frames, run
+        yield frames, clips
 
 
 def _landed(frames: Frames, key: float) -> Frames | None:
@@ -184,23 +193,23 @@ def _landed(frames: Frames, key: float) -> Frames | None:
     return itertools.chain([(first, at)], frames) if found else None
 
 
-def _runs(clips: list[Clip], keys: Sequence[float]) -> list[tuple[float, list[Clip]]]:
-    """Parts clips where a keyframe spares decoding; with the time at which that comes on display, or 0."""
-    runs, reached = [(0.0, [])], 0.0
+def _runs(clips: list[Clip], keys: Sequence[float]) -> list[Run]:
+    """Parts clips where a keyframe spares decoding."""
+    runs, reached = [(0.0, collections.deque())], 0.0
     for clip in clips:
         before = bisect.bisect(keys, clip.start)
         if before and keys[before - 1] > reached + JUMP:
-            runs.append((keys[before - 1], []))
+            runs.append((keys[before - 1], collections.deque()))
         runs[-1][1].append(clip)
         reached = max(reached, clip.start + clip.duration)
     return [run for run in runs if run[1]]
 
 
 def _fill(
-    clips: list[Clip], shown: Iterator[tuple[av.VideoFrame, float]], encoder: "_Encoder", stop: float
+    waiting: collections.deque[Clip], shown: Iterator[tuple[av.VideoFrame, float]], encoder: "_Encoder", stop: float
 ) -> Iterator[Clip]:
     """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full."""
-    waiting, step = collections.deque(clips), clips[0].duration / encoder.policy.frames
+    step = waiting[0].duration / encoder.policy.frames
     for frame, gone in shown:
         jpeg, until = None, min(gone, stop) - EPS
         for clip in waiting:
@@ -214,7 +223,8 @@ def _fill(
             yield waiting.popleft()
         if not waiting or until >= stop - EPS:
             break
-    for clip in waiting:
+    while waiting:
+        clip = waiting.popleft()
         clip.frames_valid = len(clip.jpegs)
         last = clip.jpegs[-1] if clip.jpegs else encoder(frame)
         clip.jpegs += [last] * (encoder.policy.frames - clip.frames_valid)
