@@ -33,7 +33,7 @@ def inside(names: set[str], *tops: str) -> set[str]:
 
 
 LEAVES = ("l2l.data.schema", "l2l.losses", "l2l.metrics", "l2l.sharding", "l2l.log", "l2l.costs")
-DECODERS = ("l2l.data.schema", "l2l.data.media", "l2l.data.scan")
+DECODERS = ("l2l.data.schema", "l2l.data.media", "l2l.data.scan", "l2l.data.frames", "l2l.data.track")
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

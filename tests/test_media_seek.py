@@ -4,8 +4,8 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.scan import decoded, walk
+from l2l.data import frames, media
+from l2l.data.scan import walk
 from l2l.data.schema import ClipPolicy
 from tests.test_media_formats import MJPEG, MP2, MPEG2, MPEG4, OPUS, PCM, X265
 from tests.videos import numbers, write_video
@@ -51,17 +51,17 @@ def test_the_same_bytes(tmp_path, monkeypatch, film):
     starts = [7.03, 11.95, 12.0, 17.7]
     asked = [(ClipPolicy(frames=4), {"start": start, "end": start + 1}) for start in starts]
     asked += [(ClipPolicy(frames=4, clips=4), {}), (ClipPolicy(frames=1, hop=3.9), {})]
-    read = []
+    read, decoded = [], frames.decoded
 
     def counting(*args):
         for item in decoded(*args):
             read.append(item)
             yield item
 
-    monkeypatch.setattr(media, "decoded", counting)
+    monkeypatch.setattr(frames, "decoded", counting)
     found = [content(path, policy, **stretch) for policy, stretch in asked]
     once = len(read)
-    monkeypatch.setattr(media, "JUMP", float("inf"))
+    monkeypatch.setattr(frames, "JUMP", float("inf"))
     assert found == [content(path, policy, **stretch) for policy, stretch in asked]
     assert (once < 0.8 * (len(read) - once)) == seeks
     assert once < 1.2 * (len(read) - once)
@@ -91,7 +91,7 @@ def test_marks_of_keyframes_that_are_wrong(tmp_path, monkeypatch):
                 target.mux(packet)
     assert len(walk(tmp_path / "b.mp4").keys) == 200
     found = content(tmp_path / "b.mp4", ClipPolicy(frames=4), start=14.05)
-    monkeypatch.setattr(media, "JUMP", float("inf"))
+    monkeypatch.setattr(frames, "JUMP", float("inf"))
     assert found == content(tmp_path / "b.mp4", ClipPolicy(frames=4), start=14.05)
 
 
@@ -100,5 +100,5 @@ def test_variable_frame_rate(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mkv", times=times, seconds=times[-1], **X264)
     policy = ClipPolicy(frames=4, fps=5, hop=3.9)
     found = content(path, policy)
-    monkeypatch.setattr(media, "JUMP", float("inf"))
+    monkeypatch.setattr(frames, "JUMP", float("inf"))
     assert found == content(path, policy)

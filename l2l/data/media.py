@@ -8,26 +8,24 @@ lies in its last tenth: then the last good frame stands for the rest, and `frame
 the codec conceals, or that lies where nothing had to be decoded, goes unnoticed.
 """
 
-import bisect
 import collections
 import dataclasses
 import io
-import itertools
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
-from l2l.data.scan import EPS, WHOLE, Frames, MediaError, Scan, decoded, told, walk
+from l2l.data.frames import EPS, Shown, parted, passes
+from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.track import Track
 
 CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
-JUMP = 2.0  # seconds of film that take longer to decode than to open the file anew behind them
 LONGEST = 65_500  # pixels, JPEG's limit
 SILENCE = np.zeros(AUDIO_RATE, np.int16)
 SILENCE.setflags(write=False)
@@ -100,9 +98,6 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     return (wave[:stop], (first, stop)) if track.there else None
 
 
-Run = tuple[float, collections.deque[Clip]]  # clips cut in one pass, from the keyframe that is shown at that time on
-
-
 def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
     """uint8 (h, w, 3) -> JPEG with 4:2:0 colour."""
     buffer = io.BytesIO()
@@ -143,11 +138,11 @@ def read_clips(
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-    runs = _runs(_plan(path, policy, policy.fps or scan.fps, begin, stop), scan.keys)
+    runs = parted(_plan(path, policy, policy.fps or scan.fps, begin, stop), scan.keys)
     encoder, track = _Encoder(path, policy, scan.first), Track(path, scan)
     with told(path):
-        for frames, run in _passes(path, scan, runs):
-            for clip in _fill(run, _shown(path, scan, frames), encoder, stop):
+        for clips, shown in passes(path, scan, runs):
+            for clip in _fill(clips, shown, encoder, stop):
                 if policy.audio and track.there:
                     middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
                     clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
@@ -171,43 +166,7 @@ def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float,
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 
 
-def _passes(path: str | os.PathLike, scan: Scan, runs: list[Run]) -> Iterator[tuple[Frames, collections.deque[Clip]]]:
-    """The frames for every run of clips; for all that are left, if seeking does not lead to where it should."""
-    for i, (key, clips) in enumerate(runs):
-        frames = decoded(path, scan, key)
-        if key and not (frames := _landed(frames, key)):
-            rest = collections.deque(clip for _, clips in runs[i:] for clip in clips)
-            runs.clear()
-            yield decoded(path, scan), rest
-            return
-        yield frames, clips
-
-
-def _landed(frames: Frames, key: float) -> Frames | None:
-    """The frames, if they begin with the keyframe and that is whole."""
-    try:
-        first, at = next(frames)
-    except (MediaError, StopIteration):
-        return None
-    found = first.key_frame and not first.is_corrupt and abs(at - key) < EPS
-    return itertools.chain([(first, at)], frames) if found else None
-
-
-def _runs(clips: list[Clip], keys: Sequence[float]) -> list[Run]:
-    """Parts clips where a keyframe spares decoding."""
-    runs, reached = [(0.0, collections.deque())], 0.0
-    for clip in clips:
-        before = bisect.bisect(keys, clip.start)
-        if before and keys[before - 1] > reached + JUMP:
-            runs.append((keys[before - 1], collections.deque()))
-        runs[-1][1].append(clip)
-        reached = max(reached, clip.start + clip.duration)
-    return [run for run in runs if run[1]]
-
-
-def _fill(
-    waiting: collections.deque[Clip], shown: Iterator[tuple[av.VideoFrame, float]], encoder: "_Encoder", stop: float
-) -> Iterator[Clip]:
+def _fill(waiting: collections.deque[Clip], shown: Shown, encoder: "_Encoder", stop: float) -> Iterator[Clip]:
     """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full."""
     step = waiting[0].duration / encoder.policy.frames
     for frame, gone in shown:
@@ -252,23 +211,3 @@ class _Encoder:
         if fields == 2:
             rgb = ((rgb[::2].astype(np.uint16) + rgb[1::2] + 1) // 2).astype(np.uint8)
         return encode_jpeg(np.rot90(rgb, self.turns), self.policy.quality)
-
-
-def _shown(path: str | os.PathLike, scan: Scan, frames: Frames) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Frames, each with the time at which it leaves the display."""
-    frame, now, reason = None, 0.0, "frames are missing"
-    try:
-        for after, at in frames:
-            if frame is None:
-                frame, now = after, at or 0.0
-                continue
-            # A decoder puts frames in order: a time that goes back is wrong.
-            at = now + 1 / scan.fps if at is None or at < now - EPS else at
-            yield frame, at
-            frame, now = after, at
-    except MediaError as error:
-        reason = error.reason
-    whole = now > scan.last - 2 / scan.fps
-    if frame is None or (not whole and now < WHOLE * scan.stop):
-        raise MediaError("undecodable", path, f"damaged at {now:.2f} s of {scan.stop:.2f} s: {reason}")
-    yield frame, scan.stop if whole else now + 1 / scan.fps

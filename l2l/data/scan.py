@@ -13,7 +13,6 @@ from fractions import Fraction
 import av
 import numpy as np
 
-EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
 WHOLE = 0.9  # share of a file that must be there and decode
 STILL = 600.0  # seconds that one frame may stay on display; beyond it the time stamps are broken
 PIXELS = 1 << 26  # of one frame: twice 8K
@@ -24,9 +23,6 @@ _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 
 _REFUSED = {"concat", "hls", "image2", "tty"}
 # Formats that store frames in the order of decoding, one every so often, and no times of display.
 _TIMELESS = {"avi"}
-
-
-Frames = Iterator[tuple[av.VideoFrame, float | None]]
 
 
 class MediaError(Exception):
@@ -177,22 +173,6 @@ def _check(
     still = np.diff(np.sort(np.append(times.shown, times.stop))).max()
     if still > STILL:
         raise MediaError("undecodable", path, f"its time stamps are broken: one frame would stay for {still:.0f} s")
-
-
-def decoded(path: str | os.PathLike, scan: Scan, key: float = 0.0) -> Frames:
-    """Frames and when they come on display; from the keyframe at `key` seconds on, if seeking leads to it.
-
-    Raises:
-      MediaError: one does not decode.
-    """
-    with opened(path) as (container, stream):
-        if key:
-            container.seek(round((scan.origin + key) / stream.time_base), stream=stream)
-        for packet in packets(container, stream):
-            for frame in packet.decode():
-                at = scan.time_of(frame)
-                if not key or (at is not None and at > key - EPS):
-                    yield frame, at
 
 
 class _Times:
