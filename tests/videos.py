@@ -10,6 +10,9 @@ from pathlib import Path
 import av
 import numpy as np
 
+from l2l.data import media
+from l2l.data.schema import AUDIO_RATE
+
 TICKS = 90_000  # time stamps per second
 
 
@@ -23,11 +26,14 @@ def write_video(
     audio: bool = True,
     clicks: Sequence[float] = (),
     audio_start: float = 0.0,
+    audio_stop: float | None = None,
     rate: int = 44_100,
     layout: str = "stereo",
     audio_codec: str = "aac",
     sample_format: str = "fltp",
+    audio_options: dict[str, str] | None = None,
     codec: str = "libx264",
+    pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
 ) -> Path:
     """Writes a video file.
@@ -40,26 +46,26 @@ def write_video(
       times: presentation times of the frames, seconds, for a variable rate; None for `seconds * fps` even ones.
       audio: False leaves the sound stream out.
       clicks: seconds at which a burst of 10 ms begins; without any the track is silent.
-      audio_start: presentation time of the first sample, seconds.
-      rate, layout, audio_codec, sample_format: of the sound.
-      codec: of the picture.
+      audio_start, audio_stop: presentation time of the first sample and of the end, seconds; None for the video's end.
+      rate, layout, audio_codec, sample_format, audio_options: of the sound and its encoder.
+      codec, pix_fmt: of the picture.
       options: of the picture's encoder.
     """
     with av.open(str(path), "w") as container:
         video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
-        video.width, video.height, video.pix_fmt = *size, "yuv420p"
-        if Path(path).suffix != ".avi":  # which counts frames
+        video.width, video.height, video.pix_fmt = *size, pix_fmt
+        if times is not None:
             video.codec_context.time_base = Fraction(1, TICKS)
-        sound = container.add_stream(audio_codec, rate=rate, layout=layout) if audio else None
-        if sound:
+        if audio:
+            sound = container.add_stream(audio_codec, rate=rate, layout=layout, options=audio_options or {})
             sound.format = sample_format
         for i, at in enumerate(np.arange(round(seconds * fps)) / fps if times is None else times):
             frame = av.VideoFrame.from_ndarray(numbered(i, size), format="rgb24")
             frame.pts, frame.time_base = round(at * TICKS), Fraction(1, TICKS)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        if sound:
-            wave = clicking(seconds - audio_start, [at - audio_start for at in clicks], rate)
+        if audio:
+            wave = clicking((audio_stop or seconds) - audio_start, [at - audio_start for at in clicks], rate)
             for frame in _sound_frames(wave, audio_start, rate, layout, sample_format):
                 container.mux(sound.encode(frame))
             container.mux(sound.encode(None))
@@ -86,6 +92,17 @@ def number_of(rgb: np.ndarray) -> int:
     """The number that a frame carries, whatever its size now is."""
     centres = ((np.arange(8) + 0.5) * -(-96 // 8) / 96 * rgb.shape[1]).astype(int)
     return sum(int(rgb[rgb.shape[0] // 2, x].mean() > 128) << bit for bit, x in enumerate(centres))
+
+
+def numbers(clip: media.Clip) -> list[int]:
+    """The numbers that a clip's frames carry."""
+    return [number_of(media.decode_jpeg(jpeg)) for jpeg in clip.jpegs]
+
+
+def clicks_in(wave: np.ndarray) -> np.ndarray:
+    """Seconds at which bursts begin in sound of 16 kHz."""
+    loud = np.flatnonzero(np.abs(wave.astype(int)) > 8000) / AUDIO_RATE
+    return loud[np.diff(loud, prepend=-1) > 0.1]
 
 
 def clicking(seconds: float, clicks: Sequence[float], rate: int) -> np.ndarray:

@@ -5,7 +5,7 @@ frame is on display from its own time until the next one's, so variable frame ra
 
 A file is refused as a whole (`MediaError`) where a part of it is missing or does not decode, unless that part
 lies in its last tenth: then the last good frame stands for the rest, and `frames_valid` says so. Damage that
-the codec conceals goes unnoticed.
+the codec conceals, or that lies where nothing had to be decoded, goes unnoticed.
 """
 
 import collections
@@ -20,10 +20,15 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
-from l2l.data.scan import WHOLE, MediaError, Scan, decoded, opened, walk
+from l2l.data.frames import EPS, Shown, parted, passes
+from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.data.track import Track
 
-EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
+CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
+LONGEST = 65_500  # pixels, JPEG's limit
+SILENCE = np.zeros(AUDIO_RATE, np.int16)
+SILENCE.setflags(write=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Clip:
     duration: float
     jpegs: list[bytes] = dataclasses.field(default_factory=list)
     frames_valid: int = 0
-    audio: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(AUDIO_RATE, np.int16))
+    audio: np.ndarray = dataclasses.field(default_factory=lambda: SILENCE)
     audio_valid: tuple[int, int] = (0, 0)
     has_audio: bool = False
 
@@ -71,12 +76,11 @@ def probe(path: str | os.PathLike) -> Probe:
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    with opened(path) as (container, stream):
-        _, first = decoded(container, stream, path)
-        scan = walk(path, first.time or 0.0, audio=False)
-        turned = round(first.rotation / 90) % 2
-        width, height = (first.height, first.width) if turned else (first.width, first.height)
-        return Probe(scan.stop, scan.fps, width, height, scan.frames, scan.has_audio)
+    scan = walk(path)
+    width, height = scan.first.width, scan.first.height
+    if round(scan.first.rotation / 90) % 2:
+        width, height = height, width
+    return Probe(scan.stop, scan.fps, width, height, scan.frames, scan.has_audio)
 
 
 def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | None:
@@ -89,20 +93,9 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    with opened(path) as (container, stream):
-        _, first = decoded(container, stream, path)
-        return walk(path, first.time or 0.0, audio=True).sound
-
-
-def audio_window(wave: np.ndarray, real: tuple[int, int], centre_s: float) -> tuple[np.ndarray, tuple[int, int]]:
-    """1 s of a track around `centre_s` seconds, int16 (16000,), and its real samples [first, stop)."""
-    begin = round((centre_s - 0.5) * AUDIO_RATE)
-    first, stop = (min(max(x - begin, 0), AUDIO_RATE) for x in real)
-    window = np.zeros(AUDIO_RATE, np.int16)
-    if first >= stop:
-        return window, (0, 0)
-    window[first:stop] = wave[begin + first : begin + stop]
-    return window, (first, stop)
+    track = Track(path, walk(path))
+    wave, (first, stop) = track.window(0, track.limit)
+    return (wave[:stop], (first, stop)) if track.there else None
 
 
 def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
@@ -121,7 +114,7 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 def read_clips(
     path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
 ) -> Iterator[Clip]:
-    """Cuts a video into clips in one sequential decode; holds the frames of open clips and the sound track.
+    """Cuts a video into clips in one pass; holds the frames of open clips and about a second of sound.
 
     Frame k of a clip is the one on display k * stride / fps after the clip's start. With `policy.clips` 0
     clips start every hop while inside the video, otherwise each is the centre of one of that many equal parts.
@@ -135,27 +128,29 @@ def read_clips(
 
     Yields:
       Clips in order of their start. Images are upright RGB, scaled by swscale to `policy.short_side` (area
-      when shrinking, bicubic when enlarging).
+      when shrinking, bicubic when enlarging); the two fields of an interlaced frame are blended.
 
     Raises:
-      MediaError: the file cannot be used, or `start` lies beyond its end. Clips may have been yielded before.
+      MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
+        Clips may have been yielded before.
     """
-    with opened(path) as (container, stream):
-        frames, first = decoded(container, stream, path)
-        scan = walk(path, first.time or 0.0, audio=policy.audio)
-        begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
-        if begin >= stop:
-            raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-        clips = _plan(policy, policy.fps or scan.fps, begin, stop)
-        for clip in _fill(clips, _shown(first, frames, scan, path), _Encoder(policy, first), stop):
-            if scan.sound is not None:
-                centre = clip.start + clip.duration / 2
-                clip.audio, clip.audio_valid = audio_window(*scan.sound, centre)
-                clip.has_audio = True
-            yield clip
+    scan = walk(path)
+    begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
+    if begin >= stop:
+        raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
+    runs = parted(_plan(path, policy, policy.fps or scan.fps, begin, stop), scan.keys)
+    encoder, track = _Encoder(path, policy, scan.first), Track(path, scan)
+    with told(path):
+        for clips, shown in passes(path, scan, runs):
+            for clip in _fill(clips, shown, encoder, stop):
+                if policy.audio and track.there:
+                    middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
+                    clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
+                    clip.has_audio = True
+                yield clip
 
 
-def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
+def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
     """The clips of [begin, stop), still without content."""
     length = policy.frames * policy.stride / fps
     if policy.clips:
@@ -164,15 +159,16 @@ def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Cli
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
         hop = policy.hop or length
-        starts = [begin + i * hop for i in range(max(1, math.ceil((stop - begin - EPS) / hop)))]
+        count = max(1, math.ceil((stop - begin - EPS) / hop))
+        if count > CLIPS:
+            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
+        starts = [begin + i * hop for i in range(count)]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 
 
-def _fill(
-    clips: list[Clip], shown: Iterator[tuple[av.VideoFrame, float]], encoder: "_Encoder", stop: float
-) -> Iterator[Clip]:
+def _fill(waiting: collections.deque[Clip], shown: Shown, encoder: "_Encoder", stop: float) -> Iterator[Clip]:
     """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full."""
-    waiting, step = collections.deque(clips), clips[0].duration / encoder.policy.frames
+    step = waiting[0].duration / encoder.policy.frames
     for frame, gone in shown:
         jpeg, until = None, min(gone, stop) - EPS
         for clip in waiting:
@@ -186,7 +182,8 @@ def _fill(
             yield waiting.popleft()
         if not waiting or until >= stop - EPS:
             break
-    for clip in waiting:
+    while waiting:
+        clip = waiting.popleft()
         clip.frames_valid = len(clip.jpegs)
         last = clip.jpegs[-1] if clip.jpegs else encoder(frame)
         clip.jpegs += [last] * (encoder.policy.frames - clip.frames_valid)
@@ -196,34 +193,24 @@ def _fill(
 class _Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
-    def __init__(self, policy: ClipPolicy, first: av.VideoFrame) -> None:
+    def __init__(self, path: str | os.PathLike, policy: ClipPolicy, first: av.VideoFrame) -> None:
         self.policy, self.turns = policy, round(first.rotation / 90) % 4
         scale = policy.short_side / min(first.width, first.height)
-        self.size = {"width": round(first.width * scale), "height": round(first.height * scale)}
+        self.width, self.height = round(first.width * scale), round(first.height * scale)
         if policy.width:  # of the upright image
-            sides = (policy.width, policy.short_side)
-            self.size = dict(zip(("height", "width") if self.turns % 2 else ("width", "height"), sides, strict=True))
+            upright = policy.width, policy.short_side
+            self.width, self.height = upright[::-1] if self.turns % 2 else upright
+        if max(self.width, self.height) > LONGEST:
+            raise MediaError("undecodable", path, f"its frames of {first.width} x {first.height} are too narrow")
         self.how = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-        self.reformatter = VideoReformatter()
+        self.reformatters = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> bytes:
-        small = self.reformatter.reformat(frame, **self.size, format="rgb24", interpolation=self.how, threads=1)
-        return encode_jpeg(np.rot90(small.to_ndarray(), self.turns), self.policy.quality)
-
-
-def _shown(
-    first: av.VideoFrame, frames: Iterator[av.VideoFrame], scan: "Scan", path: str | os.PathLike
-) -> Iterator[tuple[av.VideoFrame, float]]:
-    """Frames, each with the time at which it leaves the display."""
-    frame, origin, now, reason = first, first.time or 0.0, 0.0, "frames are missing"
-    try:
-        for after in frames:
-            now_after = now + 1 / scan.fps if after.time is None else after.time - origin
-            yield frame, now_after
-            frame, now = after, now_after
-    except av.FFmpegError as error:
-        reason = error.strerror
-    whole = now > scan.last - 2 / scan.fps
-    if not whole and now < WHOLE * scan.stop:
-        raise MediaError("undecodable", path, f"damaged at {now:.2f} s of {scan.stop:.2f} s: {reason}")
-    yield frame, scan.stop if whole else now + 1 / scan.fps
+        """Scales and compresses; swscale scales the fields of an interlaced frame on their own and keeps both."""
+        fields, size = 1 + frame.interlaced_frame, {"width": self.width, "height": self.height}
+        size["height"] *= fields
+        reformat = self.reformatters[fields - 1].reformat
+        rgb = reformat(frame, **size, format="rgb24", interpolation=self.how, threads=1).to_ndarray()
+        if fields == 2:
+            rgb = ((rgb[::2].astype(np.uint16) + rgb[1::2] + 1) // 2).astype(np.uint8)
+        return encode_jpeg(np.rot90(rgb, self.turns), self.policy.quality)

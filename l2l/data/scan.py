@@ -1,26 +1,28 @@
-"""What a video file holds before any clip is cut: opening it, its packets' times, its sound.
+"""What a video file holds before any clip is cut: opening it, its first frame, the times of its packets.
 
-Everything is in seconds from the presentation time of the first frame; the sound is laid on that time line
-sample by sample.
+Everything is in seconds from the moment at which the first frame comes on display.
 """
 
+import array
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import av
 import numpy as np
 
-from l2l.data.schema import AUDIO_RATE
-
 WHOLE = 0.9  # share of a file that must be there and decode
-GAP = 0.01  # seconds the sound's time stamps may stray before it is laid anew
+STILL = 600.0  # seconds that one frame may stay on display; beyond it the time stamps are broken
+PIXELS = 1 << 26  # of one frame: twice 8K
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
 _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 # Formats that are not a video but point to other files, or draw any text file as pictures.
 _REFUSED = {"concat", "hls", "image2", "tty"}
+# Formats that store frames in the order of decoding, one every so often, and no times of display.
+_TIMELESS = {"avi"}
 
 
 class MediaError(Exception):
@@ -40,114 +42,183 @@ class MediaError(Exception):
 
 
 @contextlib.contextmanager
+def told(path: str | os.PathLike) -> Iterator[None]:
+    """Whatever a decoder or an encoder raises inside becomes a MediaError."""
+    try:
+        yield
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise MediaError("undecodable", path, f"it cannot be decoded: {reason}") from error
+
+
+@contextlib.contextmanager
 def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
     """An open file and its first video stream; whatever the decoder raises inside becomes a MediaError."""
     if not os.path.isfile(path):
         raise MediaError("missing", path, "there is no such file")
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
-    try:
-        # "file:" keeps a colon in the name from being read as a protocol.
-        with av.open(f"file:{os.path.abspath(path)}", options={"protocol_whitelist": "file"}, **_OPEN) as container:
-            if _REFUSED & set(container.format.name.split(",")):
-                raise MediaError("undecodable", path, "not a video file")
-            cover = av.stream.Disposition.attached_pic
-            streams = [s for s in container.streams.video if not s.disposition & cover]
-            if not streams:
-                raise MediaError("no_video", path, "the file has no video stream")
-            if streams[0].codec_context is None:
-                raise MediaError("undecodable", path, "there is no decoder for its video stream")
-            streams[0].codec_context.thread_count = 1
-            yield container, streams[0]
-    except (av.FFmpegError, OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError("undecodable", path, f"it cannot be decoded: {reason}") from error
+    # "file:" keeps a colon in the name from being read as a protocol.
+    url, options = f"file:{os.path.abspath(path)}", {"protocol_whitelist": "file"}
+    with told(path), av.open(url, options=options, **_OPEN) as container:
+        if _REFUSED & set(container.format.name.split(",")):
+            raise MediaError("undecodable", path, "not a video file")
+        cover = av.stream.Disposition.attached_pic
+        streams = [s for s in container.streams.video if not s.disposition & cover]
+        if not streams:
+            raise MediaError("no_video", path, "the file has no video stream")
+        if streams[0].codec_context is None:
+            raise MediaError("undecodable", path, "there is no decoder for its video stream")
+        streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
+        for stream in (streams[0], *sound_of(container)):
+            stream.codec_context.thread_count = 1  # one process per core
+        yield container, streams[0]
 
 
-def decoded(
-    container: av.container.InputContainer, stream: av.VideoStream, path: str | os.PathLike
-) -> tuple[Iterator[av.VideoFrame], av.VideoFrame]:
-    """All frames but the first, and the first."""
-    frames = container.decode(stream)
-    first = next(frames, None)
-    if first is None:
-        raise MediaError("too_short", path, "its video stream holds no frames")
-    return frames, first
+def sound_of(container: av.container.InputContainer) -> list[av.AudioStream]:
+    """The one sound stream that is read, or none."""
+    return [stream for stream in container.streams.audio[:1] if stream.codec_context is not None]
+
+
+def packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
+    """The packets of some streams, and an empty one for each at the end."""
+    with contextlib.suppress(IndexError):  # PyAV's, after these, where the file turned out to have further streams
+        yield from container.demux(*streams)
+
+
+def readable(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
+    """The packets as far as they can be read."""
+    with contextlib.suppress(av.FFmpegError):
+        yield from packets(container, *streams)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scan:
-    """What a file's packets tell.
+    """What a file's packets and its first frame tell.
 
     Attributes:
+      first: its first frame.
+      origin: where the sound begins to count, seconds on the file's own clock.
       frames: how many there are.
-      last: when the last one comes on display, seconds from the first.
-      stop: when it leaves the display, seconds from the first.
+      last: when the last one comes on display.
+      stop: when it leaves the display.
       fps: average frames per second.
       has_audio: whether there is a sound stream.
-      sound: what `media.read_audio` returns; None where it was not asked for.
+      keys: when those frames come on display from which decoding can begin, ascending; empty where it can begin
+        at the start alone.
+      timeless: whether the file holds the frames' order without their times.
     """
 
+    first: av.VideoFrame
+    origin: float
     frames: int
     last: float
     stop: float
     fps: float
     has_audio: bool
-    sound: tuple[np.ndarray, tuple[int, int]] | None
+    keys: Sequence[float]
+    timeless: bool
+
+    def time_of(self, frame: av.VideoFrame) -> float | None:
+        """When a frame comes on display; None if it does not say.
+
+        A decoder gives a frame the time (dts) of the packet that made it come out. Where frames have no time of
+        their own, that one is right but for the delay of the first frame.
+        """
+        if not self.timeless:
+            return None if frame.time is None else frame.time - self.origin
+        if frame.dts is None or self.first.dts is None:
+            return None
+        return _seconds(frame.dts - self.first.dts, frame.time_base)
 
 
-def walk(path: str | os.PathLike, origin: float, *, audio: bool) -> Scan:
-    """Walks over all packets without decoding a picture; decodes the sound if asked.
+def walk(path: str | os.PathLike) -> Scan:
+    """Walks over all packets and decodes no more than the first frame.
 
-    Args:
-      path: a video file.
-      origin: presentation time of its first frame, seconds.
-      audio: whether to decode the sound.
+    Raises:
+      MediaError: the file cannot be used as a video.
     """
     with opened(path) as (container, video):
-        times, track = _Times(video, origin), _Track(origin)
-        reached = 0.0
-        for packet in _packets(container, video):
+        timeless, first = container.format.name in _TIMELESS, None
+        times, reached = _Times(video, timeless), 0.0
+        for packet in readable(container, video, *sound_of(container)):
             reached = max(reached, _end(packet))
             if packet.stream is video:
                 times.add(packet)
-            elif audio:
-                track.add(packet)
-        if video.duration:
-            reached, declared = times.span, float(video.duration * video.time_base)
-        else:  # some containers count from 0, whenever their first packet is
-            declared = (container.duration or 0) / av.time_base
-        if reached < WHOLE * declared:
-            raise MediaError("undecodable", path, f"cut short: {reached:.2f} s of {declared:.2f} s are there")
-        if times.count < 2 or times.last <= 0:
-            reason = f"a video needs frames at two times, it has {times.count} in {times.stop:.2f} s"
-            raise MediaError("too_short", path, reason)
-        sound = track.sound(times.stop)
-        fps = times.rate or times.count / times.stop
-        return Scan(times.count, times.last, times.stop, fps, bool(container.streams.audio), sound)
+                first = first or next(iter(packet.decode()), None)
+        if first is None:
+            raise MediaError("too_short", path, "its video stream holds no frames")
+        origin = times.shown[0] if timeless and times.shown else first.time or 0.0
+        _check(path, container, times, reached, origin)
+        last, stop = max(times.shown) - origin, times.stop - origin
+        keys = array.array("d", sorted(at - origin for at in times.keys))
+        fps = times.average(stop)
+        return Scan(first, origin, len(times.shown), last, stop, fps, bool(sound_of(container)), keys, timeless)
+
+
+def _check(
+    path: str | os.PathLike, container: av.container.InputContainer, times: "_Times", reached: float, origin: float
+) -> None:
+    """Refuses a file that is cut short, that has too little in it, or whose time stamps make no sense."""
+    if times.video.duration:
+        reached = times.stop - min(origin, times.first)
+        declared = _seconds(times.video.duration, times.video.time_base)
+    else:  # some containers count from 0, whenever their first packet is
+        declared = (container.duration or 0) / av.time_base
+    if reached < WHOLE * declared:
+        raise MediaError("undecodable", path, f"cut short: {reached:.2f} s of {declared:.2f} s are there")
+    if len(times.shown) < 2 or max(times.shown) <= origin:
+        there = f"{len(times.shown)} in {times.stop - origin:.2f} s"
+        raise MediaError("too_short", path, f"a video needs frames at two times, it has {there}")
+    still = np.diff(np.sort(np.append(times.shown, times.stop))).max()
+    if still > STILL:
+        raise MediaError("undecodable", path, f"its time stamps are broken: one frame would stay for {still:.0f} s")
 
 
 class _Times:
-    """When frames are shown, told by their packets alone, which may come out of order."""
+    """When frames are shown, told by their packets alone, which may come out of order; on the file's own clock.
 
-    def __init__(self, video: av.VideoStream, origin: float) -> None:
+    Attributes:
+      shown: when each comes on display.
+      keys: the same of the keyframes; none if any frame's time is a guess.
+      first: of the first frame in the file, even where it is not to be shown.
+      stop: the end of the last one.
+    """
+
+    def __init__(self, video: av.VideoStream, timeless: bool) -> None:
+        self.video, self.timeless = video, timeless
         self.rate = float(video.average_rate or video.guessed_rate or 0)
-        self.origin, self.first, self.count, self.last, self.stop = origin, 0.0, 0, 0.0, 0.0
-
-    @property
-    def span(self) -> float:
-        """From the first frame of the file, even where it is not to be shown, to the end of the last."""
-        return self.stop - self.first
+        self.shown, self.keys = array.array("d"), array.array("d")
+        self.first, self.stop = float("inf"), 0.0
+        self.guessed, self.dts = timeless, float("-inf")
 
     def add(self, packet: av.Packet) -> None:
         if not packet.size:
             return
-        length = float((packet.duration or 0) * packet.time_base) or (1 / self.rate if self.rate else 0.0)
-        at = self.stop if _ticks(packet) is None else float(_ticks(packet) * packet.time_base) - self.origin
+        ticks = packet.dts if self.timeless else _ticks(packet)
+        at = self.stop if ticks is None else _seconds(ticks, packet.time_base)
         self.first = min(self.first, at)
-        if not packet.is_discard:
-            self.count += 1
-            self.last, self.stop = max(self.last, at), max(self.stop, at + length)
+        if packet.is_discard:
+            return
+        length = _seconds(packet.duration or 0, packet.time_base) or (1 / self.rate if self.rate else 0.0)
+        self.stop = max(self.stop, at + length) if self.shown else at + length
+        self.shown.append(at)
+        dts = self.dts if packet.dts is None else packet.dts
+        self.guessed |= packet.pts is None or dts < self.dts
+        self.dts = dts
+        if self.guessed:
+            del self.keys[:]
+        elif packet.is_keyframe:
+            self.keys.append(at)
+
+    def average(self, stop: float) -> float:
+        """Frames per second as the file says, unless its frames are far from it."""
+        counted = len(self.shown) / stop
+        return self.rate if counted / 2 < self.rate < counted * 2 else counted
+
+
+def _seconds(ticks: int, base: Fraction) -> float:
+    return ticks * base.numerator / base.denominator
 
 
 def _ticks(packet: av.Packet) -> int | None:
@@ -156,57 +227,4 @@ def _ticks(packet: av.Packet) -> int | None:
 
 def _end(packet: av.Packet) -> float:
     """When a packet's content ends, seconds; 0 where it does not say."""
-    return float(((_ticks(packet) or 0) + (packet.duration or 0)) * packet.time_base) if packet.size else 0.0
-
-
-def _packets(container: av.container.InputContainer, video: av.VideoStream) -> Iterator[av.Packet]:
-    """The packets of the picture and of the first sound stream, as far as they can be read."""
-    with contextlib.suppress(av.FFmpegError):
-        yield from container.demux(video, *container.streams.audio[:1])
-
-
-class _Track:
-    """Lays decoded sound on the video's time line, 16 kHz mono int16."""
-
-    def __init__(self, origin: float) -> None:
-        self.origin, self.expected, self.kind = origin, origin, None
-        self.resampler: av.AudioResampler | None = None
-        self.pieces: list[tuple[int, np.ndarray]] = []
-        self.position = 0
-
-    def add(self, packet: av.Packet) -> None:
-        """Decodes a packet; a damaged one leaves a hole."""
-        with contextlib.suppress(av.FFmpegError):
-            for frame in packet.decode():
-                self._lay(frame)
-
-    def _lay(self, frame: av.AudioFrame) -> None:
-        at = self.expected if frame.time is None else frame.time
-        kind = (frame.format.name, frame.layout.name, frame.sample_rate)
-        if kind != self.kind or abs(at - self.expected) > GAP:
-            self._keep(None)
-            self.kind, self.position = kind, round((at - self.origin) * AUDIO_RATE)
-            self.resampler = av.AudioResampler("s16", "mono", AUDIO_RATE)
-            self.expected = at
-        self.expected += frame.samples / frame.sample_rate
-        self._keep(frame)
-
-    def _keep(self, frame: av.AudioFrame | None) -> None:
-        """Resamples a frame; None drains the resampler."""
-        for piece in self.resampler.resample(frame) if self.resampler else []:
-            self.pieces.append((self.position, piece.to_ndarray()[0]))
-            self.position += piece.samples
-
-    def sound(self, stop: float) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """The track up to a second after `stop`, and the range it covers; None if there is nothing."""
-        self._keep(None)
-        limit = round((stop + 1) * AUDIO_RATE)
-        pieces = [(max(at, 0), piece[max(-at, 0) : max(limit - at, 0)]) for at, piece in self.pieces]
-        pieces = [(at, piece) for at, piece in pieces if len(piece)]
-        if not pieces:
-            return None
-        real = min(at for at, _ in pieces), max(at + len(piece) for at, piece in pieces)
-        wave = np.zeros(real[1], np.int16)
-        for at, piece in pieces:
-            wave[at : at + len(piece)] = piece
-        return wave, real
+    return _seconds((_ticks(packet) or 0) + (packet.duration or 0), packet.time_base) if packet.size else 0.0
