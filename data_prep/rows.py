@@ -20,6 +20,8 @@ class Row:
       start: the stretch begins here, seconds; None for the video's beginning.
       end: the stretch ends here, seconds; None for the video's end.
       video_id: stable name of the row, unique over all splits.
+      problem: why the list itself rules the row out, as (status, reason): it is accounted for and its file is not
+        opened. None for a row to prepare.
     """
 
     path: str
@@ -28,6 +30,7 @@ class Row:
     start: float | None = None
     end: float | None = None
     video_id: str = ""
+    problem: tuple[str, str] | None = None
 
 
 def stable_key(text: str) -> bytes:

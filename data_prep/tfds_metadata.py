@@ -5,7 +5,7 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from data_prep.shards import tensorflow
+from data_prep.files import tensorflow
 from l2l.data import schema
 
 

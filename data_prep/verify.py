@@ -12,7 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.shards import sha256_of, tensorflow
+from data_prep.files import tensorflow
+from data_prep.shards import sha256_of
 from l2l.data import schema
 from l2l.data.media import decode_jpeg
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_prep import shards, verify
+from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from data_prep.write_shards import write_dataset
 from l2l.data import schema
 from tests.videos import write_video
 

@@ -163,7 +163,7 @@ def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Cli
         offsets = [min(max((i + 0.5) * part - length / 2, 0.0), room) for i in range(policy.clips)]
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
-        hop = policy.hop or length
+        hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
         starts = [begin + i * hop for i in range(max(1, math.ceil((stop - begin - EPS) / hop)))]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 
