@@ -47,7 +47,7 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
         return [future.result() for future in submitted]
     except futures.process.BrokenProcessPool as error:
         raise PrepareError(
-            "a worker process died, most likely for want of memory; finished shards are kept: "
+            "a worker process died, most likely for want of memory; what is finished is kept: "
             "run the same command again with fewer --workers"
         ) from error
     finally:
