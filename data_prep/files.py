@@ -117,6 +117,8 @@ def staged(folder: str) -> Iterator[Path]:
         yield stage
         with os_errors() as tf:
             for path in sorted(stage.iterdir()):
-                tf.io.gfile.copy(str(path), join(folder, path.name), overwrite=True)
+                target = join(folder, path.name)
+                remove(target)  # TensorFlow's store in memory would append to it
+                tf.io.gfile.copy(str(path), target)
     finally:
         shutil.rmtree(stage)

@@ -196,6 +196,8 @@ def _fetched(row: Row) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         try:
             path = stack.enter_context(files.local_copy(row.path))
+        except FileNotFoundError as error:
+            raise MediaError("missing", row.path, "there is no such file") from error
         except OSError as error:
             raise MediaError("missing", row.path, error.strerror or str(error)) from error
         yield path
