@@ -24,6 +24,8 @@ from l2l.data.scan import WHOLE, MediaError, Scan, decoded, opened, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 
 EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
+CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
+SILENCE = np.zeros(AUDIO_RATE, np.int16)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Clip:
     duration: float
     jpegs: list[bytes] = dataclasses.field(default_factory=list)
     frames_valid: int = 0
-    audio: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(AUDIO_RATE, np.int16))
+    audio: np.ndarray = dataclasses.field(default_factory=lambda: SILENCE)
     audio_valid: tuple[int, int] = (0, 0)
     has_audio: bool = False
 
@@ -138,7 +140,8 @@ def read_clips(
       when shrinking, bicubic when enlarging).
 
     Raises:
-      MediaError: the file cannot be used, or `start` lies beyond its end. Clips may have been yielded before.
+      MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
+        Clips may have been yielded before.
     """
     with opened(path) as (container, stream):
         frames, first = decoded(container, stream, path)
@@ -146,7 +149,7 @@ def read_clips(
         begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
         if begin >= stop:
             raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-        clips = _plan(policy, policy.fps or scan.fps, begin, stop)
+        clips = _plan(policy, policy.fps or scan.fps, begin, stop, path)
         for clip in _fill(clips, _shown(first, frames, scan, path), _Encoder(policy, first), stop):
             if scan.sound is not None:
                 centre = clip.start + clip.duration / 2
@@ -155,7 +158,7 @@ def read_clips(
             yield clip
 
 
-def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
+def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float, path: str | os.PathLike) -> list[Clip]:
     """The clips of [begin, stop), still without content."""
     length = policy.frames * policy.stride / fps
     if policy.clips:
@@ -164,7 +167,10 @@ def _plan(policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Cli
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
         hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
-        starts = [begin + i * hop for i in range(max(1, math.ceil((stop - begin - EPS) / hop)))]
+        count = max(1, math.ceil((stop - begin - EPS) / hop))
+        if count > CLIPS:
+            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
+        starts = [begin + i * hop for i in range(count)]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 
 
