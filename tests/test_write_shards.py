@@ -1,7 +1,9 @@
 """Shards from real videos: by value, the same bytes again, and the command with its mistakes and its interruptions."""
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import shards, write_shards
+from data_prep import estimate, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import media, schema
@@ -127,8 +129,47 @@ def test_command_line(listed, tmp_path, capsys):
     assert len(index.failed) == 1
 
 
+def test_dry_run(listed, tmp_path, capsys):
+    """Says what would come out and leaves no trace; what it says of the size is about true."""
+    assert write_shards.main(flags(listed, tmp_path / "out", "--dry_run", "--shards=3")) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[:2] == [
+        "train: 9 videos in 3 shards, number 0 to 2",
+        "val: 2 videos in 2 shards, number 3 to 4",
+    ]
+    assert re.fullmatch(
+        r"about 0:00:\d\d of film, \d+ clips, \d MB, 0:00:0\d with 1 workers .told from \d videos.", said[2]
+    )
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("clips", [0, 2])
+def test_estimate(tmp_path, clips):
+    """Told from videos of which a third is missing."""
+    films = [
+        Row(write_video(tmp_path / f"{i}.mp4", seconds=6 + 2 * i), ("run",), "a", video_id=str(i)) for i in range(2)
+    ]
+    listed = [*films, Row("gone.mp4", ("run",), "a", video_id="gone")] * 2
+    policy = dataclasses.replace(POLICY, clips=clips)
+    guess = estimate.estimate(listed, policy, 60)
+    cut = [clip for row in [*films, *films] for clip in media.read_clips(row.path, policy)]
+    size = sum(len(jpeg) for clip in cut for jpeg in clip.jpegs) + len(cut) * (32_000 + estimate.RECORD)
+    assert guess.film == pytest.approx(28, rel=0.02)
+    assert guess.clips == pytest.approx(len(cut), rel=0.05)
+    assert guess.bytes == pytest.approx(size, rel=0.1)
+    assert 0 < guess.work < 60
+    assert guess.videos == 4
+    assert estimate.estimate(listed[2:3], policy, 60) is None
+
+
 def test_command_line_with_a_mistake(listed, tmp_path, capsys):
-    for flag, says in (("--frames=0", "frames per clip"), ("--videos=nowhere", "does not exist")):
+    mistakes = {
+        "--frames=0": "frames per clip",
+        "--videos=nowhere": "does not exist",
+        "--time_limit=0": "--time_limit must be positive",
+        "--workers=0": "--workers must be positive",
+    }
+    for flag, says in mistakes.items():
         assert write_shards.main(flags(listed, tmp_path, flag)) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert says in line
@@ -155,7 +196,7 @@ def test_full_disk(listed, tmp_path):
 def many(tmp_path_factory):
     """Enough work to be stopped in: ten times the same video under ten names."""
     folder = tmp_path_factory.mktemp("many")
-    video = write_video(folder / "v.mp4", seconds=8, size=(320, 240), options={"preset": "ultrafast"})
+    video = write_video(folder / "v.mp4", seconds=4, size=(320, 240), options={"preset": "ultrafast"})
     for i in range(10):
         target = folder / "class" / f"{i}.mp4"
         target.parent.mkdir(exist_ok=True)
@@ -163,25 +204,21 @@ def many(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "killed"])
-def test_interrupted_and_continued(many, tmp_path, stop):
+def test_interrupted_and_continued(many, tmp_path):
+    """By Ctrl-C; `test_prepare_kill.py` has what nobody can catch."""
     out = tmp_path / "out"
     process = subprocess.Popen(
         command(many, out, "--workers=2"), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     accounts = out / shards.ACCOUNTS
     wait_until(lambda: list(accounts.glob("clips*")))
-    if stop == signal.SIGINT:
-        os.killpg(process.pid, stop)  # a terminal sends it to the workers too
-    else:
-        process.kill()
+    os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the decoders too
     _, said = process.communicate(timeout=30)
-    assert process.returncode == (130 if stop == signal.SIGINT else -stop)
+    assert process.returncode == 130
     assert "Traceback" not in said
+    assert said.replace("\r", "\n").strip().splitlines()[-1].startswith("interrupted")
     assert not (out / schema.INDEX).exists()
-    if stop == signal.SIGINT:
-        assert said.replace("\r", "\n").strip().splitlines()[-1].startswith("interrupted")
-        assert not list(out.glob(".*.tmp"))
+    assert not list(out.glob(".*.tmp"))
     kept = {p.name: p.stat().st_mtime_ns for p in accounts.glob("clips*")}
     assert kept
     wait_until(lambda: not alive(process.pid))
