@@ -85,14 +85,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index("--") if "--" in argv else len(argv)
-    args = write_shards.parser().parse_args(argv[:cut])
+    args, options = write_shards.parse(argv[:cut]), argv[cut + 1 :]
     try:
         if args.dry_run or args.shard_range or args.finalize:
             raise PrepareError("--dry_run, --shard_range and --finalize are for data_prep.write_shards")
-        index = run(write_shards.asked_for(args), args.time_limit, args.retry_failed, PipelineOptions(argv[cut + 1 :]))
+        if not any(option.startswith("--runner") for option in options):
+            raise PrepareError("name Beam's runner after the flags, such as: -- --runner=DataflowRunner")
+        index = run(write_shards.asked_for(args), args.time_limit, args.retry_failed, PipelineOptions(options))
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"interrupted: {args.out} is not finished; run the same command again to continue", file=sys.stderr)
+        return 130
     finish.report(index)
     return 0
 

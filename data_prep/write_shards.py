@@ -64,6 +64,10 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    return parser().parse_args(argv)
+
+
 def asked_for(args: argparse.Namespace) -> Plan:
     """The plan that the flags ask for.
 
@@ -138,7 +142,7 @@ def run(asked: Plan, args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    args = parser().parse_args(argv)
+    args = parse(argv)
     try:
         run(asked_for(args), args)
     except (PrepareError, OSError) as error:

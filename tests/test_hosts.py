@@ -145,3 +145,6 @@ def test_beam_equals_the_pool(listed, whole, tmp_path, capsys):
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert beam.main([*flags(listed, out, "--short_side=48"), *runner]) == 1
     assert "policy short_side: 32 there, 48 asked" in capsys.readouterr().err
+    for wrong, says in (([], "name Beam's runner"), (["--finalize", *runner], "are for data_prep.write_shards")):
+        assert beam.main([*flags(listed, out), *wrong]) == 1
+        assert says in capsys.readouterr().err
