@@ -33,6 +33,10 @@ class _DiedError(Exception):
     """The process ended of itself; the message says of what."""
 
 
+class _NotStartedError(_DiedError):
+    """It did so before it was given a video, so no video is at fault."""
+
+
 class Decoder:
     """Runs functions of video files in a process of its own, one at a time.
 
@@ -59,6 +63,7 @@ class Decoder:
         Raises:
           MediaError: what the function raises; "timed_out"; "crashed" where the process died twice or the function
             raised anything else.
+          PrepareError: no process can be started.
           Stopped: `close` was called meanwhile.
         """
         given = 0
@@ -69,6 +74,9 @@ class Decoder:
                         given += 1
                         yield value
                 return
+            except _NotStartedError as error:
+                if attempt:
+                    raise PrepareError(f"a decoding process cannot be started: {error}") from error
             except _DiedError as error:
                 if attempt:
                     raise MediaError("crashed", path, f"the decoder died twice: {error}") from error
@@ -97,7 +105,7 @@ class Decoder:
                     return
                 yield value
         except (EOFError, ConnectionError) as error:
-            raise self._death() from error
+            raise self._death(_DiedError) from error
         finally:
             if not over:
                 self._end()
@@ -119,7 +127,7 @@ class Decoder:
         try:
             self._pipe.recv()
         except (EOFError, ConnectionError) as error:
-            death = self._death()
+            death = self._death(_NotStartedError)
             self._end()
             raise death from error
 
@@ -137,11 +145,11 @@ class Decoder:
         self._pipe.close()
         self._process = self._pipe = None
 
-    def _death(self) -> Exception:
+    def _death(self, kind: type[_DiedError]) -> Exception:
         code = _join(self._process)
         if self._closed:
             return Stopped("stopped")
-        return _DiedError(signal.Signals(-code).name if code and code < 0 else f"exit status {code}")
+        return kind(signal.Signals(-code).name if code and code < 0 else f"exit status {code}")
 
 
 def _kill(process: Any) -> None:

@@ -147,6 +147,16 @@ def test_closed_at_work(decoder):
         list(decoder.run(pids, "x", 1))
 
 
+def test_no_video_is_blamed_for_a_process_that_does_not_start(tmp_path):
+    """A script without a guard starts itself again in every process, which Python refuses."""
+    script = tmp_path / "script.py"
+    script.write_text("from data_prep.decoder import Decoder\nlist(Decoder().run(print, 'x'))\n")
+    environment = os.environ | {"PYTHONPATH": os.getcwd()}
+    result = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines()[-1].endswith("a decoding process cannot be started: exit status 1")
+
+
 def test_it_ends_with_its_parent(tmp_path):
     """Even in the middle of reading a file that has no end."""
     code = (
