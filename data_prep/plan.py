@@ -3,12 +3,15 @@
 import contextlib
 import dataclasses
 import fcntl
+import itertools
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from data_prep import files
 from data_prep.rows import PrepareError, Row, stable_key
 from data_prep.shards import ACCOUNTS, Job
 from l2l.data import schema
@@ -16,13 +19,56 @@ from l2l.data import schema
 SHARDS = 8  # per split, where it has as many videos and nothing else is asked
 
 
-def check_rows(rows: Sequence[Row], labels: Sequence[str], shards: int | None, workers: int) -> None:
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """All that is asked of a directory.
+
+    Attributes:
+      out: the directory, here or in an object store.
+      labels: class names.
+      policy: how clips are cut.
+      jobs: the shards of all splits in order; their places are the numbers of `--shard_range`.
+      facts: what must be the same for the directory to be continued.
+    """
+
+    out: str
+    labels: tuple[str, ...]
+    policy: schema.ClipPolicy
+    jobs: tuple[Job, ...]
+    facts: dict[str, Any]
+
+    @property
+    def splits(self) -> dict[str, list[Job]]:
+        return {split: list(jobs) for split, jobs in itertools.groupby(self.jobs, lambda job: job.split)}
+
+
+def make(
+    rows: Sequence[Row], labels: Sequence[str], out: str | os.PathLike, policy: schema.ClipPolicy, shards: int | None
+) -> Plan:
+    """Checks the rows and deals those of every split to its shards, in an order that is stable and as if shuffled.
+
+    Raises:
+      PrepareError: a mistake in the rows, the labels or the number of shards.
+    """
+    _check_rows(rows, labels)
+    if shards is not None and shards < 1:
+        raise PrepareError(f"the number of shards must be at least 1, got {shards}")
+    dealt = _deal(rows, shards)
+    facts = _facts(rows, labels, policy, dealt)
+    ids, key = {name: i for i, name in enumerate(labels)}, schema.hash_of(facts)
+    jobs = [
+        Job(os.fspath(out), schema.shard_name("clips", split, k, len(mine)), part, ids, policy, key)
+        for split, mine in dealt.items()
+        for k, part in enumerate(mine)
+    ]
+    return Plan(os.fspath(out), tuple(labels), policy, tuple(jobs), facts)
+
+
+def _check_rows(rows: Sequence[Row], labels: Sequence[str]) -> None:
     if not rows:
         raise PrepareError("there are no videos to prepare")
     if len(set(labels)) != len(labels):
         raise PrepareError("a class name stands twice in the list of labels")
-    if workers < 1 or (shards is not None and shards < 1):
-        raise PrepareError(f"workers and shards must be at least 1, got {workers} and {shards}")
     seen, known = set(), set(labels)
     for row in rows:
         if not re.fullmatch(r"[A-Za-z0-9_]+", row.split):
@@ -34,28 +80,22 @@ def check_rows(rows: Sequence[Row], labels: Sequence[str], shards: int | None, w
         seen.add(row.video_id)
 
 
-def deal(
-    rows: Sequence[Row], labels: Sequence[str], out: Path, policy: schema.ClipPolicy, shards: int | None
-) -> dict[str, list[Job]]:
-    """Deals the rows of every split to its shards, in an order that is stable and as if shuffled."""
-    ids = {name: i for i, name in enumerate(labels)}
-    jobs = {}
+def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, ...]]]:
+    dealt = {}
     for split in sorted({row.split for row in rows}):
         mine = sorted((r for r in rows if r.split == split), key=lambda r: stable_key(r.video_id))
         total = min(shards or SHARDS, len(mine))
-        names = [schema.shard_name("clips", split, k, total) for k in range(total)]
-        jobs[split] = [Job(out, name, tuple(mine[k::total]), ids, policy) for k, name in enumerate(names)]
-    return jobs
+        dealt[split] = [tuple(mine[k::total]) for k in range(total)]
+    return dealt
 
 
-def facts_of(
-    rows: Sequence[Row], labels: Sequence[str], policy: schema.ClipPolicy, jobs: dict[str, list[Job]]
+def _facts(
+    rows: Sequence[Row], labels: Sequence[str], policy: schema.ClipPolicy, dealt: dict[str, list[tuple[Row, ...]]]
 ) -> dict[str, Any]:
-    """Everything that must be the same for an unfinished directory to be continued."""
     facts: dict[str, Any] = {f"policy {key}": value for key, value in dataclasses.asdict(policy).items()}
     facts["number of classes"] = len(labels)
-    for split, mine in jobs.items():
-        facts[f"videos of split {split}"] = sum(len(job.rows) for job in mine)
+    for split, mine in dealt.items():
+        facts[f"videos of split {split}"] = sum(map(len, mine))
         facts[f"shards of split {split}"] = len(mine)
     facts["hash of the class names"] = schema.hash_of(list(labels))
     # The id stands for the stretch: a video that is there at last may be one that is cut already.
@@ -64,47 +104,74 @@ def facts_of(
     return facts
 
 
-def agree(out: Path, facts: dict[str, Any]) -> None:
-    """Records the plan in an empty directory; refuses one in which another plan was begun."""
-    path = out / ACCOUNTS / "plan.json"
-    if not path.is_file():
-        if list(out.glob("*.tfrecord-*")):
-            raise PrepareError(f"{out} holds shards that this command did not write; choose another --out")
-        schema.write_json(path, facts)
-        return
+def is_recorded(plan: Plan) -> bool:
+    """Whether the directory was begun by this plan; False if nothing was begun in it.
+
+    Raises:
+      PrepareError: another plan was begun there.
+    """
+    recorded = files.read(files.join(plan.out, ACCOUNTS, "plan.json"))
+    if recorded is None:
+        if any(".tfrecord-" in name and name[0] != "." for name in files.names(plan.out)):
+            raise PrepareError(f"{plan.out} holds shards that this command did not write; choose another --out")
+        return False
     try:
-        there = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        there = dict(json.loads(recorded)["facts"])
+    except (ValueError, KeyError, TypeError):
         there = {}
-    keys = [key for key in {**there, **facts} if there.get(key) != facts.get(key)]
+    keys = [key for key in {**there, **plan.facts} if there.get(key) != plan.facts.get(key)]
     if keys:
-        differences = "; ".join(f"{key}: {there.get(key)} there, {facts.get(key)} asked" for key in keys)
+        differences = "; ".join(f"{key}: {there.get(key)} there, {plan.facts.get(key)} asked" for key in keys)
         raise PrepareError(
-            f"{out} was begun with other settings ({differences}); choose another --out, delete {out}, "
+            f"{plan.out} was begun with other settings ({differences}); choose another --out, delete {plan.out}, "
             "or ask for the same again"
         )
+    return True
 
 
 @contextlib.contextmanager
-def locked(out: Path) -> Iterator[None]:
-    """Makes the directory and keeps a second preparer out of it; removes what a killed one left half-written."""
+def claimed(plan: Plan, first: int, stop: int) -> Iterator[None]:
+    """Makes the directory, records the plan in it, and keeps other preparers out of its shards `first` to `stop`.
+
+    Removes what a killed preparer of these shards left half-written. An object store has no locks: there, no two
+    preparers may be given the same shards.
+
+    Raises:
+      PrepareError: the directory cannot be written to, holds another plan, or another process is at these shards.
+    """
+    accounts = files.join(plan.out, ACCOUNTS)
     try:
-        (out / ACCOUNTS).mkdir(parents=True, exist_ok=True)
-        lock = open(out / ACCOUNTS / "lock", "w")  # noqa: SIM115
+        files.make_folder(accounts)
+        with contextlib.nullcontext() if files.is_remote(plan.out) else _locked(Path(accounts), first, stop):
+            if not is_recorded(plan):
+                with files.staged(accounts) as folder:
+                    schema.write_json(folder / "plan.json", {"hash": schema.hash_of(plan.facts), "facts": plan.facts})
+            _sweep(plan, first, stop)
+            try:
+                yield
+            finally:
+                _sweep(plan, first, stop)
     except OSError as error:
-        raise PrepareError(f"cannot write to {out}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise PrepareError(f"another process is writing to {out}; wait for it to end") from error
-        _sweep(out)
-        try:
-            yield
-        finally:
-            _sweep(out)
+        raise PrepareError(f"cannot write to {plan.out}: {error.strerror or error}") from error
 
 
-def _sweep(out: Path) -> None:
-    for left in (*out.glob(".*.tmp"), *(out / ACCOUNTS).glob(".*.tmp")):
-        left.unlink()
+@contextlib.contextmanager
+def _locked(accounts: Path, first: int, stop: int) -> Iterator[None]:
+    """Locks a byte per shard, so that ranges that do not overlap can be written at the same time."""
+    with open(accounts / "lock", "ab") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, stop - first, first)
+        except (BlockingIOError, PermissionError) as error:
+            raise PrepareError(f"another process is writing to {accounts.parent}; wait for it to end") from error
+        yield
+
+
+def _sweep(plan: Plan, first: int, stop: int) -> None:
+    """Removes half-written files of these shards, and of the directory where they are all of its shards."""
+    own = [f".{job.file}." for job in plan.jobs[first:stop]]
+    if len(own) == len(plan.jobs):
+        own.append(".")
+    for folder in (plan.out, files.join(plan.out, ACCOUNTS)):
+        for name in [] if files.is_remote(folder) else os.listdir(folder):
+            if name.endswith(".tmp") and name.startswith(tuple(own)):
+                files.remove(files.join(folder, name))

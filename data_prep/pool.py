@@ -35,7 +35,7 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
     counter, before = context.Value("q", 0), set(multiprocessing.active_children())
     executor = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,))
     try:
-        with _shielded():
+        with shielded():
             submitted = [executor.submit(_call, work, job) for job in jobs]
         waiting = set(submitted)
         while waiting:
@@ -47,7 +47,7 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
         return [future.result() for future in submitted]
     except futures.process.BrokenProcessPool as error:
         raise PrepareError(
-            "a worker process died, most likely for want of memory; finished shards are kept: "
+            "a worker process died, most likely for want of memory; what is finished is kept: "
             "run the same command again with fewer --workers"
         ) from error
     finally:
@@ -58,7 +58,7 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
 
 
 @contextlib.contextmanager
-def _shielded() -> Iterator[None]:
+def shielded() -> Iterator[None]:
     """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -67,15 +67,20 @@ def _shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
+def follow_parent() -> None:
+    """Called in a spawned process: it ends with its parent, whatever ends that."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
 def _begin(counter: Any) -> None:
     """Sets up a worker: it counts, and does not outlive its parent."""
     _STATE["counter"] = counter
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    follow_parent()
 
 
 def _call(work: Callable[[T, Callable[[], None]], R], job: T) -> R:

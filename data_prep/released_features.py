@@ -20,8 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from data_prep import tfds_metadata
+from data_prep.files import tensorflow
 from data_prep.rows import PrepareError, stable_key
-from data_prep.shards import encode, tensorflow
+from data_prep.shards import encode
 from l2l.data import safe_pickle, schema
 
 FUSED = "imageAudio_features/"  # what the lists name

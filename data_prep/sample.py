@@ -33,8 +33,8 @@ from tqdm import tqdm
 from data_prep import pool
 from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
+from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
-from data_prep.write_shards import write_dataset
 from l2l.data import schema
 
 COUNTS = {

@@ -1,13 +1,18 @@
 """One shard: a pure function of its rows and the policy, written under a temporary name and renamed when whole."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+from data_prep import files
+from data_prep.decoder import Decoder
+from data_prep.files import tensorflow
 from data_prep.rows import PrepareError, Row
 from l2l.data import schema
 from l2l.data.media import Clip, MediaError, read_clips
@@ -18,85 +23,86 @@ CHUNK = 1 << 20
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What one shard is made of; `label_ids` maps a class name to its place in the label list."""
+    """What one shard is made of.
 
-    out: Path
+    Attributes:
+      out: the directory of the shards, here or in an object store.
+      file: name of the shard.
+      rows: its videos, in order, all of one split.
+      label_ids: class name -> place in the label list.
+      policy: how clips are cut.
+      plan: hash of the plan that it is a part of.
+    """
+
+    out: str
     file: str
     rows: tuple[Row, ...]
     label_ids: dict[str, int]
     policy: schema.ClipPolicy
+    plan: str
 
     @property
-    def account(self) -> Path:
-        return self.out / ACCOUNTS / f"{self.file}.json"
+    def split(self) -> str:
+        return self.rows[0].split
 
-    def content(self) -> str:
-        """Hash of the rows and of their files' sizes: another one means that the shard is to be written again."""
-        rows = [[r.video_id, r.labels, r.start, r.end, _size(r.path)] for r in self.rows]
-        return schema.hash_of(rows)
+    @property
+    def path(self) -> str:
+        return files.join(self.out, self.file)
 
 
 @dataclasses.dataclass(frozen=True)
 class Account:
-    """What became of a shard: the shard itself, and the rows that were set aside."""
+    """What became of a shard.
 
-    content: str
+    Attributes:
+      plan: hash of the plan it was made by.
+      shard: the file.
+      videos: records and bytes of every row's clips, in order; None for a row that was set aside.
+      failed: what the index says of the rows that were set aside, in order.
+    """
+
+    plan: str
     shard: schema.Shard
+    videos: tuple[tuple[int, int] | None, ...]
     failed: tuple[dict[str, str], ...]
 
 
-def write_shard(job: Job, done: Callable[[], None]) -> Account:
+def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: None) -> Account:
     """Writes a shard and its account; calls `done` after every row.
+
+    Where the shard is there, whole and of the same plan, its records are taken over and only the rows that were set
+    aside are tried again. The bytes are the same either way.
 
     Raises:
       PrepareError: the output cannot be written. What is there then is as it was before.
     """
-    tf = tensorflow()
-    temporary, piece = (job.out / f".{job.file}.{kind}.tmp" for kind in ("shard", "video"))
-    content = job.content()
     try:
-        with open(temporary, "wb") as shard:
-            digest, records, failed = hashlib.sha256(), [], []
-            for row in job.rows:
-                try:
-                    records.append(_write_video(tf, piece, row, job))
-                except MediaError as error:
-                    failed.append(_failure(row, error))
-                else:
-                    _append(shard, digest, piece)
-                done()
-            shard.flush()
-            os.fsync(shard.fileno())
-            size = shard.tell()
-        os.replace(temporary, job.out / job.file)
-        done_shard = schema.Shard(job.file, sum(records), len(records), size, digest.hexdigest())
-        account = Account(content, done_shard, tuple(failed))
-        schema.write_json(job.account, dataclasses.asdict(account))
-    except (OSError, tf.errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
+        with files.os_errors():
+            with files.staged(job.out) as folder, _kept(job) as kept:
+                account = _write(job, folder, kept, decoder, done)
+            with files.staged(files.join(job.out, ACCOUNTS)) as folder:
+                schema.write_json(folder / f"{job.file}.json", dataclasses.asdict(account))
+    except OSError as error:
         raise PrepareError(
-            f"cannot write {job.out / job.file}: {reason}; finished shards are kept: "
+            f"cannot write {job.path}: {error.strerror or error}; finished shards are kept: "
             "make room or mend it, then run the same command again"
         ) from error
-    finally:
-        for path in (temporary, piece):
-            path.unlink(missing_ok=True)
     return account
 
 
 def read_account(job: Job) -> Account | None:
-    """The account of a shard that is there, whole and made of the same rows; else None."""
+    """The account of a shard that is there, has the bytes it should have, and is of the same plan; else None."""
     try:
-        value = json.loads(job.account.read_text(encoding="utf-8"))
-        account = Account(value["content"], schema.Shard(**value["shard"]), tuple(value["failed"]))
-        path = job.out / job.file
-        same = account.content == job.content() and path.stat().st_size == account.shard.bytes
-        return account if same and sha256_of(path) == account.shard.sha256 else None
-    except (OSError, ValueError, KeyError, TypeError):
+        value = json.loads(files.read(files.join(job.out, ACCOUNTS, f"{job.file}.json")) or b"")
+        videos = tuple(video and tuple(video) for video in value["videos"])
+        account = Account(value["plan"], schema.Shard(**value["shard"]), videos, tuple(value["failed"]))
+    except (ValueError, KeyError, TypeError):
         return None
+    whole = account.plan == job.plan and files.size(job.path) == account.shard.bytes
+    return account if whole else None
 
 
-def sha256_of(path: Path) -> str:
+def sha256_of(path: str | os.PathLike) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -130,41 +136,99 @@ def encode(values: dict[str, Any], table: dict[str, schema.Field]) -> bytes:
     return train.Example(features=train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
-def tensorflow() -> Any:
-    """TensorFlow, imported where it is needed first: it takes seconds. Quiet, and without devices."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # or it says on stderr that they are on
-    import tensorflow as tf
+@dataclasses.dataclass(frozen=True)
+class _Extent:
+    """A video's clips as they lie in a file."""
 
-    return tf
+    path: str | os.PathLike
+    first: int
+    bytes: int
+    records: int
 
 
-def _write_video(tf: Any, piece: Path, row: Row, job: Job) -> int:
+def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder, done: Callable[[], None]) -> Account:
+    temporary, piece = (folder / f".{job.file}.{uuid.uuid4().hex}.{kind}.tmp" for kind in ("shard", "video"))
+    digest, videos, failed = hashlib.sha256(), [], []
+    try:
+        with open(temporary, "wb") as shard:
+            for row, there in zip(job.rows, kept, strict=True):
+                try:
+                    extent = there or _write_video(piece, row, job, decoder)
+                except MediaError as error:
+                    failed.append(_failure(row, error))
+                    videos.append(None)
+                else:
+                    _append(shard, digest, extent)
+                    videos.append((extent.records, extent.bytes))
+                done()
+            shard.flush()
+            os.fsync(shard.fileno())
+            size = shard.tell()
+        os.replace(temporary, folder / job.file)
+    finally:
+        for path in (temporary, piece):
+            path.unlink(missing_ok=True)
+    stored = [video for video in videos if video]
+    records = sum(records for records, _ in stored)
+    shard = schema.Shard(job.file, records, len(stored), size, digest.hexdigest())
+    return Account(job.plan, shard, tuple(videos), tuple(failed))
+
+
+def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
     """Writes one row's clips to a file of their own, so that a video which fails half-way leaves nothing behind."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
     count = 0
-    with tf.io.TFRecordWriter(str(piece)) as writer:
-        for clip in read_clips(row.path, job.policy, row.start, row.end):
+    with _fetched(row) as path, tensorflow().io.TFRecordWriter(str(piece)) as writer:
+        for clip in decoder.run(read_clips, path, job.policy, row.start, row.end):
             writer.write(encode(clip_record(row, clip, job.label_ids), schema.CLIP_RECORD))
             count += 1
-    return count
+    return _Extent(piece, 0, piece.stat().st_size, count)
 
 
-def _append(shard: Any, digest: Any, piece: Path) -> None:
-    with open(piece, "rb") as file:
-        while chunk := file.read(CHUNK):
+@contextlib.contextmanager
+def _fetched(row: Row) -> Iterator[str]:
+    """The row's video on this machine; one that cannot be had from its store is missing."""
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(files.local_copy(row.path))
+        except FileNotFoundError as error:
+            raise MediaError("missing", row.path, "there is no such file") from error
+        except OSError as error:
+            raise MediaError("missing", row.path, error.strerror or str(error)) from error
+        yield path
+
+
+@contextlib.contextmanager
+def _kept(job: Job) -> Iterator[list[_Extent | None]]:
+    """For every row, where in the shard as it is now its clips lie; None for those to write."""
+    account = read_account(job)
+    if account is None or len(account.videos) != len(job.rows):
+        yield [None] * len(job.rows)
+        return
+    with files.local_copy(job.path) as path:
+        whole = sha256_of(path) == account.shard.sha256
+        yield list(_extents(path, account.videos)) if whole else [None] * len(job.rows)
+
+
+def _extents(path: str, videos: tuple[tuple[int, int] | None, ...]) -> Iterator[_Extent | None]:
+    first = 0
+    for video in videos:
+        yield video and _Extent(path, first, video[1], video[0])
+        first += video[1] if video else 0
+
+
+def _append(shard: BinaryIO, digest: Any, extent: _Extent) -> None:
+    with open(extent.path, "rb") as file:
+        file.seek(extent.first)
+        left = extent.bytes
+        while left:
+            chunk = file.read(min(CHUNK, left))
             shard.write(chunk)
             digest.update(chunk)
+            left -= len(chunk)
 
 
 def _failure(row: Row, error: MediaError) -> dict[str, str]:
     path = os.fsencode(row.path).decode("utf-8", "backslashreplace")
     return {"path": path, "split": row.split, "status": error.status, "reason": error.reason}
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return -1

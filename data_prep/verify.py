@@ -1,18 +1,25 @@
-"""Is a directory of shards whole? Reads every record again.
+"""Is a directory of shards whole? Reads every record again, shards side by side.
 
     python -m data_prep.verify DIR
 
-Prints one line per problem and exits with 1 if there is any.
+Every file's bytes and sha256 and every record's checksum, fields and place are compared with the index; one record in
+twenty has its first image decoded. Prints one line per problem and exits with 1 if there is any.
 """
 
 import argparse
+import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_prep.shards import sha256_of, tensorflow
+from tqdm import tqdm
+
+from data_prep import files, pool
+from data_prep.files import tensorflow
+from data_prep.rows import PrepareError
+from data_prep.shards import sha256_of
 from l2l.data import schema
 from l2l.data.media import decode_jpeg
 
@@ -21,61 +28,110 @@ EVERY = 20  # one record in so many has its first image decoded
 Values = dict[str, list[Any]]
 
 
-def problems(directory: str | os.PathLike) -> Iterator[str]:
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """A shard to read again, and what the index says of it."""
+
+    path: str
+    shard: schema.Shard
+    kind: str
+    labels: int
+
+
+@dataclasses.dataclass
+class Found:
+    """What was read: problems, one line each, and the videos in order."""
+
+    problems: list[str]
+    videos: list[bytes]
+
+
+def load_index(directory: str) -> schema.Index:
+    """As `schema.load_index`, also from an object store."""
+    try:
+        with files.local_copy(files.join(directory, schema.INDEX)) as path:
+            return schema.load_index(Path(path).parent)
+    except FileNotFoundError as error:
+        raise schema.ShardError(f"{directory} holds no finished shards") from error
+
+
+def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
     """One line for every way in which a directory differs from its index and from the schema."""
     try:
-        index = schema.load_index(directory)
+        index = load_index(os.fspath(directory))
     except schema.ShardError as error:
         yield str(error)
         return
-    seen: set[bytes] = set()
     for split, shards in index.splits.items():
         if not shards:
-            yield f"{Path(directory) / schema.INDEX}: split {split} has no shards"
-        for shard in shards:
-            yield from _shard_problems(Path(directory) / shard.file, shard, index, seen)
+            yield f"{files.join(directory, schema.INDEX)}: split {split} has no shards"
+    checks = [
+        Check(files.join(directory, shard.file), shard, index.kind, len(index.labels))
+        for shards in index.splits.values()
+        for shard in shards
+    ]
+    with tqdm(total=len(checks), unit=" shards", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
+        results = pool.run(read_again, checks, min(workers, len(checks)), bar) if checks else []
+    seen: dict[bytes, str] = {}
+    for check, found in zip(checks, results, strict=True):
+        yield from found.problems
+        for video in found.videos:
+            if video in seen:
+                yield f"{check.path}: video {video!r} is in {seen[video]} too"
+            seen[video] = check.path
 
 
-def _shard_problems(path: Path, shard: schema.Shard, index: schema.Index, seen: set[bytes]) -> Iterator[str]:
-    if not path.is_file():
-        yield f"{path}: is missing"
-        return
-    if path.stat().st_size != shard.bytes:
-        yield f"{path}: has {path.stat().st_size:,} bytes, the index says {shard.bytes:,}"
-    elif sha256_of(path) != shard.sha256:
-        yield f"{path}: its sha256 is not the index's: the content was changed"
-    tf, records, order = tensorflow(), 0, _Order(index.kind, seen)
+def read_again(check: Check, done: Callable[[], None]) -> Found:
+    """Reads a shard; calls `done` at the end."""
+    found = Found([], [])
     try:
-        for raw in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            values, faults = parse(raw, schema.RECORDS[index.kind])
-            faults = faults or [*_faults(values, index, decode=records % EVERY == 0), *order.faults(values)]
-            yield from (f"{path}, record {records}: {fault}" for fault in faults)
+        with files.local_copy(check.path) as path:
+            found.problems += [f"{check.path}{problem}" for problem in _shard_problems(path, check, found.videos)]
+    except OSError as error:
+        found.problems.append(f"{check.path}: is missing or cannot be read: {error.strerror or error}")
+    done()
+    return found
+
+
+def _shard_problems(path: str, check: Check, videos: list[bytes]) -> Iterator[str]:
+    size = os.path.getsize(path)
+    if size != check.shard.bytes:
+        yield f": has {size:,} bytes, the index says {check.shard.bytes:,}"
+    elif sha256_of(path) != check.shard.sha256:
+        yield ": its sha256 is not the index's: the content was changed"
+    tf, records, order = tensorflow(), 0, _Order(check.kind, videos)
+    try:
+        for raw in tf.data.TFRecordDataset(path).as_numpy_iterator():
+            values, faults = parse(raw, schema.RECORDS[check.kind])
+            faults = faults or [*_faults(values, check, decode=records % EVERY == 0), *order.faults(values)]
+            yield from (f", record {records}: {fault}" for fault in faults)
             records += 1
     except tf.errors.OpError as error:
-        yield f"{path}: cannot be read past record {records}: {error.message.splitlines()[0]}"
+        yield f": cannot be read past record {records}: {error.message.splitlines()[0]}"
     if order.clip != order.clips:
-        yield f"{path}: its last video has {order.clip} of {order.clips} clips"
-    if (records, order.videos) != (shard.records, shard.videos):
-        there = f"{records} records of {order.videos} videos"
-        yield f"{path}: {there}, the index says {shard.records} of {shard.videos}"
+        yield f": its last video has {order.clip} of {order.clips} clips"
+    if (records, len(videos)) != (check.shard.records, check.shard.videos):
+        there = f"{records} records of {len(videos)} videos"
+        yield f": {there}, the index says {check.shard.records} of {check.shard.videos}"
 
 
 class _Order:
-    """Follows a shard's records: each video once, its clips together and in order."""
+    """Follows a shard's records, whose videos it lists: each once, its clips together and in order."""
 
-    def __init__(self, kind: str, seen: set[bytes]) -> None:
-        self.kind, self.seen = kind, seen
-        self.video, self.videos, self.clip, self.clips = b"", 0, 0, 0
+    def __init__(self, kind: str, videos: list[bytes]) -> None:
+        self.kind, self.videos, self.seen = kind, videos, set()
+        self.clip, self.clips = 0, 0
 
     def faults(self, values: Values) -> Iterator[str]:
         name = values["video_id"][0]
-        if name != self.video or self.kind == "features":
+        if self.videos[-1:] != [name] or self.kind == "features":
             if self.clip != self.clips:
                 yield f"the video before has {self.clip} of {self.clips} clips"
             if name in self.seen:
                 yield f"video {name!r} was there before"
             self.seen.add(name)
-            self.video, self.videos, self.clip = name, self.videos + 1, 0
+            self.videos.append(name)
+            self.clip = 0
         if self.kind == "clips":
             if values["clip"][0] != self.clip:
                 yield f"clip {values['clip'][0]} where clip {self.clip} of {name!r} belongs"
@@ -102,13 +158,13 @@ def parse(raw: bytes, table: dict[str, schema.Field]) -> tuple[Values, list[str]
     return values, faults
 
 
-def _faults(values: Values, index: schema.Index, *, decode: bool) -> Iterator[str]:
-    wrong = [x for x in values["labels"] if not 0 <= x < len(index.labels)]
+def _faults(values: Values, check: Check, *, decode: bool) -> Iterator[str]:
+    wrong = [x for x in values["labels"] if not 0 <= x < check.labels]
     if wrong:
-        yield f"label id {wrong[0]} is outside the {len(index.labels)} labels"
+        yield f"label id {wrong[0]} is outside the {check.labels} labels"
     if values["has_audio"][0] not in (0, 1):
         yield f"has_audio is {values['has_audio'][0]}, not 0 or 1"
-    yield from _clip_faults(values, decode) if index.kind == "clips" else _feature_faults(values)
+    yield from _clip_faults(values, decode) if check.kind == "clips" else _feature_faults(values)
 
 
 def _clip_faults(values: Values, decode: bool) -> Iterator[str]:
@@ -138,23 +194,27 @@ def _feature_faults(values: Values) -> Iterator[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     parser = argparse.ArgumentParser(prog="python -m data_prep.verify", description=__doc__.splitlines()[0])
-    parser.add_argument("directory", help="directory of shards, with its index.json")
-    directory = parser.parse_args(argv).directory
+    parser.add_argument("directory", help="directory of shards with its index.json, here or gs://bucket/folder")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    args = parser.parse_args(argv)
     count = 0
     try:
-        for problem in problems(directory):
+        for problem in problems(args.directory, max(args.workers, 1)):
             print(problem)
             count += 1
+    except PrepareError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     if count:
-        print(f"{directory}: {count} problems; delete the shards named above and prepare again", file=sys.stderr)
+        print(f"{args.directory}: {count} problems; delete the shards named above and prepare again", file=sys.stderr)
         return 1
-    index = schema.load_index(directory)
+    index = load_index(args.directory)
     for split in index.splits:
         print(f"{split}: {index.videos(split)} videos, {index.records(split)} records")
-    print(f"{directory} is whole")
+    print(f"{args.directory} is whole: {len(index.labels)} labels of hash {index.label_hash}")
     return 0
 
 

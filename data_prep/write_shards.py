@@ -3,145 +3,40 @@
     python -m data_prep.write_shards --dataset=folder --videos=DIR --out=DIR
     python -m data_prep.write_shards --dataset=ucf101 --help
 
-A second call does only what is missing: a shard that is whole and made of the same videos is kept. Videos that
-cannot be read are set aside with the reason, in `index.json` and in the table at the end. `index.json` is written
-last: a directory without it is not finished.
+A second call does only what is missing: a shard that is whole is kept. Videos that cannot be read are set aside with
+the reason, in `index.json` and in the table at the end. `index.json` is written last: a directory without it is not
+finished. On many machines: each calls this with a `--shard_range` of its own, then one calls it with `--finalize`.
 """
 
 import argparse
-import collections
-import contextlib
 import dataclasses
 import importlib
 import inspect
 import os
+import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from types import ModuleType
 
-from tqdm import tqdm
-
-from data_prep import plan, pool, tfds_metadata
-from data_prep.plan import SHARDS
-from data_prep.rows import PrepareError, Row
-from data_prep.shards import Account, Job, read_account, tensorflow, write_shard
+from data_prep import estimate, finish, plan, prepare
+from data_prep.decoder import TIME_LIMIT
+from data_prep.plan import SHARDS, Plan
+from data_prep.rows import PrepareError
+from data_prep.shards import Job
 from l2l.data import schema
 
 DATASETS = ("folder", "unlabelled", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
-LISTED = 20  # failed videos of a split that are printed one by one
 FLAGS = {
     "frames": "images per clip, 1..64",
     "stride": "distance between them, in frames at --fps",
-    "fps": "frame rate that stride and hop count in (default: each video's own)",
+    "fps": "frame rate that stride and hop_frames count in (default: each video's own)",
     "hop": "seconds between the starts of neighbouring clips (default: clips abut)",
+    "hop_frames": "the same in frames at --fps, instead of seconds",
     "short_side": "short side of the stored images, pixels",
     "width": "if given, images are --short_side high and this wide, whatever the video's aspect ratio",
     "quality": "JPEG quality, 1..100",
     "clips": "0 stores every clip, k > 0 stores k of them spread evenly over the video",
 }
-
-
-def write_dataset(
-    rows: Sequence[Row],
-    labels: Sequence[str],
-    out: str | os.PathLike,
-    policy: schema.ClipPolicy,
-    *,
-    shards: int | None = None,
-    workers: int = 1,
-    made_by: str = "",
-) -> schema.Index:
-    """Writes every row's clips into shards under `out`; the bytes do not depend on the number of workers.
-
-    Args:
-      rows: the videos of all splits.
-      labels: class names; a label id is a position in this list.
-      out: directory of the shards; what is whole there is kept.
-      policy: how clips are cut.
-      shards: number of shards of each split, at most its number of videos; None for up to 8.
-      workers: processes; 1 works in this one.
-      made_by: what to write into the index as the command that made the directory.
-
-    Returns:
-      The index, which is also in `out/index.json`.
-
-    Raises:
-      PrepareError: a mistake in the arguments, another dataset in `out`, all videos of a split unreadable, or an
-        output that cannot be written.
-    """
-    plan.check_rows(rows, labels, shards, workers)
-    out = Path(out)
-    with plan.locked(out):
-        jobs = plan.deal(rows, labels, out, policy, shards)
-        plan.agree(out, plan.facts_of(rows, labels, policy, jobs))
-        accounts = _write_missing([job for split in jobs.values() for job in split], workers)
-        splits = {name: tuple(accounts[job.file].shard for job in split) for name, split in jobs.items()}
-        failed = tuple(x for split in jobs.values() for job in split for x in accounts[job.file].failed)
-        report_failures(failed, splits)
-        _check_splits(splits, failed)
-        multi = any(len(row.labels) > 1 for row in rows)
-        index = schema.Index(
-            "clips", tuple(labels), splits, dataclasses.asdict(policy), made_by, failed, multi_label=multi
-        )
-        _finish(out, index)
-    return index
-
-
-def report_failures(failed: Sequence[dict[str, str]], splits: dict[str, Sequence[schema.Shard]]) -> None:
-    """Prints how many videos of each split were set aside, by status, and names the first of them."""
-    if not failed:
-        return
-    statuses = sorted({x["status"] for x in failed})
-    print(f"{'split':<12}{'stored':>10}" + "".join(f"{s:>13}" for s in statuses))
-    for split, shards in splits.items():
-        counts = collections.Counter(x["status"] for x in failed if x["split"] == split)
-        print(f"{split:<12}{sum(s.videos for s in shards):>10}" + "".join(f"{counts[s]:>13}" for s in statuses))
-    for split in splits:
-        rest = [x for x in failed if x["split"] == split]
-        for x in rest[:LISTED]:
-            name = x["path"] if x["path"].isprintable() else ascii(x["path"])
-            print(f"set aside ({split}, {x['status']}): {name}: {x['reason']}")
-        if len(rest) > LISTED:
-            print(f"... and {len(rest) - LISTED} more of {split}; all are in {schema.INDEX}")
-
-
-def _write_missing(jobs: Sequence[Job], workers: int) -> dict[str, Account]:
-    """Writes the shards that are not there yet, and returns all accounts by file."""
-    accounts = {job.file: read_account(job) for job in jobs}
-    missing = [job for job in jobs if accounts[job.file] is None]
-    if missing:
-        (jobs[0].out / schema.INDEX).unlink(missing_ok=True)
-        videos, todo = sum(len(job.rows) for job in jobs), sum(len(job.rows) for job in missing)
-        if todo < videos:
-            print(f"{len(jobs) - len(missing)} of {len(jobs)} shards are there already")
-        with tqdm(total=todo, unit=" videos", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
-            written = pool.run(write_shard, missing, min(workers, len(missing)), bar)
-        accounts |= {account.shard.file: account for account in written}
-    return accounts
-
-
-def _finish(out: Path, index: schema.Index) -> None:
-    """Writes the metadata and, last, the index, unless the same ones are there."""
-    with contextlib.suppress(schema.ShardError):
-        if schema.load_index(out) == index:
-            return
-    try:
-        tfds_metadata.write(out, index.kind, index.splits)
-        schema.save_index(out, index)
-    except (OSError, tensorflow().errors.OpError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise PrepareError(f"cannot write to {out}: {reason}; mend it and run again") from error
-
-
-def _check_splits(splits: dict[str, Sequence[schema.Shard]], failed: Sequence[dict[str, str]]) -> None:
-    for split, shards in splits.items():
-        if not sum(shard.videos for shard in shards):
-            first = next(x for x in failed if x["split"] == split)
-            raise PrepareError(
-                f"none of the {sum(x['split'] == split for x in failed)} videos of split {split} can be used; the "
-                f"first: {first['path']!a}: {first['reason']}"
-            )
 
 
 def _reader(dataset: str) -> ModuleType:
@@ -166,7 +61,7 @@ def parser(dataset: str = "folder") -> argparse.ArgumentParser:
     result, reader = _which(alone=False), _reader(dataset)
     reader.add_arguments(result.add_argument_group(f"--dataset={dataset}", reader.__doc__))
     add = result.add_argument
-    add("--out", required=True, help="directory for the shards")
+    add("--out", required=True, help="directory for the shards, here or gs://bucket/folder")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     add("--shards", type=int, help=f"shards of each split (default: {SHARDS}, or fewer for fewer videos)")
     for field in dataclasses.fields(schema.ClipPolicy):
@@ -175,33 +70,103 @@ def parser(dataset: str = "folder") -> argparse.ArgumentParser:
             note = "" if field.default is None else f" (default: {field.default})"
             add(f"--{field.name}", type=kind, default=field.default, help=FLAGS[field.name] + note)
     add("--audio", action=argparse.BooleanOptionalAction, default=True, help="store the sound (default: yes)")
+    limit = "seconds that decoding one video may take before it is set aside"
+    add("--time_limit", type=float, default=TIME_LIMIT, help=f"{limit} (default: {TIME_LIMIT:g})")
+    add("--retry_failed", action="store_true", help="try the videos again that were set aside by an earlier call")
+    which = result.add_mutually_exclusive_group()
+    which.add_argument("--dry_run", action="store_true", help="print the plan and the estimate, and stop")
+    which.add_argument("--shard_range", metavar="A:B", help="write only shards A to B-1, and no index")
+    which.add_argument("--finalize", action="store_true", help="write only the index, of shards that are there")
     return result
 
 
-def _policy(args: argparse.Namespace) -> schema.ClipPolicy:
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    return parser(_which(alone=True).parse_known_args(argv)[0].dataset).parse_args(argv)
+
+
+def asked_for(args: argparse.Namespace) -> Plan:
+    """The plan that the flags ask for.
+
+    Raises:
+      PrepareError: a mistake in the flags or in the list of videos.
+    """
     try:
-        return schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
+        policy = schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
     except ValueError as error:
         raise PrepareError(str(error)) from error
+    for name in ("workers", "time_limit"):
+        if not getattr(args, name) > 0:
+            raise PrepareError(f"--{name} must be positive, got {getattr(args, name):g}")
+    read = _reader(args.dataset).read
+    rows, labels = read(**{name: getattr(args, name) for name in inspect.signature(read).parameters})
+    return plan.make(rows, labels, args.out, policy, args.shards)
+
+
+def _range(text: str | None, total: int) -> tuple[int, int]:
+    """First and one past the last of the shards that are asked for."""
+    found = re.fullmatch(r"(\d*):(\d*)", text or ":")
+    first, stop = (int(found[1] or 0), int(found[2] or total)) if found else (0, 0)
+    if not 0 <= first < stop <= total:
+        raise PrepareError(f"--shard_range={text}: say A:B, with 0 <= A < B <= {total}, which is the number of shards")
+    return first, stop
+
+
+def _foresee(asked: Plan, todo: Sequence[Job], args: argparse.Namespace) -> None:
+    """Prints what is there, and what the rest will take."""
+    if len(todo) < len(asked.jobs):
+        print(f"{len(todo)} of {len(asked.jobs)} shards are to be written")
+    if not todo:
+        return
+    guess = estimate.estimate([row for job in todo for row in job.rows], asked.policy, args.time_limit)
+    if guess is None:
+        print("no estimate: none of the videos that were tried can be used")
+        return
+    print(guess.say(min(args.workers, len(todo))))
+    room = estimate.room(asked.out)
+    if room is not None and room < guess.bytes:
+        print(f"{asked.out} has room for {room / 1e6:,.0f} MB only")
+
+
+def _show(asked: Plan) -> None:
+    number = 0
+    for split, jobs in asked.splits.items():
+        videos = sum(len(job.rows) for job in jobs)
+        print(f"{split}: {videos} videos in {len(jobs)} shards, number {number} to {number + len(jobs) - 1}")
+        number += len(jobs)
+
+
+def run(asked: Plan, args: argparse.Namespace) -> None:
+    """Does what the flags ask for: all, some shards, the index alone, or only a look ahead."""
+    first, stop = _range(args.shard_range, len(asked.jobs))
+    if args.dry_run:
+        plan.is_recorded(asked)
+        _show(asked)
+        _foresee(asked, prepare.missing(asked.jobs, args.retry_failed), args)
+        return
+    with plan.claimed(asked, first, stop):
+        if not args.finalize:
+            todo = prepare.missing(asked.jobs[first:stop], args.retry_failed)
+            _foresee(asked, todo, args)
+            prepare.write(todo, args.workers, args.time_limit)
+        index = None if args.shard_range else finish.finish(asked)
+    if index is None:
+        print(f"shards {first}:{stop} are written; --finalize makes the index when all {len(asked.jobs)} are")
+        return
+    finish.report(index)
+    print(f"{args.out} is finished: {len(index.labels)} classes, {len(index.failed)} videos set aside")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    dataset = _which(alone=True).parse_known_args(argv)[0].dataset
-    args = parser(dataset).parse_args(argv)
+    args = parse(argv)
     try:
-        policy, read = _policy(args), _reader(dataset).read
-        rows, labels = read(**{name: getattr(args, name) for name in inspect.signature(read).parameters})
-        index = write_dataset(rows, labels, args.out, policy, shards=args.shards, workers=args.workers)
+        run(asked_for(args), args)
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"interrupted: {args.out} is not finished; run the same command again to continue", file=sys.stderr)
         return 130
-    for split in index.splits:
-        print(f"{split}: {index.videos(split)} videos, {index.records(split)} clips")
-    print(f"{args.out} is finished: {len(index.labels)} classes, {len(index.failed)} videos set aside")
     return 0
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from configs import extract, finetune, skim, teacher
+from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from data_prep.write_shards import write_dataset
 from l2l import build, evaluate, inputs, main, report, report_plots, report_skim, report_videos, runs
 from l2l.data import schema
 from l2l.log import MetricLog

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from data_prep import shards, verify
+from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from data_prep.write_shards import write_dataset
 from l2l.data import schema
 from tests.videos import write_video
 
@@ -28,7 +28,7 @@ def first_shard(directory):
 
 
 def said(directory, capsys):
-    status = verify.main([str(directory)])
+    status = verify.main([str(directory), "--workers=1"])
     return status, capsys.readouterr().out.strip().splitlines()
 
 
@@ -53,13 +53,24 @@ def rewrite(directory, change, kind="clips"):
 def test_whole(directory, capsys):
     status, lines = said(directory, capsys)
     assert status == 0
-    assert lines == ["train: 3 videos, 6 records", f"{directory} is whole"]
+    hash_ = schema.hash_of(["a", "b"])
+    assert lines == ["train: 3 videos, 6 records", f"{directory} is whole: 2 labels of hash {hash_}"]
 
 
 def test_no_index(tmp_path, capsys):
     status, lines = said(tmp_path, capsys)
     assert status == 1
     assert "holds no finished shards" in lines[0]
+
+
+def test_side_by_side(directory, capsys):
+    """Processes find what one process finds, and what no shard shows alone."""
+    first, second = schema.load_index(directory).splits["train"]
+    (directory / second.file).write_bytes((directory / first.file).read_bytes())
+    runs = [(verify.main([str(directory), f"--workers={n}"]), capsys.readouterr().out) for n in (1, 2)]
+    assert runs[0] == runs[1]
+    assert runs[0][0] == 1
+    assert f"is in {directory / first.file} too" in runs[0][1]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float,
         offsets = [min(max((i + 0.5) * part - length / 2, 0.0), room) for i in range(policy.clips)]
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
-        hop = policy.hop or length
+        hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
         count = max(1, math.ceil((stop - begin - EPS) / hop))
         if count > CLIPS:
             raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")

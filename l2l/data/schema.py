@@ -5,6 +5,7 @@ of record exist: `clips` (frames and sound of one clip) and `features` (descript
 neither TensorFlow nor JAX: writers and readers walk the tables below.
 """
 
+import collections
 import dataclasses
 import hashlib
 import json
@@ -64,6 +65,7 @@ class ClipPolicy:
       stride: distance between them, in frames at the rate below.
       fps: frame rate that stride and hop count in; None takes each video's own average rate.
       hop: seconds between the starts of neighbouring clips; None lets clips abut (frames * stride / fps).
+      hop_frames: the same in frames at the rate above, instead of seconds.
       short_side: stored images have this short side, pixels, aspect ratio kept.
       width: if given, they are `short_side` high and this wide instead, squeezed or stretched.
       quality: JPEG quality, 1..100.
@@ -75,6 +77,7 @@ class ClipPolicy:
     stride: int = 1
     fps: float | None = None
     hop: float | None = None
+    hop_frames: int | None = None
     short_side: int = 128
     width: int | None = None
     quality: int = 90
@@ -90,10 +93,12 @@ class ClipPolicy:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if not 1 <= self.quality <= 100:
             raise ValueError(f"JPEG quality must be 1..100, got {self.quality}")
-        for name in ("fps", "hop"):
+        for name in ("fps", "hop", "hop_frames"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not 0 < value < float("inf"):
                 raise ValueError(f"{name} must be positive, got {value}")
+        if self.hop is not None and self.hop_frames is not None:
+            raise ValueError(f"hop is asked for twice: {self.hop:g} seconds and {self.hop_frames} frames")
         if self.clips < 0:
             raise ValueError(f"clips must be 0 (all) or a positive number, got {self.clips}")
 
@@ -143,6 +148,15 @@ class Index:
         splits = {s: [(x.file, x.records, x.sha256) for x in shards] for s, shards in self.splits.items()}
         return hash_of([self.kind, self.version, list(self.labels), splits, self.policy])
 
+    @property
+    def table(self) -> dict[str, dict[str, int]]:
+        """Split -> status -> how many of its videos: "done" for those that are stored."""
+        failed = collections.Counter((x["split"], x["status"]) for x in self.failed)
+        return {
+            split: {"done": self.videos(split)} | {status: n for (s, status), n in sorted(failed.items()) if s == split}
+            for split in self.splits
+        }
+
     def records(self, split: str) -> int:
         return sum(shard.records for shard in self.splits[split])
 
@@ -176,7 +190,7 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 
 def save_index(directory: str | os.PathLike, index: Index) -> None:
-    value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash}
+    value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash, "table": index.table}
     write_json(Path(directory) / INDEX, value)
 
 
@@ -192,6 +206,7 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         said = {key: value.pop(key) for key in ("label_hash", "hash")}
+        value.pop("table", None)  # for people: it follows from the rest
         splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
         labels, failed = tuple(value.pop("labels")), tuple(value.pop("failed"))
         index = Index(splits=splits, labels=labels, failed=failed, **value)

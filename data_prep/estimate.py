@@ -1,0 +1,90 @@
+"""How long a preparation will take and how much room it needs, told from a few of its videos."""
+
+import dataclasses
+import datetime
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data_prep import files
+from data_prep.decoder import Decoder
+from data_prep.rows import Row
+from l2l.data import schema
+from l2l.data.media import MediaError, probe, read_clips
+
+VIDEOS = 5  # that are probed
+STRETCH = 4.0  # seconds of each that are cut
+BUDGET = 10.0  # seconds that it may take, but for the first video
+RECORD = 500  # bytes of a record that are neither picture nor sound
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """Seconds of film, clips, bytes and seconds of one worker; from how many videos that is told."""
+
+    film: float
+    clips: float
+    bytes: float
+    work: float
+    videos: int
+
+    def say(self, workers: int) -> str:
+        """One line; times as h:mm:ss."""
+        film, work = (datetime.timedelta(seconds=round(x)) for x in (self.film, self.work / workers))
+        return (
+            f"about {film} of film, {self.clips:,.0f} clips, {self.bytes / 1e6:,.0f} MB, "
+            f"{work} with {workers} workers (told from {self.videos} videos)"
+        )
+
+
+def estimate(rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float) -> Estimate | None:
+    """Cuts a few seconds of a few videos; None if none of those tried can be used."""
+    step = max(1, len(rows) // (2 * VIDEOS))
+    begin, tried, found = time.monotonic(), 0, []
+    with Decoder(time_limit) as decoder:
+        for row in rows[::step][: 2 * VIDEOS]:
+            tried += 1
+            try:
+                found.append(_measured(decoder, row, policy))
+            except (MediaError, OSError):
+                continue
+            if len(found) == VIDEOS or time.monotonic() - begin > BUDGET:
+                break
+    if not found:
+        return None
+    film, clips, size, work = (sum(column) / tried * len(rows) for column in zip(*found, strict=True))
+    return Estimate(film, clips, size, work, len(found))
+
+
+def _measured(decoder: Decoder, row: Row, policy: schema.ClipPolicy) -> tuple[float, float, float, float]:
+    """Seconds of film, clips, bytes and seconds of work of one video, by what its first seconds give."""
+    if row.problem:
+        raise MediaError(row.problem[0], row.path, row.problem[1])
+    with files.local_copy(row.path) as path:
+        (facts,) = decoder.run(_probed, path)
+        first, stop = row.start or 0.0, min(row.end or facts.duration, facts.duration)
+        part = min(STRETCH, max(stop - first, 0.0))
+        few = dataclasses.replace(policy, clips=part and math.ceil(policy.clips * part / (stop - first)))
+        times, sizes = [time.monotonic()], []
+        for clip in decoder.run(read_clips, path, few, first, first + part):
+            times.append(time.monotonic())
+            sizes.append(sum(map(len, clip.jpegs)) + 2 * schema.AUDIO_RATE + RECORD)
+    count, more = len(sizes), (stop - first) / part
+    # Before the first clip comes what is done once: all packets are looked at, and the sound is decoded.
+    each = (times[-1] - times[1]) / (count - 1) if count > 1 else times[1] - times[0]
+    clips = policy.clips or count * more
+    return stop - first, clips, clips * sum(sizes) / count, times[1] - times[0] + each * (count * more - 1)
+
+
+def _probed(path: str) -> Iterator[object]:
+    yield probe(path)
+
+
+def room(out: str) -> int | None:
+    """Bytes that are free where the directory is or will be; None in an object store."""
+    if files.is_remote(out):
+        return None
+    there = next(folder for folder in (Path(out).absolute(), *Path(out).absolute().parents) if folder.exists())
+    return shutil.disk_usage(there).free

@@ -1,0 +1,150 @@
+"""Many machines, one directory: ranges of shards, Beam and object stores give the bytes of one run."""
+
+import dataclasses
+import importlib.util
+import multiprocessing
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from data_prep import files, plan, verify, write_shards
+from data_prep.prepare import write_dataset
+from data_prep.rows import PrepareError, Row
+from l2l.data import schema
+from tests.prepared import LABELS, POLICY, command, content, flags, rows_of
+
+needs_beam = pytest.mark.skipif(
+    importlib.util.find_spec("apache_beam") is None, reason="apache-beam is not installed (pip install apache-beam)"
+)
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    return rows_of(tmp_path_factory.mktemp("videos"))
+
+
+@pytest.fixture(scope="module")
+def listed(rows, tmp_path_factory):
+    """A list of ten videos, one of which is not there."""
+    path = tmp_path_factory.mktemp("list") / "list.csv"
+    videos = Path(rows[0].path).parent
+    for i in range(9):
+        (videos / f"{i}.mp4").symlink_to(rows[i % 3].path)
+    lines = [f"{videos / f'{i}.mp4'},{LABELS[i % 2]},{'val' if i % 3 else 'train'}" for i in range(10)]
+    path.write_text("\n".join(["path,label,split", *lines]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def whole(listed, tmp_path_factory):
+    """What one process makes of the list."""
+    out = tmp_path_factory.mktemp("one")
+    assert write_shards.main(flags(listed, out)) == 0
+    return content(out)
+
+
+def test_three_processes_and_finalize_equal_one(listed, whole, tmp_path, capsys):
+    total = sum(name.startswith("clips") for name in whole)
+    parts = ["0:4", "4:7", f"7:{total}"]
+    processes = [
+        subprocess.Popen(command(listed, tmp_path, f"--shard_range={part}"), stderr=subprocess.DEVNULL)
+        for part in parts
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0, 0]
+    assert not (tmp_path / schema.INDEX).exists()
+    assert write_shards.main(flags(listed, tmp_path, "--finalize")) == 0
+    assert "missing" in capsys.readouterr().out
+    assert content(tmp_path) == whole
+
+
+def test_finalize_names_what_is_missing(listed, tmp_path, capsys):
+    assert write_shards.main(flags(listed, tmp_path, "--shard_range=:3")) == 0
+    assert "shards 0:3 are written" in capsys.readouterr().out
+    assert write_shards.main(flags(listed, tmp_path, "--finalize")) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "7 of 10 shards are not written yet: number 3, 4, 5, 6, 7, 8, 9; write them with --shard_range=3:10" in line
+    assert not (tmp_path / schema.INDEX).exists()
+
+
+@pytest.mark.parametrize("part", ["3", "5:2", "0:11", "a:b", "4:4"])
+def test_wrong_ranges(listed, tmp_path, part, capsys):
+    assert write_shards.main(flags(listed, tmp_path / "out", f"--shard_range={part}")) == 1
+    assert "0 <= A < B <= 10, which is the number of shards" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def hold(rows, out, first, stop, ready):
+    with plan.claimed(plan.make(rows, LABELS, out, POLICY, 2), first, stop):
+        ready.set()
+        time.sleep(600)
+
+
+def test_shards_that_others_write_are_left_alone(rows, tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready, out = context.Event(), tmp_path / "out"
+    holder = context.Process(target=hold, args=(rows, out, 1, 3, ready), daemon=True)
+    holder.start()
+    asked = plan.make(rows, LABELS, out, POLICY, 2)
+    try:
+        assert ready.wait(60)
+        half = out / f".{asked.jobs[1].file}.0.shard.tmp"
+        half.write_bytes(b"theirs")
+        for first, stop in ((0, 4), (2, 4), (1, 2)):
+            with pytest.raises(PrepareError, match="another process is writing"), plan.claimed(asked, first, stop):
+                pass
+        for first, stop in ((0, 1), (3, 4)):
+            with plan.claimed(asked, first, stop):
+                pass
+        assert half.exists()
+    finally:
+        holder.kill()
+        holder.join()
+    with plan.claimed(asked, 0, 2):
+        assert not half.exists()
+
+
+def test_in_an_object_store(rows, tmp_path):
+    """TensorFlow's own store in memory stands for gs://: videos are read from it and shards written to it."""
+    store, tf = f"ram://{tmp_path.name}", files.tensorflow()
+    listed = [*rows, Row(str(tmp_path / "gone.mp4"), ("run",), "val", video_id="gone")]
+    write_dataset(listed, LABELS, tmp_path / "out", POLICY, shards=2)
+    tf.io.gfile.makedirs(files.join(store, "videos"))
+    there = [dataclasses.replace(row, path=files.join(store, "videos", Path(row.path).name)) for row in listed]
+    for here, row in zip(rows, there, strict=False):
+        tf.io.gfile.copy(here.path, row.path)
+    index = write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2, workers=2)
+    assert [(x["path"], x["status"]) for x in index.failed] == [(there[-1].path, "missing")]
+    for name, data in content(tmp_path / "out").items():
+        if name != schema.INDEX:
+            assert files.read(files.join(store, "out", name)) == data
+    assert not any(name.endswith(".tmp") for name in files.names(files.join(store, "out")))
+    assert list(verify.problems(files.join(store, "out"))) == []
+    assert write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2) == index
+    files.remove(files.join(store, "out", index.splits["val"][0].file))
+    assert "val" in next(verify.problems(files.join(store, "out")))
+    tf.io.gfile.copy(rows[0].path, there[-1].path)
+    index = write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2, retry_failed=True)
+    assert index.failed == ()
+
+
+@needs_beam
+def test_beam_equals_the_pool(listed, whole, tmp_path, capsys):
+    """In this process, by Beam's own runner; the same command continues, and only finished shards are kept."""
+    from data_prep import beam
+
+    runner = ["--", "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner"]
+    out = tmp_path / "out"
+    assert write_shards.main(flags(listed, out, "--shard_range=2:4")) == 0
+    kept = {path: path.stat().st_mtime_ns for path in out.glob("clips-*")}
+    assert len(kept) == 2
+    assert beam.main([*flags(listed, out), *runner]) == 0
+    assert "8 of 10 shards are to be written" in capsys.readouterr().out
+    assert content(out) == whole
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert beam.main([*flags(listed, out, "--short_side=48"), *runner]) == 1
+    assert "policy short_side: 32 there, 48 asked" in capsys.readouterr().err
+    for wrong, says in (([], "name Beam's runner"), (["--finalize", *runner], "are for data_prep.write_shards")):
+        assert beam.main([*flags(listed, out), *wrong]) == 1
+        assert says in capsys.readouterr().err
