@@ -75,6 +75,25 @@ def names(folder: str) -> list[str]:
         return []
 
 
+def walk(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
+    """As os.walk: folders, each with the names of the folders and of the files in it, in sorted order."""
+    if not is_remote(folder):
+        for place, below, inside in os.walk(folder):
+            below.sort()
+            yield place, below, sorted(inside)
+        return
+    with os_errors() as tf:
+        for place, below, inside in tf.io.gfile.walk(os.fspath(folder)):
+            yield place.rstrip("/"), sorted(name.rstrip("/") for name in below), sorted(inside)
+
+
+def is_folder(path: str | os.PathLike) -> bool:
+    if not is_remote(path):
+        return os.path.isdir(path)
+    with os_errors() as tf:
+        return tf.io.gfile.isdir(os.fspath(path))
+
+
 def remove(path: str) -> None:
     """Removes a file, if it is there."""
     with contextlib.suppress(FileNotFoundError):

@@ -13,17 +13,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep import files
 from data_prep.rows import PrepareError
 
 SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
 SUFFIXES |= {".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
 
 
-def videos_in(folder: str | os.PathLike) -> Iterator[Path]:
-    """The files below a folder that have a suffix of a video, hidden ones left out; sorted, folder by folder."""
-    for directory, below, names in os.walk(folder):
-        below.sort()
-        yield from (Path(directory, n) for n in sorted(names) if n[0] != "." and Path(n).suffix.lower() in SUFFIXES)
+def videos_in(folder: str | os.PathLike) -> Iterator[str]:
+    """Paths below a folder that have a suffix of a video, hidden ones left out; each as it stands below the folder."""
+    root = os.fspath(folder).rstrip("/")
+    for place, _, names in files.walk(root):
+        inner = place[len(root) :].lstrip("/")
+        if not any(part.startswith(".") for part in inner.split("/")):
+            shown = [n for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in SUFFIXES]
+            yield from (f"{inner}/{name}".lstrip("/") for name in shown)
 
 
 def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
@@ -32,11 +36,11 @@ def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
     Raises:
       PrepareError: the folder does not exist or holds no videos.
     """
-    if not os.path.isdir(folder):
+    if not files.is_folder(folder):
         raise PrepareError(f"{folder} does not exist: --videos takes the folder of the downloaded videos")
     found: dict[str, str] = {}
-    for path in videos_in(folder):
-        found.setdefault(path.stem, str(path))
+    for name in videos_in(folder):
+        found.setdefault(Path(name).stem, files.join(folder, name))
     if not found:
         raise PrepareError(f"{folder} holds no videos: --videos takes the folder of the downloaded videos")
     return found

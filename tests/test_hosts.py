@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import files, plan, verify, write_shards
+from data_prep import files, lists, plan, verify, write_shards
+from data_prep.datasets import folder, unlabelled
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import schema
@@ -127,6 +128,25 @@ def test_in_an_object_store(rows, tmp_path):
     tf.io.gfile.copy(rows[0].path, there[-1].path)
     index = write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2, retry_failed=True)
     assert index.failed == ()
+
+
+def test_lists_of_what_lies_in_an_object_store(tmp_path):
+    store, tf = f"ram://{tmp_path.name}", files.tensorflow()
+    for name in ("run/a.mp4", "run/deep/b.avi", "jump/c.mp4", "jump/notes.txt"):
+        place = files.join(store, name)
+        tf.io.gfile.makedirs(place.rpartition("/")[0])
+        with tf.io.gfile.GFile(place, "w") as file:
+            file.write("x")
+    found, labels = folder.read(store, val=0)
+    assert labels == ["jump", "run"]
+    assert {row.video_id: row.path for row in found} == {
+        name: files.join(store, name) for name in ("run/a.mp4", "run/deep/b.avi", "jump/c.mp4")
+    }
+    assert len(unlabelled.read(store)[0]) == 3
+    assert lists.videos_by_name(store)["b"] == files.join(store, "run/deep/b.avi")
+    table = tmp_path / "list.csv"
+    table.write_text(f"path,label,split\n{store}/run/a.mp4,run,train\nb.mp4,run,train\n")
+    assert [row.path for row in folder.read(table)[0]] == [f"{store}/run/a.mp4", str(tmp_path / "b.mp4")]
 
 
 @needs_beam

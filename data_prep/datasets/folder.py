@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data_prep import files
 from data_prep.lists import seconds, table, videos_in
 from data_prep.rows import PrepareError, Row, name_of, stable_key
 
@@ -34,44 +35,47 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
     Raises:
       PrepareError: nothing there, or a mistake in the CSV.
     """
-    path = Path(videos)
-    if path.is_dir():
-        rows = list(_folder_rows(path, val))
-    elif path.is_file():
+    if files.is_folder(videos):
+        rows = list(_folder_rows(videos, val))
+    elif os.path.isfile(videos):
+        path = Path(videos)
         rows = [_csv_row(path, where, cells) for where, cells in table(path, REQUIRED, OPTIONAL)]
     else:
-        raise PrepareError(f"{path} does not exist: --videos takes a folder of class folders or a CSV file")
+        raise PrepareError(f"{videos} does not exist: --videos takes a folder of class folders or a CSV file")
     return rows, sorted({label for row in rows for label in row.labels})
 
 
-def _folder_rows(root: Path, val: float) -> Iterator[Row]:
-    classes = {d.name: sorted(videos_in(d)) for d in sorted(root.iterdir()) if d.is_dir() and d.name[0] != "."}
+def _folder_rows(root: str | os.PathLike, val: float) -> Iterator[Row]:
+    _, folders, _ = next(files.walk(root))
+    classes: dict[str, list[str]] = {name: [] for name in folders if name[0] != "."}
+    for name in videos_in(root):
+        if "/" in name:
+            classes[name.split("/", 1)[0]].append(name)
     if not any(classes.values()):
         raise PrepareError(
             f"{root} holds no videos in class folders: it needs one folder per class with video files inside, or, to "
             "distil without labels, --dataset=unlabelled"
         )
-    empty = [name for name, files in classes.items() if not files]
+    empty = [name for name, inside in classes.items() if not inside]
     if empty:
-        raise PrepareError(f"{root / empty[0]} holds no videos: fill or remove this class folder")
-    for label, files in classes.items():
-        yield from split_rows(root, files, (label,), val)
+        raise PrepareError(f"{files.join(root, empty[0])} holds no videos: fill or remove this class folder")
+    for label, inside in classes.items():
+        yield from split_rows(root, sorted(inside), (label,), val)
 
 
-def split_rows(root: Path, files: Sequence[Path], labels: tuple[str, ...], val: float) -> Iterator[Row]:
-    """Rows of files under `root`; which of them are the share `val` is settled by their names.
+def split_rows(root: str | os.PathLike, names: Sequence[str], labels: tuple[str, ...], val: float) -> Iterator[Row]:
+    """Rows of the videos with these names below `root`; which of them are the share `val` is settled by the names.
 
     Raises:
       PrepareError: an impossible share.
     """
     if not 0 <= val < 1:
         raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
-    ids = sorted((name_of(f.relative_to(root)) for f in files), key=stable_key)
-    held = 0 if len(files) < 2 or val == 0 else min(max(round(val * len(files)), 1), len(files) - 1)
-    chosen = set(ids[:held])
-    for file in files:
-        video_id = name_of(file.relative_to(root))
-        yield Row(str(file), labels, "val" if video_id in chosen else "train", video_id=video_id)
+    ids = {name: name_of(name) for name in names}
+    held = 0 if len(names) < 2 or val == 0 else min(max(round(val * len(names)), 1), len(names) - 1)
+    chosen = set(sorted(ids.values(), key=stable_key)[:held])
+    for name, video_id in ids.items():
+        yield Row(files.join(root, name), labels, "val" if video_id in chosen else "train", video_id=video_id)
 
 
 def _csv_row(path: Path, where: str, cells: dict[str, str]) -> Row:
@@ -82,5 +86,6 @@ def _csv_row(path: Path, where: str, cells: dict[str, str]) -> Row:
     start, end = (seconds(where, name, cells.get(name) or "") for name in OPTIONAL)
     if end is not None and end <= (start or 0):
         raise PrepareError(f"{where}: end {end:g} is not after start {start or 0:g}")
-    file, video_id = path.parent / cells["path"], name_of(cells["path"], start, end)
+    file = cells["path"] if files.is_remote(cells["path"]) else path.parent / cells["path"]
+    video_id = name_of(cells["path"], start, end)
     return Row(str(file), tuple(dict.fromkeys(labels)), cells["split"].strip(), start, end, video_id)

@@ -2,8 +2,8 @@
 
 import argparse
 import os
-from pathlib import Path
 
+from data_prep import files
 from data_prep.datasets import folder
 from data_prep.lists import videos_in
 from data_prep.rows import PrepareError, Row
@@ -24,10 +24,9 @@ def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], lis
     Raises:
       PrepareError: no such folder, or no videos in it.
     """
-    root = Path(videos)
-    if not root.is_dir():
-        raise PrepareError(f"{root} is not a folder: --dataset=unlabelled takes a folder of videos")
-    files = sorted(videos_in(root))
-    if not files:
-        raise PrepareError(f"{root} holds no videos")
-    return list(folder.split_rows(root, files, (), val)), []
+    if not files.is_folder(videos):
+        raise PrepareError(f"{videos} is not a folder: --dataset=unlabelled takes a folder of videos")
+    names = sorted(videos_in(videos))
+    if not names:
+        raise PrepareError(f"{videos} holds no videos")
+    return list(folder.split_rows(videos, names, (), val)), []
