@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.datasets.folder import SUFFIXES
+from data_prep.lists import SUFFIXES
 from l2l.data import media, schema
 
 FOLDER = os.environ.get("L2L_REAL_CLIPS")
