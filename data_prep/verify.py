@@ -62,6 +62,8 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
     except schema.ShardError as error:
         yield str(error)
         return
+    if not index.splits:
+        yield f"{files.join(directory, schema.INDEX)} names no shards: they are still being made"
     for split, shards in index.splits.items():
         if not shards:
             yield f"{files.join(directory, schema.INDEX)}: split {split} has no shards"
@@ -132,7 +134,7 @@ class _Order:
             self.seen.add(name)
             self.videos.append(name)
             self.clip = 0
-        if self.kind == "clips":
+        if self.kind != "features":
             if values["clip"][0] != self.clip:
                 yield f"clip {values['clip'][0]} where clip {self.clip} of {name!r} belongs"
             self.clip, self.clips = values["clip"][0] + 1, values["clips"][0]
@@ -159,6 +161,9 @@ def parse(raw: bytes, table: dict[str, schema.Field]) -> tuple[Values, list[str]
 
 
 def _faults(values: Values, check: Check, *, decode: bool) -> Iterator[str]:
+    if check.kind == "teacher":
+        yield from _teacher_faults(values, check.labels)
+        return
     wrong = [x for x in values["labels"] if not 0 <= x < check.labels]
     if wrong:
         yield f"label id {wrong[0]} is outside the {check.labels} labels"
@@ -189,6 +194,12 @@ def _feature_faults(values: Values) -> Iterator[str]:
         size = len(values[name][0])
         if not positions or not size or size % (2 * positions):
             yield f"{size} bytes of {name} descriptors for {positions} positions"
+
+
+def _teacher_faults(values: Values, labels: int) -> Iterator[str]:
+    feature, logits = (len(values[name][0]) for name in ("feature", "logits"))
+    if not feature or feature % 2 or logits != 2 * labels:
+        yield f"{feature} bytes of feature and {logits} of logits for {labels} labels"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

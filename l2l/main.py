@@ -90,9 +90,12 @@ def check_keys(argv: list[str]) -> None:
 
 
 def interrupted(number: int, frame: object) -> None:
-    """Ends at Ctrl-C, but for the training loop, which saves first. An exception may drown in a library's import."""
+    """Ends at Ctrl-C or SIGTERM, but for the training loop, which saves first; what else takes long keeps what it has.
+
+    An exception may drown in a library's import.
+    """
     os.write(2, b"interrupted; the same command goes on from the last save\n")
-    os._exit(EXIT_INTERRUPTED)
+    os._exit(EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_STOPPED)
 
 
 def explain(error: Exception) -> int:
@@ -112,4 +115,5 @@ def explain(error: Exception) -> int:
 if __name__ == "__main__":
     flags.mark_flag_as_required("config")
     signal.signal(signal.SIGINT, interrupted)
+    signal.signal(signal.SIGTERM, interrupted)
     app.run(main, flags_parser=parse)

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, evaluate, optim, predict, runs, sharding
+from l2l import build, checkpoint, evaluate, optim, predict, runs, sharding, teacher_cache
 from l2l.data import loader
 from l2l.data.batches import split_host
 from l2l.data.source import Source, source_of
@@ -88,6 +88,8 @@ def make_step(task: Any, optimizer: optax.GradientTransformation, mesh: jax.shar
 def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     """Opens the inputs, starts the run folder and checks everything that can be checked before work starts.
 
+    The first work of a distillation that reads its teacher's answers is to have them all.
+
     Raises:
       ValueError, RunError, ShardError: something does not fit; the message names the cure.
     """
@@ -104,6 +106,8 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
         source.shards(split)
     loader.check_streams(source.shards(config.data.train), batch=config.data.batch, streams=config.data.streams)
     task, frozen = build.task_of(config, source, other)
+    cache = teacher_cache.cache_of(config, source, other.get("teacher"))
+    frozen = {} if cache else frozen
     for init in inits:
         if not (config.init_skip or init.part):
             build.check_labels(init, build.labels_of(source, other), source.directory)
@@ -122,6 +126,8 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     frozen = jax.device_put(frozen, sharding.replicated(mesh))
     job = Job(config, run, source, other, task, variables, frozen, mesh, plan, schedule, optimizer)
     start_run(job, inputs)
+    if cache:
+        job.source = cache.complete(mesh, batch=config.data.eval_batch)
     return job
 
 

@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
+import jax
 import numpy as np
 
-from l2l import inputs
+from l2l import build, inputs, runs
+from l2l.data.source import source_of
 from l2l.train import train
+from tests import quick
 
 
 def config(stage: str, run: Path, data: Path, **changes):
@@ -36,6 +39,17 @@ def config(stage: str, run: Path, data: Path, **changes):
 def run(c) -> Path:
     """Trains a config in this process and returns its run folder."""
     train(c, inputs.ensure(c))
+    return Path(c.run)
+
+
+def untrained(c, scale: float = 1.0) -> Path:
+    """A finished teacher with the weights of `quick.fill`, scaled, and its run folder."""
+    index = source_of(c, c.data.dir).index
+    frames = np.zeros((1, c.data.frames, c.data.crop, c.data.crop, 3), np.float32)
+    fresh = quick.fill(build.clip_task(c, len(index.labels)).model.init, frames, None, train=False)
+    record = {"config": inputs.plain(c), "inputs": {}, "labels": index.labels, "policy": index.policy, "student": None}
+    runs.start(Path(c.run), record)
+    runs.finish(Path(c.run), {"model": jax.tree.map(lambda x: x * np.float32(scale), fresh)}, {}, 0)
     return Path(c.run)
 
 

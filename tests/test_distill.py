@@ -26,15 +26,7 @@ def clips(tmp_path_factory):
 @pytest.fixture(scope="module")
 def teacher(clips):
     """A finished teacher of LABELS that was never trained; its feature is 16 wide."""
-    path = clips.parent / "teacher"
-    config = small.config("teacher", path, clips)
-    frames = np.zeros((1, 2, 14, 14, 3), np.float32)
-    variables = quick.fill(build.clip_task(config, 3).model.init, frames, None, train=False)
-    policy = source_of(config, config.data.dir).index.policy
-    record = {"config": inputs.plain(config), "inputs": {}, "labels": LABELS, "policy": policy, "student": None}
-    runs.start(path, record)
-    runs.finish(path, {"model": variables}, {}, 0)
-    return path
+    return small.untrained(small.config("teacher", clips.parent / "teacher", clips))
 
 
 @pytest.fixture(scope="module")

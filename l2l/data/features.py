@@ -2,7 +2,7 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,17 @@ from l2l.data import schema
 from l2l.data.batches import fit_positions
 from l2l.data.clips import Example, multi_hot, parse
 from l2l.data.quiet_tf import tf
+
+
+def serialise(values: dict[str, list], table: dict[str, schema.Field]) -> bytes:
+    """Lists by field -> a serialised `tf.train.Example`."""
+    make = {
+        schema.BYTES: lambda x: tf.train.Feature(bytes_list=tf.train.BytesList(value=x)),
+        schema.INT: lambda x: tf.train.Feature(int64_list=tf.train.Int64List(value=x)),
+        schema.FLOAT: lambda x: tf.train.Feature(float_list=tf.train.FloatList(value=x)),
+    }
+    feature = {name: make[field.kind](values[name]) for name, field in table.items()}
+    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
 def encode(video: dict[str, np.ndarray]) -> bytes:
@@ -23,29 +34,29 @@ def encode(video: dict[str, np.ndarray]) -> bytes:
         "audio": [np.asarray(video["audio"], "<f2").tobytes()],
         "has_audio": [int(video["has_audio"])],
     }
-    make = {
-        schema.BYTES: lambda x: tf.train.Feature(bytes_list=tf.train.BytesList(value=x)),
-        schema.INT: lambda x: tf.train.Feature(int64_list=tf.train.Int64List(value=x)),
-        schema.FLOAT: lambda x: tf.train.Feature(float_list=tf.train.FloatList(value=x)),
-    }
-    feature = {name: make[field.kind](values[name]) for name, field in schema.FEATURE_RECORD.items()}
-    return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
+    return serialise(values, schema.FEATURE_RECORD)
 
 
-def write_shard(path: Path, videos: Iterable[dict[str, np.ndarray]]) -> None:
-    """Writes a shard under a temporary name and renames it: it exists whole or not at all."""
+def write_shard(path: Path, rows: Iterable[dict[str, np.ndarray]], encode: Callable[..., bytes] = encode) -> None:
+    """Writes a shard under a temporary name and renames it: it exists whole or not at all.
+
+    Raises:
+      OSError: it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with tf.io.TFRecordWriter(str(temporary)) as writer:
-            for video in videos:
-                writer.write(encode(video))
+            for row in rows:
+                writer.write(encode(row))
         temporary.replace(path)
+    except tf.errors.OpError as error:
+        raise OSError(f"{path} cannot be written: {error.message.splitlines()[0]}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def describe_shard(path: Path) -> schema.Shard:
-    """What the index says of a whole feature shard; one record is one video."""
+    """What the index says of a whole shard; one record is one video."""
     records = sum(1 for _ in tf.data.TFRecordDataset(str(path)))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return schema.Shard(file=path.name, records=records, videos=records, bytes=path.stat().st_size, sha256=digest)

@@ -14,19 +14,33 @@ import jax
 from l2l.data.batches import Batch, rows_of_process
 from l2l.data.quiet_tf import tf
 
+Files = Path | tuple[Path, ...]  # a shard; or files whose records go side by side, one by one
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 EvalDecode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
 
 
-def _stream(shards: Sequence[tuple[Path, int]], seed: int, number: int, *, skip: int, buffer: int) -> tf.data.Dataset:
+def _names(shards: Sequence[Files]) -> tf.Tensor:
+    """Paths as strings: (n,), or (n, k) where every shard is k files."""
+    return tf.constant([str(x) if isinstance(x, Path) else [str(path) for path in x] for x in shards])
+
+
+def _records(names: tf.Tensor) -> tf.data.Dataset:
+    """The serialised records of a file; of files (k,), vectors (k,) of what goes together."""
+    if names.shape.rank == 0:
+        return tf.data.TFRecordDataset(names)
+    files = tuple(tf.data.TFRecordDataset(names[i]) for i in range(names.shape[0]))
+    return tf.data.Dataset.zip(files).map(lambda *raw: tf.stack(raw))
+
+
+def _stream(shards: Sequence[tuple[Files, int]], seed: int, number: int, *, skip: int, buffer: int) -> tf.data.Dataset:
     """(position, serialised record) of one stream from position `skip` on, for ever, reshuffled every epoch."""
-    paths = [str(path) for path, _ in shards]
+    names = _names([files for files, _ in shards])
     first_epoch, rest = divmod(skip, sum(count for _, count in shards))
 
     def epoch(e: tf.Tensor) -> tf.data.Dataset:
-        files = tf.random.experimental.stateless_shuffle(tf.constant(paths), [seed * 1009 + number, e])
+        files = tf.random.experimental.stateless_shuffle(names, [seed * 1009 + number, e])
         raw = tf.data.Dataset.from_tensor_slices(files).interleave(
-            tf.data.TFRecordDataset, cycle_length=4, num_parallel_calls=2, deterministic=True
+            _records, cycle_length=4, num_parallel_calls=2, deterministic=True
         )
         return raw.shuffle(buffer, seed=e * 1009 + seed, reshuffle_each_iteration=False)
 
@@ -35,7 +49,7 @@ def _stream(shards: Sequence[tuple[Path, int]], seed: int, number: int, *, skip:
 
 
 def train_batches(
-    shards: Sequence[tuple[Path, int]],
+    shards: Sequence[tuple[Files, int]],
     decode: TrainDecode,
     *,
     batch: int,
@@ -47,8 +61,9 @@ def train_batches(
     """Endless training batches (this process' rows) from `first_step` on; raw records are skipped before decoding.
 
     Args:
-      shards: (path, number of records) of every shard, in order.
-      decode: (record, seed (2,) int64, step) -> example; the seed is the row's own, the step is shared by the batch.
+      shards: (files, number of records) of every shard, in order.
+      decode: (record or records, seed (2,) int64, step) -> example; the seed is the row's own, the step is shared by
+        the batch.
       batch: global batch size.
       streams: number of fixed streams.
       seed: of the order and of the augmentation.
@@ -78,7 +93,7 @@ def train_batches(
     return examples.batch(batch // jax.process_count()).prefetch(2).as_numpy_iterator()
 
 
-def check_streams(shards: Sequence[tuple[Path, int]], *, batch: int, streams: int) -> int:
+def check_streams(shards: Sequence[tuple[Files, int]], *, batch: int, streams: int) -> int:
     """Rows of a batch that each stream supplies. Raises ValueError if the numbers do not fit."""
     filled = [i for i, (_, count) in enumerate(shards) if count]
     if len({i % streams for i in filled}) < streams:
@@ -94,9 +109,9 @@ def check_streams(shards: Sequence[tuple[Path, int]], *, batch: int, streams: in
     return batch // streams
 
 
-def eval_records(paths: Sequence[Path], decode: EvalDecode) -> Iterator[Batch]:
+def eval_records(shards: Sequence[Files], decode: EvalDecode) -> Iterator[Batch]:
     """Every record once, in order, decoded in parallel."""
-    raw = tf.data.TFRecordDataset([str(path) for path in paths])
+    raw = tf.data.Dataset.from_tensor_slices(_names(shards)).flat_map(_records)
     examples = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(4).as_numpy_iterator()
 

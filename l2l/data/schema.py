@@ -1,8 +1,9 @@
 """The one definition of what a directory of shards holds.
 
-A directory has TFRecord shards named `<kind>-<split>.tfrecord-00000-of-00008` and, beside them, `index.json`. Two kinds
-of record exist: `clips` (frames and sound of one clip) and `features` (descriptors of one whole video). This file knows
-neither TensorFlow nor JAX: writers and readers walk the tables below.
+A directory has TFRecord shards named `<kind>-<split>.tfrecord-00000-of-00008` and, beside them, `index.json`. Three
+kinds of record exist: `clips` (frames and sound of one clip), `features` (descriptors of one whole video) and `teacher`
+(what a teacher says of one clip, in the order of the clip shards). This file knows neither TensorFlow nor JAX: writers
+and readers walk the tables below.
 """
 
 import collections
@@ -53,7 +54,15 @@ FEATURE_RECORD = {
     "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
 }
 
-RECORDS = {"clips": CLIP_RECORD, "features": FEATURE_RECORD}
+TEACHER_RECORD = {
+    "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
+    "clip": Field(INT, 1, "index of this clip within its video, from 0"),
+    "clips": Field(INT, 1, "number of clips of the video that are stored"),
+    "feature": Field(BYTES, 1, "(d,) little-endian float16, the teacher's feature"),
+    "logits": Field(BYTES, 1, "(k,) little-endian float16, the teacher's scores of its labels before the softmax"),
+}
+
+RECORDS = {"clips": CLIP_RECORD, "features": FEATURE_RECORD, "teacher": TEACHER_RECORD}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,10 +128,11 @@ class Index:
     """What `index.json` says of a directory of shards.
 
     Attributes:
-      kind: "clips" or "features".
+      kind: "clips", "features" or "teacher".
       labels: class names; a label id is a position in this list. None: the videos have no labels.
       splits: split name -> its shards, in order.
-      policy: how the records were made (a ClipPolicy as a dict; for features also the hash of the run that made them).
+      policy: how the records were made (a ClipPolicy as a dict; for features also the hash of the run that made them;
+        for a teacher's answers everything that they depend on).
       made_by: the command that made the directory, or "" where a person chose the arguments.
       failed: one {"path", "split", "status", "reason"} per video that was set aside.
       multi_label: whether any video has more than one label.

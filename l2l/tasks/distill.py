@@ -21,7 +21,8 @@ class Distill:
 
     Attributes:
       student: sees the first frame and hears the sound of a clip.
-      teacher: sees all frames; its variables are the frozen argument and its BatchNorm uses stored statistics.
+      teacher: sees all frames; its variables are the frozen argument and its BatchNorm uses stored statistics. Where
+        batches bring its answers, "teacher_logits" (b, k) and "teacher_feature" (b, d), it is not run and frozen is {}.
       weight: lambda of the cross-entropy term.
       bridge: where the features differ in width, the linear layer from the student's to the teacher's, which only
         the loss reads.
@@ -42,6 +43,8 @@ class Distill:
         return variables | {"params": variables["params"] | {BRIDGE: bridge}}
 
     def _teach(self, frozen: Tree, batch: Tree) -> tuple[jax.Array, jax.Array]:
+        if "teacher_logits" in batch:
+            return tuple(batch[name].astype(jnp.float32) for name in ("teacher_logits", "teacher_feature"))
         logits, out, _ = self.teacher.forward(frozen["params"], frozen["batch_stats"], batch, train=False)
         return logits, out["feature"]
 

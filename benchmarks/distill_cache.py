@@ -1,0 +1,123 @@
+"""Seconds of an epoch of full-size distillation, uncached beside with the teacher's answers cached, random weights.
+
+    python -m benchmarks.distill_cache --json
+
+Clips go through shards, loader, prefetch and the train step of a real run; compilation and the one time that the
+teacher is asked are left out. The figure is the median of several epochs, both ways taking turns.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from l2l import build, inputs, runs, sharding, train
+from l2l.data import features, loader, media, schema
+
+CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
+SIZE = (128, 171)  # of the stored images, pixels
+LABELS = tuple(str(i) for i in range(400))
+
+
+def clip(number: int) -> dict[str, list]:
+    """A clip record of smooth moving pictures, which compress as films do, and noise to hear."""
+    rng = np.random.default_rng(number)
+    y, x = (axis[..., None] for axis in np.indices(SIZE))
+    wave = lambda t: np.sin((y * rng.uniform(0.5, 2) + x + 3 * t) / 12 + np.arange(3))
+    pictures = [(120 + 80 * wave(t) + rng.normal(0, 5, (*SIZE, 3))).clip(0, 255) for t in range(FRAMES)]
+    return {
+        "video_id": [str(number).encode()],
+        "clip": [0],
+        "clips": [1],
+        "start": [0.0],
+        "duration": [FRAMES / 25],
+        "labels": [number % len(LABELS)],
+        "frames": [media.encode_jpeg(picture.astype(np.uint8), 90) for picture in pictures],
+        "frames_valid": [FRAMES],
+        "audio": [rng.integers(-3000, 3000, schema.AUDIO_RATE).astype("<i2").tobytes()],
+        "audio_valid": [0, schema.AUDIO_RATE],
+        "has_audio": [1],
+    }
+
+
+def write_clips(out: Path) -> None:
+    out.mkdir()
+    encode = lambda values: features.serialise(values, schema.CLIP_RECORD)
+    paths = [out / schema.shard_name("clips", "train", i, SHARDS) for i in range(SHARDS)]
+    for i, path in enumerate(paths):
+        features.write_shard(path, map(clip, range(i, CLIPS, SHARDS)), encode)
+    splits = {"train": tuple(features.describe_shard(path) for path in paths)}
+    policy = vars(schema.ClipPolicy(frames=FRAMES, short_side=SIZE[0], clips=1))
+    schema.save_index(out, schema.Index("clips", LABELS, splits, policy))
+
+
+def write_teacher(out: Path) -> None:
+    """A finished run of the full-size teacher with random weights."""
+    config = inputs.plain(inputs.load_config("configs/teacher.py:kinetics400"))
+    side = config["data"]["crop"]
+    frames = np.zeros((1, FRAMES, side, side, 3), np.float32)
+    variables = jax.jit(build.model_of(config, len(LABELS)).init, static_argnames="train")
+    host = jax.device_get(variables(jax.random.key(0), frames, None, train=False))
+    runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": {}, "student": None})
+    runs.finish(out, {"model": host}, {}, 0)
+
+
+def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
+    """A function without arguments that trains an epoch and waits for its end; the first step is behind it."""
+    config = inputs.load_config("configs/distill.py:kinetics400")
+    config.init, config.teacher, config.cache_teacher = "", str(where / "teacher"), cached
+    config.run, config.data.dir = str(where / f"cached_{cached}"), str(where / "clips")
+    config.data.train = config.data.val = config.data.test = "train"
+    config.data.batch = config.data.eval_batch = BATCH
+    config.data.streams, config.data.shuffle = SHARDS, BATCH
+    job = train.prepare(config, inputs.ensure(config))
+    how = {"batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
+    batches = loader.Prefetch(job.source.train("train", **how), lambda x: sharding.put_batch(job.mesh, x))
+    step, key = train.make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
+    state: list[Any] = [train.init_state(job)]
+
+    def steps(count: int) -> None:
+        for batch in itertools.islice(batches, count):
+            state[0], _ = step(state[0], job.frozen, batch, key)
+        jax.block_until_ready(state[0])
+
+    steps(1)
+    return lambda: steps(CLIPS // BATCH)
+
+
+def seconds(call: Callable[[], None]) -> float:
+    since = time.perf_counter()
+    call()
+    return time.perf_counter() - since
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.distill_cache", description=__doc__.splitlines()[0])
+    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    parser.add_argument("--rounds", type=int, default=5, help="measured epochs (default: %(default)s)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        write_clips(where / "clips")
+        write_teacher(where / "teacher")
+        calls = {name: epochs(where, cached=name == "cached") for name in ("uncached", "cached")}
+        taken: dict[str, list[float]] = {name: [] for name in calls}
+        for _ in range(args.rounds):
+            for name, call in calls.items():
+                taken[name].append(seconds(call))
+    median = {name: statistics.median(values) for name, values in taken.items()}
+    found = {f"{name}_epoch_s": round(value, 3) for name, value in median.items()}
+    found |= {"clips": CLIPS, "batch": BATCH, "speed_ratio": round(median["uncached"] / median["cached"], 1)}
+    print(json.dumps(found) if args.json else "\n".join(f"{name}: {value}" for name, value in found.items()))
+
+
+if __name__ == "__main__":
+    main()
