@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh
 
-from l2l import inputs, log, optim, runs, sharding, train
+from l2l import initial, inputs, log, optim, runs, sharding, train
 from l2l.data import loader
 from l2l.state import TrainState
 from tests import shards, small
@@ -156,12 +156,12 @@ def test_merge_lists_everything_that_does_not_fit():
     fresh = {"a": np.zeros(2), "b": np.zeros(3), "c": np.zeros(1)}
     loaded = {"b": np.zeros(4), "c": np.zeros(1), "d": np.zeros(1)}
     with pytest.raises(ValueError, match="(?s)- a is missing.*[+] d of the weights.*! b is"):
-        train.merge(fresh, loaded, ())
-    merged = train.merge(fresh, {"a": np.ones(2), "b": np.zeros(4), "c": np.ones(1)}, ("b",))
+        initial.merge(fresh, loaded, ())
+    merged = initial.merge(fresh, {"a": np.ones(2), "b": np.zeros(4), "c": np.ones(1)}, ("b",))
     assert merged["a"].sum() == 2
     assert merged["b"].shape == (3,)
     with pytest.raises(ValueError, match="matches no parameter"):
-        train.merge(fresh, fresh, ("x.*",))
+        initial.merge(fresh, fresh, ("x.*",))
 
 
 def test_other_config_in_the_same_folder(teacher, clips):

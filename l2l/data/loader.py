@@ -15,7 +15,7 @@ from l2l.data.batches import Batch, rows_of_process
 from l2l.data.quiet_tf import tf
 
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
-EvalDecode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+EvalDecode = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
 
 def _stream(shards: Sequence[tuple[Path, int]], seed: int, number: int, *, skip: int, buffer: int) -> tf.data.Dataset:
@@ -94,10 +94,15 @@ def check_streams(shards: Sequence[tuple[Path, int]], *, batch: int, streams: in
     return batch // streams
 
 
-def eval_records(paths: Sequence[Path], decode: EvalDecode) -> Iterator[Batch]:
-    """Every record once, in order, decoded in parallel."""
-    raw = tf.data.TFRecordDataset([str(path) for path in paths])
-    examples = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+def eval_records(paths: Sequence[Path], decode: EvalDecode, *, batch: int) -> Iterator[Batch]:
+    """Every record once, in order, decoded in parallel.
+
+    `decode` is also told whether the record's row, in batches of this global size, is one that this process feeds.
+    """
+    first, stop = rows_of_process(batch)
+    raw = tf.data.TFRecordDataset([str(path) for path in paths]).enumerate()
+    own = lambda number: (number % batch >= first) & (number % batch < stop)
+    examples = raw.map(lambda n, x: decode(x, own(n)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(4).as_numpy_iterator()
 
 
