@@ -40,7 +40,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     }
     runs.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
-    variables = jax.device_put(variables, sharding.replicated(mesh))
+    variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 
     def describe(paths: list[Path]) -> Iterator[Video]:

@@ -76,11 +76,11 @@ def _lines(path: Path) -> list[str]:
 
 
 def _tensorboard(run: Path) -> Any:
-    if not importlib.util.find_spec("tensorboardX"):
+    if not importlib.util.find_spec("tensorboard"):
         return None
-    from tensorboardX import SummaryWriter
+    from tensorboard.summary import Writer
 
-    return SummaryWriter(str(run / "tensorboard"))
+    return Writer(str(run / "tensorboard"))
 
 
 class Progress:

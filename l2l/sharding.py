@@ -71,3 +71,16 @@ def put_batch(mesh: Mesh, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
     """This process' rows (numpy) -> global arrays split over the mesh's data axis."""
     sharding = over_data(mesh)
     return {key: jax.make_array_from_process_local_data(sharding, value) for key, value in batch.items()}
+
+
+def put(tree: Any, placed: Any) -> Any:
+    """Values that every process has whole (numpy or on one of its devices) -> global arrays.
+
+    Args:
+      tree: the values, the same on every process. (`jax.device_put` would send all of them around to compare.)
+      placed: one sharding, or a tree of them.
+    """
+    if isinstance(placed, NamedSharding):
+        placed = jax.tree.map(lambda _: placed, tree)
+    one = lambda x, sharding: jax.make_array_from_callback(x.shape, sharding, x.__getitem__)
+    return jax.tree.map(lambda x, sharding: one(np.asarray(x), sharding), tree, placed)

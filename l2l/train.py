@@ -96,7 +96,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     variables = init_variables(config, source, task, frozen, inits)
     numbers = {key: config.optim[key] for key in ("name", "momentum", "weight_decay", "clip_norm", "lr_scale")}
     optimizer = optim.make_optimizer(variables["params"], schedule, **numbers)
-    frozen = jax.device_put(frozen, sharding.replicated(mesh))
+    frozen = sharding.put(frozen, sharding.replicated(mesh))
     job = Job(config, run, source, other, task, variables, frozen, mesh, plan, schedule, optimizer)
     start_run(job, inputs)
     return job
@@ -203,7 +203,7 @@ class Trainer:
         self.saved.close()
         best = job.run / "best.npz"
         host = checkpoint.load_arrays(best) if job.config.best else checkpoint.to_host(self.state.variables)
-        arrays = self._predictions(job.config.data.test, jax.device_put(host, self.placed.variables))
+        arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
         values = evaluate.measure(arrays)
@@ -259,7 +259,7 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
         shuffle=config.data.shuffle,
     )
     batches = loader.Prefetch(source, lambda batch: sharding.put_batch(job.mesh, batch))
-    key = jax.device_put(jax.random.key(config.seed), sharding.replicated(job.mesh))
+    key = jax.jit(jax.random.key, out_shardings=sharding.replicated(job.mesh))(config.seed)
     progress = Progress(job.run.name, first=first, total=plan.total, batch=config.data.batch)
     trace = Trace(job.run, first=first, active=config.profile and jax.process_index() == 0)
     try:
