@@ -13,6 +13,9 @@ def get_config() -> ConfigDict:
     c.run = config_dict.placeholder(str)  # folder that this run writes
     c.seed = 0  # of initialisation, order and augmentation
     c.mesh = (-1, 1)  # devices on the axes (data, model); -1: all that the other axis leaves
+    c.shard_min = 0  # parameters and optimiser state of at least so many values are split over the mesh; 0: none
+    c.distributed = ""  # several processes: auto (TPU, Slurm, Open MPI), or HOST:PORT,INDEX,COUNT of this process
+    c.patience = 180.0  # seconds that a process waits for the others to start
     c.dtype = "float32"  # inputs of convolutions and matrix products; or bfloat16 (GPU, TPU)
     c.model = ConfigDict()  # name and numbers of the model, see l2l/models
     c.makers = ()  # (path, command) pairs: `python -m command` makes the input at that path if it is missing
@@ -50,11 +53,13 @@ def get_config() -> ConfigDict:
     c.optim.schedule, c.optim.warmup_epochs = "cosine", 0.0  # or milestones
     c.optim.milestones, c.optim.factor = (), 0.1  # epochs at which the rate is multiplied by factor
     c.optim.clip_norm = 0.0  # largest global gradient norm; 0: no limit
+    c.optim.accumulate = 1  # parts that a batch is computed in, one after another; BatchNorm sees one part at a time
     c.optim.lr_scale = ()  # (pattern of parameter paths, factor) pairs; 0 freezes
 
     c.epochs = 10.0  # durations may be fractions of an epoch
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
+    c.profile = False  # write a trace of a few steps to RUN/profile
     c.best = "top1"  # validation metric that picks the variables to keep; "": the last ones; agree: with the teacher
     c.distill_weight = 100.0  # lambda of the paper's distillation loss
     c.head = 0.0  # skim: weight of the per-step classifier's loss

@@ -17,14 +17,14 @@ def sample(c: ConfigDict) -> None:
     """R(2+1)D of width 8 on 8 frames of 48 pixels."""
     small_clips(c, "data/sample/source", frames=8)
     c.run = "runs/sample/teacher"
-    c.model = ConfigDict({"name": "r2plus1d", "width": 8, "stages": (1, 1, 1, 1)})
+    c.model = ConfigDict({"name": "r2plus1d", "width": 8, "stages": (1, 1, 1, 1), "remat": False})
     c.optim.lr, c.epochs = 4e-3, 12.0
     c.eval_epochs, c.save_epochs = 4.0, 4.0
 
 
 def full(c: ConfigDict) -> None:
     """R(2+1)D-18 on 16 frames of 112 pixels."""
-    c.model = ConfigDict({"name": "r2plus1d", "width": 64, "stages": (2, 2, 2, 2)})
+    c.model = ConfigDict({"name": "r2plus1d", "width": 64, "stages": (2, 2, 2, 2), "remat": False})
     c.data.mean, c.data.std = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
     c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 32
     c.optim.lr, c.optim.warmup_epochs = 0.1, 10.0

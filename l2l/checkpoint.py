@@ -26,12 +26,19 @@ ROOM = 2  # bytes on disk per byte of state while a checkpoint is being written 
 class Checkpoints:
     """checkpoints/<step>/ of a run: variables, optimiser state and a small JSON, saved asynchronously.
 
-    A step that was being written when the process died has no commit mark and is never loaded.
+    A step that was being written when the process died has no commit mark and is never loaded. Of several processes
+    each writes what it holds.
+
+    Args:
+      directory: made if missing, on a file system that all processes see.
+      of: what the checkpoints are of, name -> JSON; others are not restored.
+      keep: how many steps to keep.
     """
 
-    def __init__(self, directory: Path, *, keep: int = 2):
+    def __init__(self, directory: Path, of: dict[str, Any], *, keep: int = 2):
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        self._of = of
 
     def latest(self) -> int | None:
         """The newest whole step, or None."""
@@ -48,7 +55,7 @@ class Checkpoints:
         args = ocp.args.Composite(
             variables=ocp.args.StandardSave(state.variables),
             optimizer=ocp.args.StandardSave(state.opt_state),
-            meta=ocp.args.JsonSave(meta),
+            meta=ocp.args.JsonSave(meta | {"of": self._of}),
         )
         with self._clearly():
             self._manager.save(step, args=args)
@@ -57,18 +64,22 @@ class Checkpoints:
         """Reads a step into the shapes, dtypes and shardings of `like`, whatever devices wrote it.
 
         Raises:
-          ValueError: the checkpoint is of another model or optimiser.
+          ValueError: the checkpoint is of something else than it should be, e.g. of another model.
         """
+        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        other = [name for name, what in self._of.items() if meta["of"].get(name) != what]
+        if other:
+            where = self._manager.directory
+            raise ValueError(f"{where / str(step)} is a checkpoint of another {' and '.join(other)}: delete {where}")
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
         args = ocp.args.Composite(
             variables=ocp.args.StandardRestore(abstract.variables),
             optimizer=ocp.args.StandardRestore(abstract.opt_state),
-            meta=ocp.args.JsonRestore(),
         )
         got = self._manager.restore(step, args=args)
         number = jax.device_put(np.asarray(step, np.int32), like.step.sharding)
         state = TrainState(step=number, opt_state=got["optimizer"], **got["variables"])
-        return state, got["meta"]
+        return state, meta
 
     def close(self) -> None:
         """Waits for the save in progress. Raises OSError if the disk is full; the checkpoint before it is whole."""

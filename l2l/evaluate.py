@@ -19,6 +19,7 @@ from l2l.data.source import source_of
 from l2l.log import say
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import load_run
+from l2l.stop import Stop
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
 
@@ -32,8 +33,12 @@ def evaluate(
     *,
     batch: int,
     mesh: jax.sharding.Mesh,
-) -> Arrays:
-    """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio."""
+    stop: Stop | None = None,
+) -> Arrays | None:
+    """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio.
+
+    None if it was asked to stop meanwhile.
+    """
     columns: dict[str, list[np.ndarray]] = {}
     batches = tqdm(
         source.eval(split, batch=batch),
@@ -41,9 +46,11 @@ def evaluate(
         total=source.batches(split, batch=batch),
         unit="batch",
         leave=False,
-        disable=None,
+        disable=jax.process_index() > 0 or None,
     )
     for outputs, inputs in predict_batches(predict, variables, frozen, batches, mesh):
+        if stop and stop.now:
+            return None
         kept = {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
         for name, rows in (outputs | kept).items():
             columns.setdefault(name, []).extend(rows)

@@ -1,5 +1,6 @@
 """Student over every clip of every video -> feature shards, one per clip shard."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -39,14 +40,16 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     }
     runs.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
-    variables = jax.device_put(variables, sharding.replicated(mesh))
+    variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 
     def describe(paths: list[Path]) -> Iterator[Video]:
         batches = source.eval_paths(paths, batch=config.data.eval_batch)
         return predict.videos(predict.predict_batches(run, variables, frozen, batches, mesh))
 
-    splits = {split: write_split(out, source, split, describe) for split in source.index.splits}
+    splits = write_splits(out, source, describe)
+    if jax.process_index() > 0:
+        return
     widths = {m: 8 * task.model.width * (m in modalities(task.model.modality)) for m in predict.MODALITIES}
     index = schema.Index(
         kind="features",
@@ -58,19 +61,35 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     schema.save_index(out, index)
 
 
-def write_split(
-    out: Path, source: Source, split: str, describe: Callable[[list[Path]], Iterator[Video]]
-) -> tuple[schema.Shard, ...]:
-    """One feature shard per clip shard of a split; a shard that is there from an earlier call is kept."""
-    clips = source.shards(split)
-    shards = []
-    with tqdm(total=source.index.videos(split), desc=f"extract {split}", unit="video", disable=None) as bar:
-        for number, (path, _) in enumerate(clips):
-            target = out / schema.shard_name("features", split, number, len(clips))
-            if not target.is_file():
-                features.write_shard(target, counted(describe([path]), bar))
-            shards.append(features.describe_shard(target))
-    return tuple(shards)
+def write_splits(
+    out: Path, source: Source, describe: Callable[[list[Path]], Iterator[Video]]
+) -> dict[str, tuple[schema.Shard, ...]]:
+    """One feature shard per clip shard; those that are there from an earlier call are kept.
+
+    All others are read in one go, so that a batch holds clips of many videos and is not cut where a shard ends; a
+    feature shard is written as soon as the last of its videos is whole.
+    """
+    pairs = {split: list(targets(out, source, split)) for split in source.index.splits}
+    left = [pair for own in pairs.values() for pair in own if not pair[2].is_file()]
+    videos = describe([path for path, _, _ in left])
+    active = jax.process_index() == 0
+    with tqdm(total=sum(n for _, n, _ in left), desc="extract", unit="video", disable=None if active else True) as bar:
+        for _, count, target in left:
+            own = counted(itertools.islice(videos, count), bar)
+            if active:
+                features.write_shard(target, own)
+            else:
+                list(own)
+    if not active:
+        return {}
+    return {split: tuple(features.describe_shard(target) for _, _, target in own) for split, own in pairs.items()}
+
+
+def targets(out: Path, source: Source, split: str) -> Iterator[tuple[Path, int, Path]]:
+    """(clip shard, its number of videos, feature shard) of a split."""
+    shards = source.index.splits[split]
+    for number, ((path, _), shard) in enumerate(zip(source.shards(split), shards, strict=True)):
+        yield path, shard.videos, out / schema.shard_name("features", split, number, len(shards))
 
 
 def counted(items: Iterator[Video], bar: tqdm) -> Iterator[Video]:

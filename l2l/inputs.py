@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jax
 import ml_collections
 
 from l2l import runs
@@ -59,7 +60,7 @@ def make(name: str, path: str, maker: str | None) -> None:
     """Runs the maker's command.
 
     Raises:
-      RunError: no maker, or the command failed.
+      RunError: no maker, several processes, or the command failed.
     """
     if not maker:
         key = "data.dir" if name == "data" else name.partition(" ")[0]
@@ -69,6 +70,8 @@ def make(name: str, path: str, maker: str | None) -> None:
         raise runs.RunError(
             f"{path} (config.{key}) is missing or not finished: make it ({cure}) or point --config.{key} elsewhere"
         )
+    if jax.distributed.is_initialized():
+        raise runs.RunError(f"{path} is missing; several processes do not make it: first `python -m {maker}`")
     say(f"{path} is missing: python -m {maker}")
     code = run_module(shlex.split(maker))
     if code:

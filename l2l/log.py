@@ -4,12 +4,18 @@ import importlib.util
 import json
 import math
 import os
+import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import jax
+
 Numbers = dict[str, float]
+TRACED = 5  # steps of a trace
+WARM = 3  # steps before it: the first ones compile
+GIB = 2**30
 
 
 class NotFinite(ArithmeticError):
@@ -17,31 +23,38 @@ class NotFinite(ArithmeticError):
 
 
 def check_finite(step: int, values: Numbers) -> None:
-    """Raises NotFinite naming the first value that is not finite."""
-    for name, value in values.items():
-        if not math.isfinite(value):
+    """Raises NotFinite naming the first value that is not finite: terms of the loss, the loss, then the norms."""
+    for name in sorted(values, key=lambda name: ("norm" in name, name.endswith("/loss"), name)):
+        if not math.isfinite(values[name]):
             raise NotFinite(
-                f"{name} became {value} at or before step {step}: lower --config.optim.lr, or clip gradients "
+                f"{name} became {values[name]} at step {step}: lower --config.optim.lr, or clip gradients "
                 "with --config.optim.clip_norm"
             )
 
 
 class MetricLog:
-    """Appends to metrics.jsonl and mirrors scalars to TensorBoard; a resumed run first cuts what is after its step."""
+    """Appends to metrics.jsonl and mirrors scalars to TensorBoard; a resumed run first cuts what it will write again.
 
-    def __init__(self, run: Path, *, step: int, active: bool):
+    Args:
+      run: the run folder.
+      lines: how many lines to keep of what is there, those that were written when the run was saved.
+      active: whether this process writes.
+    """
+
+    def __init__(self, run: Path, *, lines: int, active: bool):
         self._path = run / "metrics.jsonl"
         self._active = active
         self._board = None
+        self.lines = lines
         if active:
-            keep = [line for line in _lines(self._path) if json.loads(line)["step"] <= step] if step else []
             temporary = run / ".metrics.tmp"
-            temporary.write_text("".join(keep), encoding="utf-8")
+            temporary.write_text("".join(_lines(self._path)[:lines]), encoding="utf-8")
             os.replace(temporary, self._path)
             self._board = _tensorboard(run)
 
     def write(self, step: int, values: dict[str, Any]) -> None:
         """One line: {"step": step, ...}."""
+        self.lines += 1
         if not self._active:
             return
         with self._path.open("a", encoding="utf-8") as file:
@@ -63,15 +76,15 @@ def _lines(path: Path) -> list[str]:
 
 
 def _tensorboard(run: Path) -> Any:
-    if not importlib.util.find_spec("tensorboardX"):
+    if not importlib.util.find_spec("tensorboard"):
         return None
-    from tensorboardX import SummaryWriter
+    from tensorboard.summary import Writer
 
-    return SummaryWriter(str(run / "tensorboard"))
+    return Writer(str(run / "tensorboard"))
 
 
 class Progress:
-    """Rate, time left and share of time spent waiting for data, since the last report and for the whole run."""
+    """Rate, time left, share of time spent waiting for data since the last report, and memory."""
 
     def __init__(self, name: str, *, first: int, total: int, batch: int):
         self._name, self._total, self._batch = name, total, batch
@@ -82,7 +95,7 @@ class Progress:
         self._waited += seconds
 
     def report(self, step: int, values: Numbers) -> Numbers:
-        """Prints a line for `step` and returns time/examples_per_s and time/data_wait (share of the step)."""
+        """Prints a line for `step`; returns time/examples_per_s, data_wait (share of the step) and memory_gib."""
         now = time.perf_counter()
         seconds = max(now - self._then, 1e-9)
         rate = (step - self._step) / seconds
@@ -92,8 +105,43 @@ class Progress:
         shown = "  ".join(f"{key.removeprefix('train/')} {value:.4g}" for key, value in values.items())
         speed = f"{rate * self._batch:.{0 if rate * self._batch >= 10 else 1}f} examples/s"
         line = f"{self._name} {step:>6}/{self._total} {100 * step / self._total:3.0f} %  {shown}"
-        say(f"{line}  {speed}  data wait {100 * wait:.0f} %  left {clock(left)}")
-        return {"time/examples_per_s": rate * self._batch, "time/data_wait": wait}
+        held = memory() / GIB
+        say(f"{line}  {speed}  data wait {100 * wait:.0f} %  memory {held:.2f} GiB  left {clock(left)}")
+        return {"time/examples_per_s": rate * self._batch, "time/data_wait": wait, "time/memory_gib": held}
+
+
+def memory() -> int:
+    """Bytes at the peak: of this process' fullest device or, where the backend does not tell (CPU), of the process."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if all(stats):
+        return max(x["peak_bytes_in_use"] for x in stats)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+class Trace:
+    """A profile of a few steps in RUN/profile, for TensorBoard's profiler or Perfetto."""
+
+    def __init__(self, run: Path, *, first: int, active: bool):
+        self._folder = run / "profile"
+        self._left = range(first + WARM, first + WARM + TRACED) if active else range(0)
+        self._running = False
+
+    def after(self, step: int, state: Any) -> None:
+        """Starts and ends the trace between steps; `step` was the last one, `state` its result."""
+        if step + 1 == self._left.start:
+            jax.block_until_ready(state)
+            jax.profiler.start_trace(self._folder)
+            self._running = True
+        elif step + 1 == self._left.stop:
+            jax.block_until_ready(state)
+            self.close()
+
+    def close(self) -> None:
+        if self._running:
+            jax.profiler.stop_trace()
+            self._running = False
+            say(f"a trace is in {self._folder}")
 
 
 def clock(seconds: float) -> str:
@@ -106,5 +154,7 @@ def clock(seconds: float) -> str:
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal."""
+    """A line for the person at the terminal; of several processes the first one speaks."""
+    if jax.distributed.is_initialized() and jax.process_index() > 0:
+        return
     print(text, file=sys.stderr, flush=True)

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from absl import app, flags
@@ -29,9 +30,10 @@ def run(config) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells a page a save
 
-    from l2l import inputs, runs
+    from l2l import distributed, inputs, runs
     from l2l.log import say
 
+    distributed.start(config.distributed, config.patience)
     found = inputs.ensure(config)
     path = Path(config.run)
     if inputs.exists(path):
@@ -59,7 +61,7 @@ def main(argv: list[str]) -> None:
     except KeyboardInterrupt:
         interrupted(signal.SIGINT, None)
     except Exception as error:
-        sys.exit(explain(error))
+        end(explain(error))
 
 
 def parse(argv: list[str]) -> list[str]:
@@ -99,17 +101,28 @@ def interrupted(number: int, frame: object) -> None:
 
 
 def explain(error: Exception) -> int:
-    """Prints one line for a mistake that a person can mend and returns the exit code; raises anything else."""
-    from l2l.train import Stopped
+    """Prints one line for a mistake that a person can mend, a trace for anything else, and returns the exit code."""
+    from l2l.stop import Stopped
 
     if isinstance(error, Stopped):
         print(error, file=sys.stderr)
         return EXIT_STOPPED
     mistakes = (ValueError, ArithmeticError, OSError)
     if not isinstance(error, mistakes) or os.environ.get("L2L_TRACEBACK"):
-        raise error
-    print(f"error: {error}", file=sys.stderr)
+        traceback.print_exception(error)
+    else:
+        print(f"error: {error}", file=sys.stderr)
     return 1
+
+
+def end(code: int) -> None:
+    """Ends the process; one of several that failed at once, as the others would only wait for each other."""
+    import jax
+
+    if jax.distributed.is_initialized() and code != EXIT_STOPPED:
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A finished run as a function over batches. Evaluation, extraction and `infer` all go through here."""
 
-import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,23 +26,36 @@ def predictor(run: Run) -> tuple[Any, Any, Any]:
     return build.clip_task(run.config, classes), run.variables["model"], {}
 
 
-def jit_predict(task: Any, mesh: jax.sharding.Mesh) -> Callable:
-    """task.predict as one program: replicated variables, a batch split over the mesh."""
+def jit_predict(task: Any, mesh: jax.sharding.Mesh, placed: Any = None) -> Callable:
+    """task.predict as one program: a batch split over the mesh, variables placed as told, or whole on every device."""
     whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
-    return jax.jit(task.predict, in_shardings=(whole, whole, split), out_shardings=split)
+    return jax.jit(task.predict, in_shardings=(placed or whole, whole, split), out_shardings=split)
 
 
 def predict_batches(
     predict: Callable, variables: Any, frozen: Any, rows: Iterator[batches.Batch], mesh: jax.sharding.Mesh
 ) -> Iterator[tuple[Arrays, batches.Batch]]:
-    """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes."""
+    """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes.
+
+    The device is a batch ahead: it computes one while the next is read and the last is used.
+    """
+    ahead: list[tuple[Any, batches.Batch]] = []
     for batch in rows:
-        device, host = batches.split_host(batch)
+        device, _ = batches.split_host(batch)
         first, stop = batches.rows_of_process(len(batch["mask"]))
         own = {key: value[first:stop] for key, value in device.items()}
-        outputs = checkpoint.to_host(predict(variables, frozen, sharding.put_batch(mesh, own)))
-        real = int(batch["mask"].sum())
-        yield ({k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host)
+        ahead.append((predict(variables, frozen, sharding.put_batch(mesh, own)), batch))
+        if len(ahead) == 2:
+            yield real_rows(*ahead.pop(0))
+    yield from (real_rows(*waiting) for waiting in ahead)
+
+
+def real_rows(outputs: Any, batch: batches.Batch) -> tuple[Arrays, batches.Batch]:
+    """Outputs on the device and their batch -> both on the host, without the rows that only fill the batch."""
+    device, host = batches.split_host(batch)
+    real = int(batch["mask"].sum())
+    outputs = checkpoint.to_host(outputs)
+    return {k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host
 
 
 def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
@@ -57,18 +69,30 @@ def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
         for outputs, batch in rows
         for i in range(len(outputs["logits"]))
     )
-    for video_id, own in itertools.groupby(clips, key=lambda clip: clip["video_id"]):
-        own = list(own)
-        if [int(c["clip"]) for c in own] != list(range(int(own[0]["clips"]))):
-            raise ValueError(f"the clips of video {video_id.decode()} are not whole and in order: run data_prep.verify")
-        yield {
-            "video_id": video_id,
-            "labels": np.flatnonzero(own[0]["labels"]),
-            "times": np.asarray([c["times"] for c in own], np.float32),
-            "image": descriptors(own, "image"),
-            "audio": descriptors(own, "audio"),
-            "has_audio": bool(own[0]["has_audio"]),
-        }
+    own: list[Video] = []
+    for clip in clips:
+        own.append(clip)
+        if len(own) == int(own[0]["clips"]):
+            yield whole_video(own)
+            own = []
+    if own:
+        whole_video(own)
+
+
+def whole_video(own: list[Video]) -> Video:
+    """All clips of a video -> its feature record; raises as `videos`."""
+    name = own[0]["video_id"]
+    numbers = [int(clip["clip"]) for clip in own]
+    if numbers != list(range(int(own[0]["clips"]))) or any(clip["video_id"] != name for clip in own):
+        raise ValueError(f"the clips of video {name.decode()} are not whole and in order: run data_prep.verify")
+    return {
+        "video_id": name,
+        "labels": np.flatnonzero(own[0]["labels"]),
+        "times": np.asarray([clip["times"] for clip in own], np.float32),
+        "image": descriptors(own, "image"),
+        "audio": descriptors(own, "audio"),
+        "has_audio": bool(own[0]["has_audio"]),
+    }
 
 
 def descriptors(clips: list[Video], modality: str) -> np.ndarray:

@@ -9,17 +9,18 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from l2l import checkpoint
+from l2l import checkpoint, distributed
 from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
-FREE_KEYS = ("run", "mesh", "log_every", "makers")
+FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 
 class RunError(ValueError):
@@ -111,14 +112,21 @@ def start(path: Path, record: dict[str, Any]) -> None:
       record: config, inputs, labels, policy, student.
 
     Raises:
-      RunError: the folder was started with another config or other inputs; the message lists the differences.
+      RunError: the folder cannot be written to, or was started with another config or other inputs; the message
+        lists the differences.
     """
     record = json.loads(json.dumps(record))
-    if (path / CONFIG).is_file():
-        check_same(path, record)
-        return
-    path.mkdir(parents=True, exist_ok=True)
-    schema.write_json(path / CONFIG, record | {"versions": versions()})
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=path).close()
+        if jax.process_index() == 0 and not (path / CONFIG).is_file():
+            schema.write_json(path / CONFIG, record | {"versions": versions()})
+    except OSError as error:
+        raise RunError(
+            f"the run folder {path} cannot be written to ({error.strerror}): choose another with --config.run=FOLDER"
+        ) from error
+    distributed.meet("the run folder is there")
+    check_same(path, record)
 
 
 def check_same(path: Path, record: dict[str, Any]) -> None:

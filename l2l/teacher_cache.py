@@ -152,7 +152,7 @@ class TeacherCache:
     def _ask(self, missing: dict[str, list[Path]], mesh: jax.sharding.Mesh, batch: int) -> None:
         """Writes the missing shards; batches are full even where shards are small."""
         task, variables, frozen = predict.predictor(self.teacher)
-        variables = jax.device_put(variables, sharding.replicated(mesh))
+        variables = sharding.put(variables, sharding.replicated(mesh))
         program, first = predict.jit_predict(task, mesh), jax.process_index() == 0
         for split in (split for split in self.splits if missing[split]):
             rows = zip(self.source.shards(split), self._shards(split), strict=True)

@@ -1,31 +1,25 @@
-"""THE training loop and the one train step, for every task."""
+"""THE training loop, for every task."""
 
-import contextlib
 import dataclasses
-import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, evaluate, optim, predict, runs, sharding, teacher_cache
+from l2l import build, checkpoint, distributed, evaluate, optim, predict, runs, sharding, teacher_cache
 from l2l.data import loader
-from l2l.data.batches import split_host
+from l2l.data.schema import hash_of
 from l2l.data.source import Source, source_of
+from l2l.initial import init_variables
 from l2l.inputs import plain
-from l2l.log import MetricLog, Progress, check_finite, say
-from l2l.models.trees import mismatches
+from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, say
 from l2l.state import TrainState, Tree
+from l2l.step import make_step
+from l2l.stop import Stop, Stopped
 from l2l.tasks.distill import BRIDGE
-
-
-class Stopped(Exception):
-    """The run was asked to stop; it saved its state and can be continued by the same command."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,23 +62,6 @@ class Job:
     optimizer: optax.GradientTransformation
 
 
-def make_step(task: Any, optimizer: optax.GradientTransformation, mesh: jax.sharding.Mesh) -> Callable:
-    """(state, frozen, batch, key) -> (new state, dict of float32 scalars), compiled once; the state is donated."""
-
-    def step(state: TrainState, frozen: Tree, batch: Tree, key: jax.Array) -> tuple[TrainState, Tree]:
-        rng = jax.random.fold_in(key, state.step)
-        value_and_grad = jax.value_and_grad(task.loss, has_aux=True)
-        (loss, (batch_stats, measured)), grads = value_and_grad(state.params, state.batch_stats, frozen, batch, rng)
-        updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        norms = {"grad_norm": grads, "update_norm": updates, "param_norm": params}
-        measured = {"loss": loss} | measured | {name: optax.global_norm(tree) for name, tree in norms.items()}
-        return TrainState(state.step + 1, params, batch_stats, opt_state), measured
-
-    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
-    return jax.jit(step, donate_argnums=0, in_shardings=(whole, whole, split, whole), out_shardings=whole)
-
-
 def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     """Opens the inputs, starts the run folder and checks everything that can be checked before work starts.
 
@@ -100,8 +77,8 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name != "data"}
     inits = [run for name, run in other.items() if name.startswith("init")]
     mesh = sharding.make_mesh(config.mesh)
-    for key in ("batch", "eval_batch"):
-        sharding.check_batch(mesh, config.data[key], f"data.{key}")
+    sharding.check_batch(mesh, config.data.batch, "data.batch", config.optim.accumulate)
+    sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
     for split in (config.data.train, config.data.val, config.data.test):
         source.shards(split)
     loader.check_streams(source.shards(config.data.train), batch=config.data.batch, streams=config.data.streams)
@@ -123,7 +100,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     variables = init_variables(config, source, task, frozen, inits)
     numbers = {key: config.optim[key] for key in ("name", "momentum", "weight_decay", "clip_norm", "lr_scale")}
     optimizer = optim.make_optimizer(variables["params"], schedule, **numbers)
-    frozen = jax.device_put(frozen, sharding.replicated(mesh))
+    frozen = sharding.put(frozen, sharding.replicated(mesh))
     job = Job(config, run, source, other, task, variables, frozen, mesh, plan, schedule, optimizer)
     start_run(job, inputs)
     if cache:
@@ -145,102 +122,67 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     runs.start(job.run, record)
 
 
-def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[runs.Run]) -> Tree:
-    """Fresh variables from the seed, overwritten by those of the `init` runs where their paths are not skipped."""
-    batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
-    variables = jax.jit(task.init)(jax.random.key(config.seed), batch, frozen)
-    always = (f"params/{BRIDGE}/.*",) if BRIDGE in variables["params"] else ()
-    for init in inits:
-        variables = merge(variables, init.variables["model"], (*config.init_skip, *always), init.part)
-    return variables
-
-
-def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...], part: tuple[str, ...] = ()) -> Tree:
-    """Loaded values in the place of fresh ones; both trees must agree outside the skipped paths.
-
-    Args:
-      fresh: variables of the model.
-      loaded: variables of a run.
-      skip: patterns of paths that stay fresh.
-      part: patterns of the paths that the run has to offer, if these are not all.
-
-    Raises:
-      ValueError: missing, unused or differently shaped entries, all of them listed.
-    """
-    new = flax.traverse_util.flatten_dict(fresh, sep="/")
-    old = flax.traverse_util.flatten_dict(loaded, sep="/")
-    skipped = optim.matching(skip, new | old)
-    skipped |= (new.keys() - optim.matching(part, new)) if part else set()
-    old = {path: jnp.asarray(value) for path, value in old.items() if path not in skipped}
-    wrong = mismatches({path: value for path, value in new.items() if path not in skipped}, old)
-    if wrong:
-        raise ValueError("the weights of config.init do not fit the model:\n  " + "\n  ".join(wrong))
-    return flax.traverse_util.unflatten_dict(new | old, sep="/")
-
-
 def init_state(job: Job) -> TrainState:
-    """The state at step 0, replicated over the mesh."""
-    opt_state = job.optimizer.init(job.variables["params"])
-    state = TrainState(jnp.zeros((), jnp.int32), opt_state=opt_state, **job.variables)
-    return jax.device_put(state, sharding.replicated(job.mesh))
+    """The state at step 0, spread over the mesh as `config.shard_min` says."""
 
+    def fresh(variables: Tree) -> TrainState:
+        opt_state = job.optimizer.init(variables["params"])
+        return TrainState(jnp.zeros((), jnp.int32), opt_state=opt_state, **variables)
 
-@contextlib.contextmanager
-def stop_flag() -> Iterator[dict[str, bool]]:
-    """A flag that SIGTERM or the first Ctrl-C raises; the second Ctrl-C interrupts at once."""
-    flag = {"stop": False}
-
-    def ask(number: int, frame: Any) -> None:
-        if flag["stop"]:
-            signal.signal(number, signal.SIG_DFL)
-            signal.raise_signal(number)
-        flag["stop"] = True
-        say(f"{signal.Signals(number).name}: saving, then stopping")
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield flag
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    placed = sharding.spread(job.mesh, jax.eval_shape(fresh, job.variables), job.config.shard_min)
+    return jax.jit(fresh, out_shardings=placed)(job.variables)
 
 
 class Trainer:
     """The state of one pass through the loop: what is pending, what was best."""
 
-    def __init__(self, job: Job):
-        self.job = job
-        self.step_fn = make_step(job.task, job.optimizer, job.mesh)
-        self.predict = predict.jit_predict(job.task, job.mesh)
-        self.saved = checkpoint.Checkpoints(job.run / "checkpoints")
+    def __init__(self, job: Job, stop: Stop):
+        self.job, self.stop = job, stop
+        labels = build.labels_of(job.source, job.runs)
+        of = {"model": plain(job.config.model), "optimiser": job.config.optim.name, "label list": hash_of(list(labels))}
+        self.saved = checkpoint.Checkpoints(job.run / "checkpoints", of)
         self.state = init_state(job)
-        self.best = float("-inf")
-        self.pending: tuple[int, Tree, Tree] | None = None
-        self.newest: dict[str, float] = {}
+        self.best, self.evaluated, lines = float("-inf"), 0, 0
+        self.recent: list[tuple[int, Tree]] = []  # measurements since the last report, still on the device
+        self.pending: tuple[list[tuple[int, Tree]], Numbers] | None = None
+        self.newest: Numbers = {}
         # What a run starts from: 1. its own newest checkpoint, 2. the run in config.init, 3. fresh variables.
         self.restored = self.saved.latest()
         if self.restored is not None:
             self.state, meta = self.saved.restore(self.restored, self.state)
-            self.best = meta["best"]
+            self.best, self.evaluated, lines = (meta[key] for key in ("best", "evaluated", "lines"))
             say(f"{job.run}: continuing at step {self.restored} of {job.plan.total}")
-        self.log = MetricLog(job.run, step=self.restored or 0, active=jax.process_index() == 0)
+        self.log = MetricLog(job.run, lines=lines, active=jax.process_index() == 0)
+        self.placed = jax.tree.map(lambda x: x.sharding, self.state)
+        parts = job.config.optim.accumulate
+        self.step_fn = make_step(job.task, job.optimizer, job.mesh, placed=self.placed, parts=parts)
+        self.predict = predict.jit_predict(job.task, job.mesh, self.placed.variables)
+
+    def report(self, times: Numbers) -> None:
+        """Marks the newest step as one to log and writes the marked one before it, which the device has finished."""
+        self.flush()
+        self.pending, self.recent = (self.recent, times), []
 
     def flush(self) -> None:
-        """Writes the measurements of the last logged step, which the device has finished by now, and keeps them."""
+        """Writes the marked step's measurements. Raises NotFinite naming the first bad step up to it."""
         if self.pending is None:
             return
-        step, measured, times = self.pending
-        self.pending = None
-        values = {f"train/{name}": float(value) for name, value in jax.device_get(measured).items()}
-        check_finite(step, values)
+        (steps, times), self.pending = self.pending, None
+        step, values = fetch(steps)[-1]
         self.log.write(step, values | {"train/lr": float(self.job.schedule(step - 1))} | times)
         self.newest = {name: value for name, value in values.items() if "norm" not in name}
 
     def validate(self, step: int) -> None:
-        """Measures the validation split and keeps the variables if they are the best so far."""
+        """Measures the validation split and keeps the variables if they are the best so far.
+
+        Leaves it to the next call if the run is asked to stop meanwhile.
+        """
         config = self.job.config
         arrays = self._predictions(config.data.val, self.state.variables)
+        if arrays is None:
+            return
         values = evaluate.measure(arrays)
+        self.evaluated = step
         self.log.write(step, {f"val/{name}": value for name, value in values.items()})
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} validation: " + shown(values))
         if config.best and values[config.best] > self.best:
@@ -248,15 +190,18 @@ class Trainer:
             variables = checkpoint.to_host(self.state.variables)
             if jax.process_index() == 0:
                 checkpoint.save_arrays(self.job.run / "best.npz", variables)
+            distributed.meet("best.npz is written")
 
-    def _predictions(self, split: str, variables: Tree) -> predict.Arrays:
+    def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
         job = self.job
-        batch = job.config.data.eval_batch
-        return evaluate.evaluate(self.predict, variables, job.frozen, job.source, split, batch=batch, mesh=job.mesh)
+        numbers = {"batch": job.config.data.eval_batch, "mesh": job.mesh, "stop": self.stop}
+        return evaluate.evaluate(self.predict, variables, job.frozen, job.source, split, **numbers)
 
     def save(self) -> None:
+        """Starts to save the state, if all of its steps were finite."""
         self.flush()
-        self.saved.save(self.state, {"best": self.best})
+        fetch(self.recent)
+        self.saved.save(self.state, {"best": self.best, "evaluated": self.evaluated, "lines": self.log.lines})
 
     def finish(self) -> None:
         """Measures the test split with the variables to keep and writes what makes the run finished."""
@@ -264,7 +209,9 @@ class Trainer:
         self.saved.close()
         best = job.run / "best.npz"
         host = checkpoint.load_arrays(best) if job.config.best else checkpoint.to_host(self.state.variables)
-        arrays = self._predictions(job.config.data.test, jax.device_put(host, sharding.replicated(job.mesh)))
+        arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
+        if arrays is None:
+            raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
         values = evaluate.measure(arrays)
         self.log.close()
         if jax.process_index() == 0:
@@ -273,6 +220,15 @@ class Trainer:
             student = {"student": job.runs["student"].variables["model"]} if "student" in job.runs else {}
             runs.finish(job.run, {"model": host} | student, values, job.plan.total)
         say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
+
+
+def fetch(steps: list[tuple[int, Tree]]) -> list[tuple[int, Numbers]]:
+    """Measurements of steps, from the device. Raises NotFinite naming the first bad step and its first bad term."""
+    measured = jax.device_get(steps)
+    found = [(step, {f"train/{name}": float(x) for name, x in values.items()}) for step, values in measured]
+    for step, values in found:
+        check_finite(step, values)
+    return found
 
 
 def shown(values: dict[str, float]) -> str:
@@ -290,13 +246,13 @@ def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:
       Stopped: asked to stop; the state is saved.
     """
     job = prepare(config, inputs)
-    with stop_flag() as flag:
-        trainer = Trainer(job)
-        loop(job, trainer, flag)
+    with Stop() as stop:
+        trainer = Trainer(job, stop)
+        loop(job, trainer, stop)
         trainer.finish()
 
 
-def loop(job: Job, trainer: Trainer, flag: dict[str, bool]) -> None:
+def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     """See `train`."""
     config, plan = job.config, job.plan
     first = int(trainer.restored or 0)
@@ -309,17 +265,19 @@ def loop(job: Job, trainer: Trainer, flag: dict[str, bool]) -> None:
         shuffle=config.data.shuffle,
     )
     batches = loader.Prefetch(source, lambda batch: sharding.put_batch(job.mesh, batch))
-    key = jax.device_put(jax.random.key(config.seed), sharding.replicated(job.mesh))
+    key = jax.jit(jax.random.key, out_shardings=sharding.replicated(job.mesh))(config.seed)
     progress = Progress(job.run.name, first=first, total=plan.total, batch=config.data.batch)
+    trace = Trace(job.run, first=first, active=config.profile and jax.process_index() == 0)
     try:
         for step in range(first, plan.total + 1):
-            if step and step != trainer.restored:  # a restored step was evaluated before it was saved
-                if due(step, plan.eval_every, plan.total):
-                    trainer.flush()
-                    trainer.validate(step)
-                if due(step, plan.save_every, plan.total) or flag["stop"]:
-                    trainer.save()
-            if flag["stop"]:
+            stopping = stop.due(step)
+            if step and due(step, plan.eval_every, plan.total) and step != trainer.evaluated and not stopping:
+                trainer.flush()
+                trainer.validate(step)
+                stopping = stop.now
+            if step and step != trainer.restored and (due(step, plan.save_every, plan.total) or stopping):
+                trainer.save()
+            if stopping:
                 trainer.saved.close()
                 raise Stopped(f"{job.run}: stopped at step {step} of {plan.total}; the same command continues it")
             if step == plan.total:
@@ -329,10 +287,12 @@ def loop(job: Job, trainer: Trainer, flag: dict[str, bool]) -> None:
             progress.waited(time.perf_counter() - since)
             with jax.transfer_guard("disallow"):
                 trainer.state, measured = trainer.step_fn(trainer.state, job.frozen, batch, key)
+            trainer.recent.append((step + 1, measured))
+            trace.after(step, trainer.state)
             if due(step + 1, config.log_every, plan.total):
-                trainer.flush()
-                trainer.pending = (step + 1, measured, progress.report(step + 1, trainer.newest))
+                trainer.report(progress.report(step + 1, trainer.newest))
     finally:
+        trace.close()
         batches.close()
 
 

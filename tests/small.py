@@ -1,5 +1,10 @@
 """The real configs, shrunk until a run takes seconds."""
 
+import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import jax
@@ -9,6 +14,8 @@ from l2l import build, inputs, runs
 from l2l.data.source import source_of
 from l2l.train import train
 from tests import quick
+
+ROOT = Path(__file__).parent.parent
 
 
 def config(stage: str, run: Path, data: Path, **changes):
@@ -57,3 +64,48 @@ def same_arrays(a: Path, b: Path) -> bool:
     """Whether two .npz files hold the same names and bits."""
     with np.load(a) as x, np.load(b) as y:
         return set(x.files) == set(y.files) and all(np.array_equal(x[name], y[name]) for name in x.files)
+
+
+def command(run: Path, data: Path, **changes) -> list[str]:
+    """The real command that trains a small clip model; keys with dots are written with two underscores."""
+    numbers = {
+        "run": run,
+        "data.dir": data,
+        "makers": "()",
+        "log_every": 1,
+        "save_epochs": 0.3,
+        "data.batch": 8,
+        "data.eval_batch": 8,
+        "data.frames": 1,
+        "data.crop": 14,
+        "data.resize": 16,
+        "init": "",
+        "model.width": 2,
+        "model.feature": 16,
+    }
+    numbers |= {key.replace("__", "."): value for key, value in changes.items()}
+    words = [f"--config.{key}={value}" for key, value in numbers.items()]
+    return [sys.executable, "-m", "l2l.main", "--config=configs/finetune.py", *words]
+
+
+def start(words: list[str], *, devices: int = 1, cache: Path | None = None, **more) -> subprocess.Popen:
+    """Starts a command on so many simulated devices; its standard error is read as text."""
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    if cache:
+        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
+    return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, **more)
+
+
+def lines(run: Path) -> list[dict]:
+    """metrics.jsonl without what differs from run to run: timings and memory."""
+    text = (run / "metrics.jsonl").read_text().splitlines()
+    return [{k: v for k, v in json.loads(x).items() if not k.startswith("time/")} for x in text]
+
+
+def wait_until_written(run: Path, process: subprocess.Popen, count: int) -> None:
+    """Returns once the run has written `count` more lines than it has now, or has ended."""
+    path = run / "metrics.jsonl"
+    written = lambda: path.read_bytes().count(b"\n") if path.exists() else 0
+    before = written()
+    while process.poll() is None and written() < before + count:
+        time.sleep(0.005)

@@ -1,11 +1,12 @@
 """The commands that turn published weights into runs and runs into files."""
 
+import flax.traverse_util
 import jax
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import export_weights, import_weights, published, runs, train
+from l2l import export_weights, import_weights, initial, published, runs
 from l2l.models import import_torch
 from l2l.models.import_torch import WeightsError
 from l2l.models.resnet import STAGES
@@ -74,9 +75,9 @@ def test_trunks_start_a_student_and_leave_the_rest_fresh(files, tmp_path):
     fresh = zeros(published.clip_shapes(student, 200))
     for modality in ("image", "audio"):
         run = runs.load_run(tmp_path / modality, part=True)
-        fresh = train.merge(fresh, run.variables["model"], (), run.part)
-    filled = {path for path, x in train.flax.traverse_util.flatten_dict(fresh, sep="/").items() if np.asarray(x).any()}
-    everything = train.flax.traverse_util.flatten_dict(fresh, sep="/").keys()
+        fresh = initial.merge(fresh, run.variables["model"], (), run.part)
+    filled = {path for path, x in flax.traverse_util.flatten_dict(fresh, sep="/").items() if np.asarray(x).any()}
+    everything = flax.traverse_util.flatten_dict(fresh, sep="/").keys()
     assert {path for path in everything - filled if "/trunk/" in path} == {"params/audio/trunk/stem/kernel"}
     assert not any("fusion" in path or "classifier" in path or "frequency" in path for path in filled)
     trunks = fresh["params"]["image"]["trunk"], fresh["params"]["audio"]["trunk"]

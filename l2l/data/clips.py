@@ -58,10 +58,14 @@ class ClipReader:
             frames = tf.cond(draw[3] < 0.5, lambda: frames[:, :, ::-1], lambda: frames)
         return self._example(record, frames) | {"mask": tf.constant(True)}
 
-    def eval(self, raw: tf.Tensor) -> Example:
-        """As `train`, but the centre crop, and with video_id, clip, clips and times (centre, seconds)."""
+    def eval(self, raw: tf.Tensor, own: tf.Tensor) -> Example:
+        """As `train`, but the centre crop, and with video_id, clip, clips and times (centre, seconds).
+
+        Images that another process feeds to the model, those not `own` (bool), are black: decoding is the work.
+        """
         record = parse(raw, schema.CLIP_RECORD)
-        frames = tf.stack([self._centre(record["frames"][i]) for i in range(self.frames)])
+        decode = lambda: tf.stack([self._centre(record["frames"][i]) for i in range(self.frames)])
+        frames = tf.cond(own, decode, lambda: tf.zeros([self.frames, self.side, self.side, 3], tf.uint8))
         host = {key: record[key] for key in ("video_id", "clip", "clips")}
         return self._example(record, frames) | host | {"times": record["start"] + record["duration"] / 2}
 

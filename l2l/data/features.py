@@ -91,8 +91,9 @@ class FeatureReader:
         kept = {key: example[key] for key in ("labels", "has_audio")}
         return banks | kept | {"valid": tf.range(length) < n, "mask": tf.constant(True)}
 
-    def eval(self, raw: tf.Tensor) -> Example:
-        """As `train` without cropping and padding, with video_id and times."""
+    def eval(self, raw: tf.Tensor, own: tf.Tensor) -> Example:
+        """As `train` without cropping and padding, with video_id and times; what is not `own` costs nothing to read."""
+        del own
         return self._decode(raw)
 
     def fit(self, video: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:

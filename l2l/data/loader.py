@@ -16,7 +16,7 @@ from l2l.data.quiet_tf import tf
 
 Files = Path | tuple[Path, ...]  # a shard; or files whose records go side by side, one by one
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
-EvalDecode = Callable[[tf.Tensor], dict[str, tf.Tensor]]
+EvalDecode = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 
 
 def _names(shards: Sequence[Files]) -> tf.Tensor:
@@ -109,10 +109,15 @@ def check_streams(shards: Sequence[tuple[Files, int]], *, batch: int, streams: i
     return batch // streams
 
 
-def eval_records(shards: Sequence[Files], decode: EvalDecode) -> Iterator[Batch]:
-    """Every record once, in order, decoded in parallel."""
-    raw = tf.data.Dataset.from_tensor_slices(_names(shards)).flat_map(_records)
-    examples = raw.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+def eval_records(shards: Sequence[Files], decode: EvalDecode, *, batch: int) -> Iterator[Batch]:
+    """Every record once, in order, decoded in parallel.
+
+    `decode` is also told whether the record's row, in batches of this global size, is one that this process feeds.
+    """
+    first, stop = rows_of_process(batch)
+    raw = tf.data.Dataset.from_tensor_slices(_names(shards)).flat_map(_records).enumerate()
+    own = lambda number: (number % batch >= first) & (number % batch < stop)
+    examples = raw.map(lambda n, x: decode(x, own(n)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(4).as_numpy_iterator()
 
 

@@ -34,7 +34,8 @@ class Source:
 
     def eval_paths(self, paths: list[Path], *, batch: int) -> Iterator[batches.Batch]:
         """As `eval`, of some of the shards."""
-        return batches.eval_batches(loader.eval_records(paths, self.reader.eval), batch=batch, fit=self.reader.fit)
+        records = loader.eval_records(paths, self.reader.eval, batch=batch)
+        return batches.eval_batches(records, batch=batch, fit=self.reader.fit)
 
     def batches(self, split: str, *, batch: int) -> int | None:
         """How many batches `eval` gives, None where videos of different lengths do not share one."""

@@ -66,9 +66,9 @@ class TaughtReader(ClipReader):
         """As a clip's, with teacher_feature float16 (d,) and teacher_logits float16 (k,), which nothing augments."""
         return super().train(raw[0], seed, step) | self._answer(raw)
 
-    def eval(self, raw: tf.Tensor) -> Example:
+    def eval(self, raw: tf.Tensor, own: tf.Tensor) -> Example:
         """As a clip's, with the same two."""
-        return super().eval(raw[0]) | self._answer(raw)
+        return super().eval(raw[0], own) | self._answer(raw)
 
     def _answer(self, raw: tf.Tensor) -> Example:
         clip = parse(raw[0], {name: schema.CLIP_RECORD[name] for name in KEY})
