@@ -21,6 +21,7 @@ import numpy as np
 
 from l2l import build, inputs, runs, sharding, train
 from l2l.data import features, loader, media, schema
+from l2l.step import make_step
 
 CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
 SIZE = (128, 171)  # of the stored images, pixels
@@ -81,7 +82,7 @@ def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     job = train.prepare(config, inputs.ensure(config))
     how = {"batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
     batches = loader.Prefetch(job.source.train("train", **how), lambda x: sharding.put_batch(job.mesh, x))
-    step, key = train.make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
+    step, key = make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
     state: list[Any] = [train.init_state(job)]
 
     def steps(count: int) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2l import optim, sharding, train
+from l2l import optim, sharding
 from l2l.data.batches import Batch
 from l2l.state import TrainState
+from l2l.step import make_step
 
 
 def of(task: Any, config: Any, variables: dict, frozen: dict, batch: Batch, mesh: jax.sharding.Mesh) -> Callable:
@@ -20,7 +21,7 @@ def of(task: Any, config: Any, variables: dict, frozen: dict, batch: Batch, mesh
     whole = sharding.replicated(mesh)
     state = jax.device_put(TrainState(jnp.zeros((), jnp.int32), opt_state=opt_state, **variables), whole)
     frozen, key = jax.device_put((frozen, jax.random.key(0)), whole)
-    program, device = train.make_step(task, optimizer, mesh), sharding.put_batch(mesh, batch)
+    program, device = make_step(task, optimizer, mesh), sharding.put_batch(mesh, batch)
     held = {"state": state}
 
     def call() -> None:

@@ -297,7 +297,8 @@ def test_two_processes_ask_together(clips, teacher, answers, tmp_path):
     ours, theirs = (schema.load_index(folder) for folder in (tmp_path / "answers", answers))
     assert ours.policy == theirs.policy
     for path in answers.glob("teacher-*"):
-        records = [loader.eval_records([x], taught_record) for x in (path, tmp_path / "answers" / path.name)]
+        read = lambda x: loader.eval_records([x], lambda raw, own: taught_record(raw), batch=1)
+        records = [read(x) for x in (path, tmp_path / "answers" / path.name)]
         for one, two in zip(*records, strict=True):
             assert (one["video_id"], one["clip"]) == (two["video_id"], two["clip"])
             for name in ("feature", "logits"):
