@@ -81,6 +81,11 @@ class Checkpoints:
         state = TrainState(step=number, opt_state=got["optimizer"], **got["variables"])
         return state, meta
 
+    def wait(self) -> None:
+        """Waits for the save in progress; raises as `close`."""
+        with self._clearly():
+            self._manager.wait_until_finished()
+
     def close(self) -> None:
         """Waits for the save in progress. Raises OSError if the disk is full; the checkpoint before it is whole."""
         with self._clearly():

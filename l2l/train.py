@@ -278,7 +278,6 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
             if step and step != trainer.restored and (due(step, plan.save_every, plan.total) or stopping):
                 trainer.save()
             if stopping:
-                trainer.saved.close()
                 raise Stopped(f"{job.run}: stopped at step {step} of {plan.total}; the same command continues it")
             if step == plan.total:
                 return
@@ -294,6 +293,7 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     finally:
         trace.close()
         batches.close()
+        trainer.saved.wait()  # whatever ends the loop: the save before it counts
 
 
 def due(step: int, every: int, total: int) -> bool:

@@ -50,7 +50,7 @@ def untrained(config, shards):
     variables = jax.tree.map(lambda x: 0.1 * np.abs(rng.normal(size=x.shape)).astype(np.float32), shapes)
     record = {"config": inputs.plain(config), "labels": index.labels, "policy": index.policy, "student": None}
     runs.start(folder, record | {"inputs": {"data": {"path": str(shards), "hash": index.hash}}})
-    log = MetricLog(folder, step=0, active=True)
+    log = MetricLog(folder, lines=0, active=True)
     for step in range(1, 9):
         log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
     log.write(8, {"val/top1": 0.75})
