@@ -19,45 +19,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.shards import LABELS, write_clips
 from l2l import build, inputs, runs, sharding, train
-from l2l.data import features, loader, media, schema
+from l2l.data import loader
 from l2l.step import make_step
 
 CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
-SIZE = (128, 171)  # of the stored images, pixels
-LABELS = tuple(str(i) for i in range(400))
-
-
-def clip(number: int) -> dict[str, list]:
-    """A clip record of smooth moving pictures, which compress as films do, and noise to hear."""
-    rng = np.random.default_rng(number)
-    y, x = (axis[..., None] for axis in np.indices(SIZE))
-    wave = lambda t: np.sin((y * rng.uniform(0.5, 2) + x + 3 * t) / 12 + np.arange(3))
-    pictures = [(120 + 80 * wave(t) + rng.normal(0, 5, (*SIZE, 3))).clip(0, 255) for t in range(FRAMES)]
-    return {
-        "video_id": [str(number).encode()],
-        "clip": [0],
-        "clips": [1],
-        "start": [0.0],
-        "duration": [FRAMES / 25],
-        "labels": [number % len(LABELS)],
-        "frames": [media.encode_jpeg(picture.astype(np.uint8), 90) for picture in pictures],
-        "frames_valid": [FRAMES],
-        "audio": [rng.integers(-3000, 3000, schema.AUDIO_RATE).astype("<i2").tobytes()],
-        "audio_valid": [0, schema.AUDIO_RATE],
-        "has_audio": [1],
-    }
-
-
-def write_clips(out: Path) -> None:
-    out.mkdir()
-    encode = lambda values: features.serialise(values, schema.CLIP_RECORD)
-    paths = [out / schema.shard_name("clips", "train", i, SHARDS) for i in range(SHARDS)]
-    for i, path in enumerate(paths):
-        features.write_shard(path, map(clip, range(i, CLIPS, SHARDS)), encode)
-    splits = {"train": tuple(features.describe_shard(path) for path in paths)}
-    policy = vars(schema.ClipPolicy(frames=FRAMES, short_side=SIZE[0], clips=1))
-    schema.save_index(out, schema.Index("clips", LABELS, splits, policy))
 
 
 def write_teacher(out: Path) -> None:
@@ -107,7 +74,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
-        write_clips(where / "clips")
+        write_clips(where / "clips", clips=CLIPS, frames=FRAMES, shards=SHARDS)
         write_teacher(where / "teacher")
         calls = {name: epochs(where, cached=name == "cached") for name in ("uncached", "cached")}
         taken: dict[str, list[float]] = {name: [] for name in calls}

@@ -84,14 +84,14 @@ def _tensorboard(run: Path) -> Any:
 
 
 class Progress:
-    """Rate, time left, share of time spent waiting for data since the last report, and memory."""
+    """Rate, time left, share of time without data since the last report, and memory."""
 
     def __init__(self, name: str, *, first: int, total: int, batch: int):
         self._name, self._total, self._batch = name, total, batch
         self._step, self._then, self._waited = first, time.perf_counter(), 0.0
 
     def waited(self, seconds: float) -> None:
-        """Adds time that the loop spent without a batch."""
+        """Adds time that the device spent without a batch."""
         self._waited += seconds
 
     def report(self, step: int, values: Numbers) -> Numbers:

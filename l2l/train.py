@@ -281,6 +281,8 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
                 raise Stopped(f"{job.run}: stopped at step {step} of {plan.total}; the same command continues it")
             if step == plan.total:
                 return
+            if not batches.ready:  # the device may be at work still: what counts is how long it has none
+                jax.block_until_ready(trainer.state)
             since = time.perf_counter()
             batch = next(batches)
             progress.waited(time.perf_counter() - since)

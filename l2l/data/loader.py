@@ -148,6 +148,11 @@ class Prefetch:
                 continue
         return False
 
+    @property
+    def ready(self) -> bool:
+        """Whether the next batch is there."""
+        return not self._queue.empty()
+
     def __iter__(self) -> "Prefetch":
         return self
 
