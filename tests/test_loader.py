@@ -7,6 +7,7 @@ import pytest
 
 from l2l import evaluate
 from l2l.data import loader, media, schema
+from l2l.data.clips import mirrored
 from l2l.data.features import FeatureReader
 from l2l.data.source import open_clips, open_features
 from tests import shards
@@ -97,6 +98,11 @@ def test_augmentation_is_one_for_all_frames_of_a_clip(tmp_path, monkeypatch):
     frames = np.concatenate([b["frames"] for b in batches])
     np.testing.assert_array_equal(frames[:, 0], frames[:, 1])
     assert len({row.tobytes() for row in frames[:, 0]}) > 12  # crops, zooms and mirrors differ between clips
+
+
+def test_mirrored_exchanges_left_and_right_of_every_image():
+    images = np.random.default_rng(0).integers(0, 256, (2, 3, 5, 3), np.uint8)
+    np.testing.assert_array_equal(mirrored(images), images[:, :, ::-1])
 
 
 def test_lengths_of_features_are_buckets(feature_shards):
