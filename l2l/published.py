@@ -186,12 +186,15 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             stem = f"{NET_AUDIO}.feature_extraction.0.weight"
             twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
             return "student_released", arrays | twice
-        case "skimmer" if run.recogniser is None:
+        case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
             rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
             rows = import_torch.skimmer(modalities(model["index_by"]))
             return "skimmer_released", from_variables(own, rows) | fusion
-    what = f"{model['name']} with a recogniser" if run.recogniser else model["name"]
+    what = (
+        model["name"] if run.student is None else f"{model['name']} over features of a {run.student['model']['name']}"
+    )
+    what += ", with a recogniser" if run.recogniser else ""
     raise WeightsError(f"{run.path} is a {what}, which has no PyTorch counterpart here")
 
 

@@ -1,6 +1,7 @@
 """Skimming by cheap features with costly ones as judges, from extraction to a finished run; and pictures alone."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -153,9 +154,23 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     assert {key: found[key] for key in recorded} == pytest.approx(recorded)
     assert {"confident_top1", "oracle_mAP", "dense_top1", "soft_mAP", "front_top5"} <= {*recorded}
     assert export_weights.main([str(judged), f"--out={tmp_path / 'x.safetensors'}"]) == 1
-    assert "skimmer with a recogniser" in capsys.readouterr().err
+    assert "skimmer over features of a student, with a recogniser" in capsys.readouterr().err
     assert infer.main(["film.mp4", f"--run={judged}"]) == 1
     assert "features of a second model" in capsys.readouterr().err
+
+
+def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
+    path = tmp_path / "old"
+    shutil.copytree(judged, path)
+    record = runs.read_json(path / "config.json")
+    asked = runs.completed(record)
+    asked["config"]["recognition"] = ""
+    del record["recogniser"], record["config"]["recognition"], record["student"]["recognition"]
+    schema.write_json(path / "config.json", record)
+    run = runs.load_run(path)
+    assert run.recogniser is None
+    assert run.config["recognition"] == run.student["recognition"] == ""
+    runs.check_same(path, {"config": asked["config"], "inputs": {}})  # the same command leaves it alone
 
 
 def test_the_start_cannot_be_judged(work):
