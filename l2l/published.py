@@ -191,11 +191,9 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             fusion = from_variables(run.variables["student"], rows)
             rows = import_torch.skimmer(modalities(model["index_by"]))
             return "skimmer_released", from_variables(own, rows) | fusion
-    what = (
-        model["name"] if run.student is None else f"{model['name']} over features of a {run.student['model']['name']}"
-    )
-    what += ", with a recogniser" if run.recogniser else ""
-    raise WeightsError(f"{run.path} is a {what}, which has no PyTorch counterpart here")
+    whose = f" over features of a {run.student['model']['name']}" if run.student else ""
+    judge = " with a recogniser" if run.recogniser else ""
+    raise WeightsError(f"{run.path} is a {model['name']}{whose}{judge}, which has no PyTorch counterpart here")
 
 
 def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:

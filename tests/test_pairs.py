@@ -154,7 +154,7 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     assert {key: found[key] for key in recorded} == pytest.approx(recorded)
     assert {"confident_top1", "oracle_mAP", "dense_top1", "soft_mAP", "front_top5"} <= {*recorded}
     assert export_weights.main([str(judged), f"--out={tmp_path / 'x.safetensors'}"]) == 1
-    assert "skimmer over features of a student, with a recogniser" in capsys.readouterr().err
+    assert "skimmer over features of a student with a recogniser" in capsys.readouterr().err
     assert infer.main(["film.mp4", f"--run={judged}"]) == 1
     assert "features of a second model" in capsys.readouterr().err
 
