@@ -15,10 +15,10 @@ import numpy as np
 from tqdm import tqdm
 
 from l2l import build, checkpoint, metrics, sharding
-from l2l.data.source import source_of
+from l2l.data.source import Source, source_of
 from l2l.log import say
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
-from l2l.runs import load_run
+from l2l.runs import Run, load_run
 from l2l.stop import Stop
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
@@ -94,15 +94,25 @@ def save_predictions(path: Path, arrays: Arrays) -> None:
     checkpoint.save_arrays(path, kept)
 
 
-def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[str, Any]:
+def open_for(run: Run, data: str, recognition: str) -> Source:
+    """The shards of a directory as a finished run reads them, `recognition` beside them where it has a recogniser.
+
+    Raises:
+      RunError, ShardError, ValueError: other labels, or shards that do not fit the run.
+    """
+    source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
+    build.check_labels(run, source.index.labels, source.directory)
+    return source
+
+
+def evaluate_run(path: str, data: str, split: str, batch: int | None, recognition: str = "") -> dict[str, Any]:
     """Measures a finished run on a split of any shards with the same labels, without training.
 
     Raises:
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
     run = load_run(path)
-    source = source_of(run.config, data)
-    build.check_labels(run, source.index.labels, source.directory)
+    source = open_for(run, data, recognition)
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))
     batch = batch or run.config["data"]["eval_batch"]
@@ -118,9 +128,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
     parser.add_argument("--split", default="val", help="which split (default: %(default)s)")
     parser.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    parser.add_argument(
+        "--recognition", default="", help="features that recognise (default: the directory it has used)"
+    )
     args = parser.parse_args(argv)
     try:
-        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch)))
+        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from l2l import costs, models
+from l2l import build, costs, inputs, models
 from l2l.models.conv import plain
 from l2l.models.resnet import AudioResNet, ImageResNet
-from l2l.models.student import Fusion
+from l2l.models.student import Fusion, Unfused
 
 
 def counted(function, *shapes):
@@ -53,6 +53,7 @@ def test_the_walker_counts():
 
 def test_published_counts():
     assert costs.r2plus1d_macs(16, 112) == pytest.approx(40.52e9, abs=5e6)
+    assert costs.r2plus1d_bottleneck_macs(16, 112) == pytest.approx(126.0e9, abs=5e7)
     assert costs.i3d_macs(64, 224) == pytest.approx(111.15e9, abs=5e6)
     assert costs.image_macs(112) == pytest.approx(0.485e9, abs=5e5)
     assert costs.audio_macs() == pytest.approx(0.612e9, abs=5e5)
@@ -90,16 +91,62 @@ def test_student_follows_its_module(modality):
 
 
 @pytest.mark.parametrize("index_by", ["both", "image", "audio"])
-def test_skimmer_follows_its_module(index_by):
+@pytest.mark.parametrize("recognition", [0, 64])
+def test_skimmer_follows_its_module(index_by, recognition):
     n, steps, k = 30, 10, 20
-    fusion = Fusion()
-    bank, mask = jnp.zeros((1, n, 512)), jnp.ones((1, n), bool)
-    variables = jax.eval_shape(lambda: fusion.init(jax.random.key(0), bank[:, 0], bank[:, 0]))
-    model = models.get("skimmer", num_classes=k, fusion=fusion, steps=steps, index_by=index_by)
-    count = traced(model, bank, bank, mask, variables, train=False)
+    bank, mask, variables = features(n)
+    numbers = {"num_classes": k, "steps": steps, "index_by": index_by, "count_start": not recognition}
+    model = models.get("skimmer", fusion=Fusion(), **numbers)
+    other = jnp.zeros((1, n, recognition)) if recognition else None
+    count = traced(model, bank, bank, mask, variables, other, train=False)
     # What training looks at and a prediction does not need: a head per step, and a classification per step.
-    extra = steps * 1024 * k + (steps - 1) * 512 * k
-    assert count - extra == costs.skimmer_macs(n, steps, index_by=index_by, num_classes=k)
+    extra = steps * 1024 * k + (steps - 1) * (recognition or 512) * k
+    assert count - extra == costs.skimmer_macs(n, steps, recognition=recognition, index_by=index_by, num_classes=k)
+
+
+def features(n):
+    """Descriptors of n positions, the mask, and the shapes of the fusion's variables."""
+    bank = jnp.zeros((1, n, 512))
+    return (
+        bank,
+        jnp.ones((1, n), bool),
+        jax.eval_shape(lambda: Fusion().init(jax.random.key(0), bank[:, 0], bank[:, 0])),
+    )
+
+
+def test_skimmer_over_pictures_alone_follows_its_module():
+    bank, mask, _ = features(30)
+    model = models.get("skimmer", num_classes=20, fusion=Unfused(), index_by="image", stride=3)
+    count = traced(model, bank, bank[..., :0], mask, {"params": {}}, train=False)
+    extra = 10 * 1024 * 20 + 9 * 512 * 20
+    numbers = {"widths": {"image": 512, "audio": 0}, "fusion": 0, "index_by": "image", "num_classes": 20}
+    assert count - extra == costs.skimmer_macs(30, 10, **numbers)
+
+
+def test_video_baselines_follow_their_modules():
+    bank, mask, variables = features(30)
+    numbers = {"fusion": costs.fusion_macs(), "feature": 512, "num_classes": 20}
+    count = traced(models.get("lstm", num_classes=20, fusion=Fusion()), bank, bank, mask, variables, train=False)
+    assert count == costs.video_lstm_macs(30, hidden=1024, **numbers)
+    model = models.get("nonrecurrent", num_classes=20, fusion=Fusion())
+    count = traced(model, bank, bank, mask, variables, train=False, hard=True)
+    extra = 20 * 512 * 20 + 30 * 20  # the program classifies all positions and averages over the marked ones
+    assert count - extra == costs.nonrecurrent_macs(30, 10, recognition=0, key=512, **numbers)
+
+
+def test_the_papers_costs_of_a_video():
+    """Figure 7: 223.1 / s + 0.49 GMACs over 203 positions at its strides; table 2b: 1.26 T for ten costly clips.
+
+    (It counts the fusion with the indexing, and what its 0.49 has beside the skimmer is not told.)
+    """
+    config, student = (inputs.plain(inputs.load_config(f"configs/{x}.py:activitynet")) for x in ("skim", "finetune"))
+    for stride in (2, 3, 4, 5, 6, 7, 10, 20):
+        sparse = config | {"model": config["model"] | {"stride": stride}}
+        macs = build.video_macs(sparse, student, 200, positions=203, steps=10, looks=10, soft=True)
+        taken = -(-203 // stride)
+        assert sum(macs.values()) / 1e9 == pytest.approx(223.1 * taken / 203 + 0.49, abs=0.5)
+        assert macs["indexing"] == taken * (costs.image_macs(112) + costs.audio_macs())
+    assert 10 * costs.r2plus1d_bottleneck_macs(16, 112) == pytest.approx(1.26e12, rel=1e-3)
 
 
 def test_video_cost_adds_up():
@@ -107,3 +154,5 @@ def test_video_cost_adds_up():
     assert costs.video_cost(200, 10, **numbers) == {"indexing": 219_400, "skimming": 9, "recognition": 0}
     by_sound = costs.video_cost(200, 10, **numbers, index_by="audio")
     assert by_sound == {"indexing": 122_400, "skimming": 9, "recognition": 4_850}
+    judged = costs.video_cost(200, 10, **numbers, recogniser=40_520)
+    assert judged == {"indexing": 219_400, "skimming": 9, "recognition": 405_200}
