@@ -37,14 +37,16 @@ def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
 def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     """The clip model of a teacher, distill or finetune config, ready to predict."""
     data = config["data"]
-    return Classify(model_of(config, classes), data["crop"], tuple(data["mean"]), tuple(data["std"]))
+    colours = tuple(data["mean"]), tuple(data["std"])
+    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
 
 
 def skim_task(config: Mapping[str, Any], classes: int, student: Mapping[str, Any]) -> Skim:
     """The skimmer of a skim config over the features of a student, whose own config is `student`."""
     student_model = model_of(student, classes)
     fusion = Fusion(student_model.feature, dtype=student_model.dtype)
-    return Skim(model_of(config, classes, fusion=fusion), config["head"])
+    several = config["multi_label"], student["multi_label"]
+    return Skim(model_of(config, classes, fusion=fusion), config["head"], *several)
 
 
 def skim_frozen(student: Mapping[str, Any]) -> dict[str, Any]:

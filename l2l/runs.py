@@ -2,7 +2,7 @@
 
 config.json   config, inputs (path and hash), labels, clip policy, versions; written first
 metrics.jsonl, checkpoints/, best.npz   while training
-variables.npz, predictions.npz, done.json   written last; done.json marks a finished run and holds its hash
+variables.npz, predictions.npz, classes.json, done.json   written last; done.json marks a finished run, with its hash
 """
 
 import dataclasses

@@ -20,10 +20,14 @@ class Skim:
     Attributes:
       model: the skimmer.
       head: weight of the loss of the classifier on the LSTM's state, averaged over the steps; 0 leaves it out.
+      multi_label: whether a video may be of several classes, each judged by itself; else they share one softmax.
+      student_multi_label: the same of the student's own classifier.
     """
 
     model: Skimmer
     head: float
+    multi_label: bool = False
+    student_multi_label: bool = False
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables, but for the classifier, which is the student's."""
@@ -42,10 +46,10 @@ class Skim:
         (logits, out), new = self.model.apply(
             variables, *self.inputs(batch, frozen), train=True, mutable=["batch_stats"]
         )
-        loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
+        loss = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
         measured = {"top1": top1(logits, batch)}
         if self.head:
-            steps = losses.cross_entropy(out["head_logits"], batch["labels"][None])  # (T, b)
+            steps = losses.classification(out["head_logits"], batch["labels"][None], self.multi_label)  # (T, b)
             measured["head"] = losses.masked_mean(jnp.mean(steps, axis=0), batch["mask"])
             loss += self.head * measured["head"]
         return loss, (new["batch_stats"], measured)
@@ -54,13 +58,14 @@ class Skim:
         """Hard selection as "logits", soft as "logits_soft", and the selections that do not learn.
 
         With hard selection come step_logits (b, T, k), modality (b, T, 2), counted (b, T), and per indexing modality
-        picked (b, T) and weights (b, T, n).
+        picked (b, T) and weights (b, T, n); where the head is trained, head_logits (b, T, k).
         """
         inputs = self.inputs(batch, frozen)
         hard, out = self.model.apply(variables, *inputs, train=False, hard=True)
         soft, _ = self.model.apply(variables, *inputs, train=False)
         picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
-        steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
+        kept = ("step_logits", "modality", "counted", *(("head_logits",) if self.head else ()))
+        steps = picks | {key: out[key] for key in kept}
         baselines = self._baselines(frozen, batch)
         return (
             {"logits": hard, "logits_soft": soft, "looks": out["looks"]}
@@ -69,17 +74,18 @@ class Skim:
         )
 
     def _baselines(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
-        """Log of the mean softmax of the student's own classifier over the chosen positions, (b, k) each."""
+        """The student's own classifier's mean scores over the chosen positions, as logits (b, k) each."""
         image, audio, valid, fusion = self.inputs(batch, frozen)
         fused = self.model.fusion.apply(fusion, image, audio)
-        scores = jax.nn.softmax(fused @ frozen["classifier"]["kernel"] + frozen["classifier"]["bias"])
+        logits = fused @ frozen["classifier"]["kernel"] + frozen["classifier"]["bias"]
+        scores = losses.probabilities(logits, self.student_multi_label)
         chosen = {
             "uniform": uniform(valid, self.model.steps),
             "random": random(valid, self.model.steps, batch["example"]),
             "dense": valid,
         }
         mean = lambda pick: jnp.einsum("bn,bnk->bk", pick, scores) / jnp.maximum(pick.sum(-1, keepdims=True), 1)
-        return {name: jnp.log(mean(pick) + 1e-9) for name, pick in chosen.items()}
+        return {name: losses.logits_of(mean(pick), self.multi_label) for name, pick in chosen.items()}
 
 
 def uniform(valid: jax.Array, count: int) -> jax.Array:
