@@ -26,7 +26,10 @@ def get_config() -> ConfigDict:
     # distill: True asks the teacher once about the centre of every clip and keeps its answers beside the shards for all
     # epochs and students; a path keeps them there. False: it sees, at every step, the student's own random square.
     c.cache_teacher = config_dict.FieldReference(False, field_type=object)
-    c.student = ""  # extract, skim: the finished student whose features are read
+    c.student = ""  # extract, skim: the finished clip model, a student as a rule, whose features are read
+    # skim: a second directory of features of the same videos, extracted from any clip model, whose classifier then
+    # judges the looks; config.data.dir only says where to look.
+    c.recognition = ""
     c.init = ""  # finished runs whose variables this one starts from, in turn; several, of parts, with commas
     c.init_skip = ()  # patterns of variable paths that stay fresh nevertheless, e.g. (".*classifier/.*",)
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from l2l import build, checkpoint, metrics, sharding
 from l2l.data import schema
-from l2l.data.source import source_of
+from l2l.data.source import Source, source_of
 from l2l.log import say
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
@@ -119,27 +119,36 @@ def save_predictions(path: Path, arrays: Arrays) -> None:
     checkpoint.save_arrays(path, kept)
 
 
-def predictions(run: Run, data: str, split: str, batch: int | None = None) -> tuple[Arrays, schema.Index]:
-    """What a finished run predicts for a split of any shards with the same labels, and their index.
+def open_for(run: Run, data: str, recognition: str) -> Source:
+    """The shards of a directory as a finished run reads them, `recognition` beside them where it has a recogniser.
 
     Raises:
-      RunError, ShardError, ValueError: other labels, or shards that do not fit it.
+      RunError, ShardError, ValueError: other labels, or shards that do not fit the run.
     """
-    source = source_of(run.config, data)
+    source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
     build.check_labels(run, source.index.labels, source.directory)
+    return source
+
+
+def predictions(run: Run, source: Source, split: str, batch: int | None = None) -> Arrays:
+    """What a finished run predicts for a split of shards that `open_for` opened."""
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))
     batch = batch or run.config["data"]["eval_batch"]
     sharding.check_batch(mesh, batch, "--batch")
-    arrays = evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
-    return arrays, source.index
+    return evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
 
 
-def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[str, Any]:
-    """Measures a finished run on a split of any shards with the same labels, without training; raises as above."""
+def evaluate_run(path: str, data: str, split: str, batch: int | None, recognition: str = "") -> dict[str, Any]:
+    """Measures a finished run on a split of any shards with the same labels, without training.
+
+    Raises:
+      RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
+    """
     run = load_run(path)
-    arrays, index = predictions(run, data, split, batch)
-    facts = {"run": run.hash, "data": index.hash, "labels": index.label_hash, "split": split}
+    source = open_for(run, data, recognition)
+    arrays = predictions(run, source, split, batch)
+    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
     return measure(arrays, run.config["multi_label"]) | facts
 
 
@@ -149,9 +158,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
     parser.add_argument("--split", default="val", help="which split (default: %(default)s)")
     parser.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    parser.add_argument(
+        "--recognition", default="", help="features that recognise (default: the directory it has used)"
+    )
     args = parser.parse_args(argv)
     try:
-        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch)))
+        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

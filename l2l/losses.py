@@ -34,11 +34,6 @@ def probabilities(logits: jax.Array, multi_label: bool) -> jax.Array:
     return jax.nn.sigmoid(logits) if multi_label else jax.nn.softmax(logits)
 
 
-def logits_of(chances: jax.Array, multi_label: bool) -> jax.Array:
-    """What `probabilities` makes (..., k) of, up to rounding; a chance of nothing stays finite."""
-    return jnp.log(chances + 1e-9) - (jnp.log(1 - chances + 1e-9) if multi_label else 0.0)
-
-
 def distillation(
     logits: jax.Array,
     feature: jax.Array,

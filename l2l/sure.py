@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics, runs, sure_measure
+from l2l import metrics, runs
 from l2l.data import schema
 
 FILE = "sure.json"
@@ -120,7 +120,7 @@ def chosen(sure: Sure, arrays: Arrays, tolerance: float) -> Sure:
     """With the threshold that `fit` describes."""
     for threshold in thresholds(sure, arrays)[::-1]:
         bolder = dataclasses.replace(sure, threshold=threshold)
-        if sure_measure.difference(bolder, arrays)[0] < -tolerance:
+        if difference(bolder, arrays)[0] < -tolerance:
             break
         sure = bolder
     return sure
@@ -131,23 +131,33 @@ def thresholds(sure: Sure, arrays: Arrays) -> list[float]:
     return np.unique(np.quantile(sure.confidence(arrays), np.linspace(0, 1, THRESHOLDS))).tolist()
 
 
-def find(path: str, data: str, val: str, test: str, tolerance: float) -> dict[str, Any]:
+def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the best class is a true one, bool (n,)."""
+    return np.take_along_axis(labels, logits.argmax(axis=1)[:, None], axis=1)[:, 0] > 0
+
+
+def difference(sure: Sure, arrays: Arrays) -> tuple[float, float, float]:
+    """Top-1 when stopping minus top-1 with all looks, over the same videos, and its 95 % interval."""
+    labels = arrays["labels"]
+    return metrics.paired_difference(right(sure.logits(arrays), labels), right(arrays["logits"], labels))
+
+
+def find(run: runs.Run, data: str, recognition: str, val: str, test: str, tolerance: float) -> dict[str, Any]:
     """Fits on one split, measures on another; what RUN/sure.json holds.
 
     Raises:
-      RunError, ShardError, ValueError: not a finished skim run of one label a video, or shards that do not fit it.
+      RunError, ShardError, ValueError: not a skimmer of one label a video, or shards that do not fit it.
     """
-    from l2l import evaluate  # it needs TensorFlow, which `infer` does without
+    from l2l import evaluate, sure_measure  # they need TensorFlow, which `infer` does without
 
-    run = runs.load_run(path)
-    if run.config["task"] != "skim" or run.config["multi_label"]:
-        raise ValueError(f"{path} is not a skimmer that gives a video one label: there is nothing to be sure of")
-    held, index = evaluate.predictions(run, data, val)
-    arrays, _ = evaluate.predictions(run, data, test)
+    if run.config["model"]["name"] != "skimmer" or run.config["multi_label"]:
+        raise ValueError(f"{run.path} is no skimmer that gives a video one label: it cannot be sure of one")
+    source = evaluate.open_for(run, data, recognition)
+    held, arrays = (evaluate.predictions(run, source, split) for split in (val, test))
     sure = fit(held, tolerance)
     tried = [dataclasses.replace(sure, threshold=threshold) for threshold in thresholds(sure, held)]
     gmacs = sure_measure.gmacs_of(run, arrays)
-    facts = {"run": run.hash, "data": index.hash, "labels": index.label_hash, "versions": runs.versions()}
+    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "versions": runs.versions()}
     return dataclasses.asdict(sure) | {
         "tolerance": tolerance,
         **facts,
@@ -177,13 +187,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
     parser.add_argument("run", help="folder of a finished skim run")
     parser.add_argument("--data", required=True, help="directory of its feature shards")
+    parser.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
     parser.add_argument("--val", default="val", help="split to fit on (default: %(default)s)")
     parser.add_argument("--test", default="test", help="split to measure (default: %(default)s)")
     add = parser.add_argument
     add("--tolerance", type=float, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
-        found = find(args.run, args.data, args.val, args.test, args.tolerance)
+        run = runs.load_run(args.run)
+        found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
         schema.write_json(Path(args.run) / FILE, found)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)

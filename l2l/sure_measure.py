@@ -1,33 +1,23 @@
 """What stopping when sure means for videos: looks, multiply-adds, accuracy, calibration."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from l2l import build, metrics
+from l2l.models.student import modalities
+from l2l.report_skim import positions
 from l2l.runs import Run
-
-if TYPE_CHECKING:
-    from l2l.sure import Sure
+from l2l.sure import Sure, difference, right
+from l2l.video_costs import looked_at
 
 GIGA = 1e9
 Arrays = Mapping[str, np.ndarray]
 
 
-def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Whether the best class is a true one, bool (n,)."""
-    return np.take_along_axis(labels, logits.argmax(axis=1)[:, None], axis=1)[:, 0] > 0
-
-
-def difference(sure: "Sure", arrays: Arrays) -> tuple[float, float, float]:
-    """Top-1 when stopping minus top-1 with all looks, over the same videos, and its 95 % interval."""
-    labels = arrays["labels"]
-    return metrics.paired_difference(right(sure.logits(arrays), labels), right(arrays["logits"], labels))
-
-
-def outcome(sure: "Sure", arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
+def outcome(sure: Sure, arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
     """What stopping at the threshold means, averaged over videos.
 
     Args:
@@ -46,7 +36,7 @@ def outcome(sure: "Sure", arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]
     }
 
 
-def whole(sure: "Sure", arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
+def whole(sure: Sure, arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
     """`outcome`, the number of videos, and the calibration error over all videos and looks, plain and calibrated."""
     steps = np.swapaxes(arrays[sure.source], 0, 1)
     correct = np.stack([right(logits, arrays["labels"]) for logits in steps], axis=1).ravel()
@@ -68,14 +58,18 @@ def fixed(arrays: Arrays, gmacs: np.ndarray) -> list[dict[str, float]]:
 
 def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     """1e9 multiply-adds (n, T) of each video after each look: indexing, skimming so far, recognition so far."""
-    start = int(build.model_of(run.config, 1, fusion=None).count_start)  # a look that no step has to pick
-    positions = (arrays["times"] > 0).sum(axis=1)  # times are padded with zeros
+    model, recogniser = build.model_of(run.config, 1, fusion=None), run.recogniser and run.recogniser["config"]
 
-    def after(n: int, looks: int) -> float:
-        picks = min(looks - start, n)
-        parts = build.video_macs(run.config, run.student, len(run.labels), positions=n, steps=picks, looks=picks)
-        return sum(parts.values()) / GIGA
+    @functools.cache
+    def of(positions: int, steps: int, looks: int) -> float:
+        numbers = {"positions": positions, "steps": steps, "looks": looks, "recogniser": recogniser}
+        return sum(build.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
 
-    numbers = range(1, arrays["step_logits"].shape[1] + 1)
-    table = {n: [after(int(n), looks) for looks in numbers] for n in np.unique(positions)}
-    return np.array([table[n] for n in positions])
+    columns = []
+    for t in range(1, model.steps + 1):
+        picks = t - model.count_start  # the start is a look that no step has to pick
+        steps = arrays["counted"][:, :picks].sum(axis=1)
+        looks = looked_at(arrays, modalities(model.index_by), picks)
+        rows = zip(positions(arrays).tolist(), steps.tolist(), looks.tolist(), strict=True)
+        columns.append([of(*row) for row in rows])
+    return np.array(columns).T

@@ -74,7 +74,10 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     source = source_of(config, config.data.dir)
     # Imported weights may be those of a trunk, or of a student's fusion and classifier, which is all a skimmer reads.
     may = lambda name: name.startswith("init") or (name == "student" and config.task == "skim")
-    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name != "data"}
+    shards = ("data", "recognition")
+    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
+    if "recognition" in inputs:
+        other["recogniser"] = build.recogniser_at(config.recognition)
     inits = [run for name, run in other.items() if name.startswith("init")]
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.batch, "data.batch", config.optim.accumulate)
@@ -110,7 +113,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
 
 def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     """Writes config.json, or checks the one that is there (see `runs.start`)."""
-    student = job.runs.get("student")
+    student, recogniser = job.runs.get("student"), job.runs.get("recogniser")
     policy = job.source.index.policy
     record = {
         "config": plain(job.config),
@@ -118,6 +121,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
+        "recogniser": {"config": recogniser.config, "policy": recogniser.policy} if recogniser else None,
     }
     runs.start(job.run, record)
 
@@ -213,6 +217,7 @@ class Trainer:
         self.saved.close()
         best = job.run / "best.npz"
         host = checkpoint.load_arrays(best) if job.config.best else checkpoint.to_host(self.state.variables)
+        host = {"batch_stats": {}} | host  # a file has no place for what is empty
         arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
@@ -223,8 +228,8 @@ class Trainer:
             several = job.config.multi_label
             evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, job.config.data.test, several)
             host["params"].pop(BRIDGE, None)
-            student = {"student": job.runs["student"].variables["model"]} if "student" in job.runs else {}
-            runs.finish(job.run, {"model": host} | student, values, job.plan.total)
+            read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
+            runs.finish(job.run, {"model": host} | read, values, job.plan.total)
         say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
 
 
