@@ -39,7 +39,8 @@ def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
 def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     """The clip model of a teacher, distill or finetune config, ready to predict."""
     data = config["data"]
-    return Classify(model_of(config, classes), data["crop"], tuple(data["mean"]), tuple(data["std"]))
+    colours = tuple(data["mean"]), tuple(data["std"])
+    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
 
 
 def skim_task(
@@ -60,7 +61,10 @@ def skim_task(
     if isinstance(model, Skimmer) and (lacking := [m for m in modalities(model.index_by) if not widths[m]]):
         only = next(m for m, width in widths.items() if width)
         raise ValueError(f"the features have no {lacking[0]} to index by: set --config.model.index_by={only}")
-    return Skim(model, config["head"], None if recogniser is None else fusion_of(recogniser))
+    if isinstance(model, NonRecurrent):  # the one that averages scores
+        model = model.clone(multi_label=config["multi_label"])
+    several = [c["multi_label"] for c in (config, student, recogniser or student)]
+    return Skim(model, config["head"], None if recogniser is None else fusion_of(recogniser), *several)
 
 
 def fusion_of(config: Mapping[str, Any]) -> nn.Module:

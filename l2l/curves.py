@@ -82,7 +82,7 @@ class Trial:
 
     def point(self, logits: np.ndarray, labels: np.ndarray, gmacs: dict[str, float], **what: Any) -> Point:
         """One line of the file."""
-        found = metrics.classification(logits.astype(np.float32), labels)
+        found = metrics.classification(logits.astype(np.float32), labels, self.run.config["multi_label"])
         return what | {name: found[name] for name in METRICS} | gmacs | {"gmacs": sum(gmacs.values())}
 
 

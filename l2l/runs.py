@@ -2,7 +2,7 @@
 
 config.json   config, inputs (path and hash), labels, clip policy, versions; written first
 metrics.jsonl, checkpoints/, best.npz   while training
-variables.npz, predictions.npz, done.json   written last; done.json marks a finished run and holds its hash
+variables.npz, predictions.npz, classes.json, done.json   written last; done.json marks a finished run, with its hash
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from l2l.data import schema
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
 # Keys that came later, with what earlier runs did without them.
-ADDED_KEYS = {"recognition": ""}
+ADDED_KEYS = {"recognition": "", "multi_label": False}
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 

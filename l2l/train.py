@@ -143,7 +143,11 @@ class Trainer:
     def __init__(self, job: Job, stop: Stop):
         self.job, self.stop = job, stop
         labels = build.labels_of(job.source, job.runs)
-        of = {"model": plain(job.config.model), "optimiser": job.config.optim.name, "label list": hash_of(list(labels))}
+        of = {
+            "model": plain(job.config.model),
+            "optimiser": job.config.optim.name,
+            "label list": hash_of(list(labels)),
+        }
         self.saved = checkpoint.Checkpoints(job.run / "checkpoints", of)
         self.state = init_state(job)
         self.best, self.evaluated, lines = float("-inf"), 0, 0
@@ -185,12 +189,12 @@ class Trainer:
         arrays = self._predictions(config.data.val, self.state.variables)
         if arrays is None:
             return
-        values = evaluate.measure(arrays)
+        values = evaluate.measure(arrays, config.multi_label)
         self.evaluated = step
         self.log.write(step, {f"val/{name}": value for name, value in values.items()})
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} validation: " + shown(values))
-        if config.best and values[config.best] > self.best:
-            self.best = values[config.best]
+        if config.best and values[evaluate.criterion(config)] > self.best:
+            self.best = values[evaluate.criterion(config)]
             variables = checkpoint.to_host(self.state.variables)
             if jax.process_index() == 0:
                 checkpoint.save_arrays(self.job.run / "best.npz", variables)
@@ -217,10 +221,12 @@ class Trainer:
         arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
-        values = evaluate.measure(arrays)
+        values = evaluate.measure(arrays, job.config.multi_label)
         self.log.close()
         if jax.process_index() == 0:
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
+            several = job.config.multi_label
+            evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, job.config.data.test, several)
             host["params"].pop(BRIDGE, None)
             read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
             runs.finish(job.run, {"model": host} | read, values, job.plan.total)

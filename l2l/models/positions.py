@@ -49,7 +49,11 @@ def highest(scores: jax.Array, valid: jax.Array, count: int) -> jax.Array:
     return (jnp.argsort(order, axis=-1) < count) & valid
 
 
-def log_mean(scores: jax.Array, marks: jax.Array) -> jax.Array:
-    """Log of the mean score over the marked positions: (b, n, k), bool (b, n) -> (b, k)."""
+def mean_logits(scores: jax.Array, marks: jax.Array, multi_label: bool) -> jax.Array:
+    """Logits of the mean score over the marked positions: (b, n, k) in 0..1, bool (b, n) -> (b, k).
+
+    Their softmax or, with `multi_label`, their sigmoid is the mean again, up to rounding.
+    """
     total = jnp.einsum("bn,bnk->bk", marks, scores)
-    return jnp.log(total / jnp.maximum(marks.sum(-1, keepdims=True), 1) + 1e-9)
+    mean = total / jnp.maximum(marks.sum(-1, keepdims=True), 1)
+    return jnp.log(mean + 1e-9) - (jnp.log(1 - mean + 1e-9) if multi_label else 0.0)

@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.positions import highest, log_mean
+from l2l.models.positions import highest, mean_logits
 from l2l.models.skimmer import NEVER, Projection, Tree, WeightNormLSTM, exact_mix
 
 
@@ -69,14 +69,15 @@ def _next(cell: WeightNormLSTM, state: tuple, position: tuple) -> tuple[tuple, N
 class NonRecurrent(nn.Module):
     """Weighs all positions by one learned query.
 
-    Training, and soft selection, classify the weighted mean feature. Hard selection averages the softmax scores of the
-    T positions with the largest weights.
+    Training, and soft selection, classify the weighted mean feature. Hard selection averages the scores of the T
+    positions with the largest weights.
 
     Attributes:
       num_classes: k.
       fusion: the student's fusion module; its frozen variables are an argument of the call.
       steps: T.
       key: width of keys and query.
+      multi_label: the scores are each class by itself (sigmoid) rather than shares of one (softmax).
       dtype: of the inputs of matrix products; parameters, statistics and softmax stay float32.
     """
 
@@ -84,6 +85,7 @@ class NonRecurrent(nn.Module):
     fusion: nn.Module
     steps: int = 10
     key: int = 512
+    multi_label: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -108,5 +110,6 @@ class NonRecurrent(nn.Module):
         classifier = nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.02), name="classifier")
         looks = {"looks": jnp.minimum(mask.sum(-1), self.steps)}
         if hard and not train:
-            return log_mean(nn.softmax(classifier(bank)), highest(scores, mask, self.steps)), looks
+            own = (nn.sigmoid if self.multi_label else nn.softmax)(classifier(bank))
+            return mean_logits(own, highest(scores, mask, self.steps), self.multi_label), looks
         return classifier(exact_mix(weights, bank)), looks

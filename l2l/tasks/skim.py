@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from l2l import losses
-from l2l.models.positions import log_mean
+from l2l.models.positions import mean_logits
 from l2l.tasks.classify import top1
 from l2l.tasks.selections import SELECTIONS, Videos
 
@@ -27,11 +27,17 @@ class Skim:
       model: the skimmer, or another of `models.VIDEO_MODELS`.
       head: weight of the loss of the classifier on the LSTM's state, averaged over the steps; 0 leaves it out.
       recogniser: the fusion module of the model whose features recognise.
+      multi_label: whether a video may be of several classes, each judged by itself; else they share one softmax.
+      index_multi_label: the same of the classifier of the model that made the indexing features.
+      recogniser_multi_label: the same of the one of the model whose features recognise.
     """
 
     model: nn.Module
     head: float
     recogniser: nn.Module | None = None
+    multi_label: bool = False
+    index_multi_label: bool = False
+    recogniser_multi_label: bool = False
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables, but for the classifier, which is that of the clip model."""
@@ -63,10 +69,10 @@ class Skim:
         (logits, out), new = self.model.apply(
             variables, *self.inputs(batch, frozen), train=True, mutable=["batch_stats"]
         )
-        loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
+        loss = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
         measured = {"top1": top1(logits, batch)}
         if self.head:
-            steps = losses.cross_entropy(out["head_logits"], batch["labels"][None])  # (T, b)
+            steps = losses.classification(out["head_logits"], batch["labels"][None], self.multi_label)  # (T, b)
             measured["head"] = losses.masked_mean(jnp.mean(steps, axis=0), batch["mask"])
             loss += self.head * measured["head"]
         return loss, (({"batch_stats": {}} | new)["batch_stats"], measured)
@@ -82,41 +88,45 @@ class Skim:
         """Hard selection as "logits", soft as "logits_soft", and selections that do not learn, of as many positions.
 
         With hard selection come looks (b,) and, of a skimmer, step_logits (b, T, k), modality (b, T, 2),
-        counted (b, T), and per indexing modality picked (b, T) and weights (b, T, n). A model that does not select has
-        logits alone.
+        counted (b, T), and per indexing modality picked (b, T) and weights (b, T, n); where the head is trained,
+        head_logits (b, T, k). A model that does not select has logits alone.
         """
         ways = self.both(variables, frozen, batch)
         hard, out = ways["hard"]
         if "looks" not in out:
             return {"logits": hard}
         found = {"logits": hard, "logits_soft": ways["soft"][0], "looks": out["looks"]}
-        return found | self.selected(frozen, batch) | by_step(out)
+        return found | self.selected(frozen, batch) | by_step(out, head=self.head > 0)
 
     def selected(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
-        """logits_NAME (b, k) of every selection: the log of the mean score over the positions that it chooses.
+        """logits_NAME (b, k) of every selection: those of the mean score over the positions that it chooses.
 
-        Scores are the softmax of the clip model's own classifier. Without labels there is no oracle.
+        Scores are those of the clip model's own classifier. Without labels there is no oracle.
         """
         image, audio, valid, fusion, recognition = self.inputs(batch, frozen)
-        index = scores_of(frozen, self.model.fusion.apply(fusion, image, audio))
-        scores = index if recognition is None else scores_of(frozen["recogniser"], recognition)
+        index = scores_of(frozen, self.model.fusion.apply(fusion, image, audio), self.index_multi_label)
+        scores = index
+        if recognition is not None:
+            scores = scores_of(frozen["recogniser"], recognition, self.recogniser_multi_label)
         labels = batch["labels"] if "labels" in batch else jnp.zeros((len(valid), scores.shape[-1]))
         truth = jnp.einsum("bnk,bk->bn", scores, labels)
         videos = Videos(valid, batch["example"], confidence=index.max(-1), truth=truth)
         known = {name: choose for name, choose in SELECTIONS.items() if name != "oracle" or "labels" in batch}
-        return {f"logits_{name}": log_mean(scores, choose(videos, self.model.steps)) for name, choose in known.items()}
+        chosen = {name: choose(videos, self.model.steps) for name, choose in known.items()}
+        return {f"logits_{name}": mean_logits(scores, marks, self.multi_label) for name, marks in chosen.items()}
 
 
-def scores_of(clip_model: Tree, feature: jax.Array) -> jax.Array:
-    """Softmax scores (..., k) that a clip model's classifier gives its features (..., f)."""
+def scores_of(clip_model: Tree, feature: jax.Array, multi_label: bool) -> jax.Array:
+    """Scores (..., k) in 0..1 that a clip model's classifier gives its features (..., f)."""
     head = clip_model["classifier"]
-    return jax.nn.softmax(feature @ head["kernel"] + head["bias"])
+    return losses.probabilities(feature @ head["kernel"] + head["bias"], multi_label)
 
 
-def by_step(out: Tree) -> Tree:
+def by_step(out: Tree, head: bool) -> Tree:
     """What a skimmer says of its looks, with the video before the look: (b, T, ...); {} of another model."""
     if "step_logits" not in out:
         return {}
     picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
     steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
+    steps |= {"head_logits": out["head_logits"]} if head else {}
     return {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}
