@@ -32,6 +32,8 @@ class Looker:
     """
 
     def __init__(self, run: runs.Run):
+        if run.recogniser:
+            raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
         self.run, self.policy = run, schema.ClipPolicy(**run.policy)
         self.skims = run.config["task"] == "skim"
         self.clip_run = student_of(run) if self.skims else run
@@ -145,7 +147,8 @@ def student_of(run: runs.Run) -> runs.Run:
     Raises:
       RunError: the skimmer was imported without it.
     """
-    missing = {*modalities(run.student["model"]["modality"])} - run.variables["student"]["params"].keys()
+    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
+    missing = {*needed} - run.variables["student"]["params"].keys()
     if missing:
         raise runs.RunError(
             f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "

@@ -64,7 +64,8 @@ def load(path: Path, name: str) -> Shown:
             path=path,
             name=name,
             stage="extraction" if config["mode"] == "extract" else STAGES.get(config["task"], training),
-            record={key: record[key] for key in ("config", "inputs", "labels", "policy", "student", "versions")},
+            record={key: record[key] for key in ("config", "inputs", "labels", "policy", "student", "versions")}
+            | {"recogniser": record.get("recogniser")},
             hash=done["hash"] if marker.is_file() else schema.load_index(path).hash,
             step=done["step"],
             metrics=done["metrics"],

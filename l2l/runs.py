@@ -2,7 +2,7 @@
 
 config.json   config, inputs (path and hash), labels, clip policy, versions; written first
 metrics.jsonl, checkpoints/, best.npz   while training
-variables.npz, predictions.npz, done.json   written last; done.json marks a finished run and holds its hash
+variables.npz, predictions.npz, classes.json, done.json   written last; done.json marks a finished run, with its hash
 """
 
 import dataclasses
@@ -20,6 +20,8 @@ from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
+# Keys that came later, with what earlier runs did without them.
+ADDED_KEYS = {"recognition": ""}
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 
@@ -29,7 +31,10 @@ class RunError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run. `variables` has the trees "model" and, for a skimmer, "student"; `policy` cut its clips."""
+    """A finished run. `policy` cut its clips; `variables` has the trees "model" and, for a skimmer, "student".
+
+    A skimmer whose looks are recognised by other features also has the tree "recogniser".
+    """
 
     path: Path
     config: dict[str, Any]
@@ -37,7 +42,8 @@ class Run:
     policy: dict[str, Any]
     hash: str
     variables: dict[str, Any]
-    student: dict[str, Any] | None  # config of the student whose features a skimmer reads
+    student: dict[str, Any] | None  # config of the clip model whose features a skimmer reads
+    recogniser: dict[str, Any] | None  # config and clip policy of the clip model whose features recognise its looks
     part: tuple[str, ...] = ()  # patterns of the variables it holds, where these are imported and not the whole model's
 
     @property
@@ -74,12 +80,13 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
     try:
         run = Run(
             path=path,
-            config=asked["config"],
+            config=ADDED_KEYS | asked["config"],
             labels=tuple(asked["labels"]),
             policy=asked["policy"],
             hash=done["hash"],
             variables=checkpoint.load_arrays(path / VARIABLES),
             student=asked["student"],
+            recogniser=asked.get("recogniser"),
             part=tuple(asked.get("part", ())),
         )
     except KeyError as error:
@@ -132,7 +139,7 @@ def start(path: Path, record: dict[str, Any]) -> None:
 def check_same(path: Path, record: dict[str, Any]) -> None:
     """Raises RunError listing how a run folder differs from what is asked for."""
     there = read_json(path / CONFIG)
-    found = differences(there["config"], record["config"])
+    found = differences(ADDED_KEYS | there["config"], record["config"])
     for name, now in record["inputs"].items():
         before = there["inputs"].get(name, {}).get("hash")
         if before != now["hash"]:

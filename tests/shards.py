@@ -22,7 +22,16 @@ def serialise(record: dict, table: dict[str, schema.Field]) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
-def clip(rng: np.random.Generator, video: str, number: int, of: int, label: int, frames: int, size: int) -> bytes:
+def clip(
+    rng: np.random.Generator,
+    video: str,
+    number: int,
+    of: int,
+    label: int,
+    frames: int,
+    size: int,
+    duration: float = 1.0,
+) -> bytes:
     """A clip whose brightness tells its label, so that a model can learn it."""
     pixels = rng.integers(0, 60, (frames, size, size + 8, 3)) + 40 * label
     record = {
@@ -30,7 +39,7 @@ def clip(rng: np.random.Generator, video: str, number: int, of: int, label: int,
         "clip": [number],
         "clips": [of],
         "start": [float(number)],
-        "duration": [1.0],
+        "duration": [duration],
         "labels": [label],
         "frames": [media.encode_jpeg(x.astype(np.uint8), 90) for x in pixels],
         "frames_valid": [frames],
@@ -60,6 +69,7 @@ def clip_directory(
     classes: int = 3,
     labels: Sequence[str] | None = None,
     made_by: str = "",
+    duration: float = 1.0,
 ) -> Path:
     """A finished directory of clip shards with so many videos a split, labelled with the first classes."""
     out.mkdir(parents=True)
@@ -70,7 +80,11 @@ def clip_directory(
         splits[split] = tuple(
             write_shard(
                 out / schema.shard_name("clips", split, i, shards),
-                [clip(rng, f"{split}{v}", c, clips, v % classes, frames, size) for v in own for c in range(clips)],
+                [
+                    clip(rng, f"{split}{v}", c, clips, v % classes, frames, size, duration)
+                    for v in own
+                    for c in range(clips)
+                ],
                 len(own),
             )
             for i, own in enumerate(dealt)

@@ -1,6 +1,7 @@
 """Every config builds under every variant; the big ones by shape only."""
 
 import importlib
+import re
 from pathlib import Path
 
 import jax
@@ -39,15 +40,17 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    student = inputs.load_config(f"configs/finetune.py:{variant.removesuffix('_released')}")
+    whose = re.sub("_(released|lstm|nonrecurrent)", "", variant)
+    student = inputs.load_config(f"configs/finetune.py:{whose}")
     clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
     batch = {"image": bank, "audio": bank, "valid": valid}
+    last = "classifier" if variant.endswith("nonrecurrent") else "head"
     variables = shapes(task, batch, build.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
-    assert variables["params"]["head"]["bias"].shape == (CLASSES,)
+    assert variables["params"][last]["bias"].shape == (CLASSES,)
 
 
 def test_the_student_fits_the_teacher_it_learns_from():
