@@ -64,9 +64,9 @@ def get_config() -> ConfigDict:
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
     c.profile = False  # write a trace of a few steps to RUN/profile
-    # Validation metric that picks the variables to keep; accuracy: top1, or mAP with multi_label; agree: with the
-    # teacher; "": the last ones.
-    c.best = "accuracy"
+    # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), agree (with the
+    # teacher), or "" for the last ones.
+    c.best = "top1"
     c.distill_weight = 100.0  # lambda of the paper's distillation loss, the weight of its cross-entropy term
     c.distill_feature = 1.0  # weight of its L1 term
     c.head = 0.0  # skim: weight of the per-step classifier's loss

@@ -65,7 +65,7 @@ def work(tmp_path_factory):
 def skim(work, name, **changes):
     numbers = {"student": str(work / "student"), "epochs": 8.0, "data__test": "val", "optim__lr": 1e-2}
     config = small.config("skim", work / name, work / "features", **numbers | changes)
-    config.best = "accuracy"
+    config.best = "top1"
     return small.run(config)
 
 
@@ -75,7 +75,8 @@ def skimmed(work):
 
 
 def test_the_best_variables_are_those_of_the_best_map(skimmed):
-    assert evaluate.criterion({"multi_label": False, "best": "accuracy"}) == "top1"
+    assert evaluate.criterion({"multi_label": False, "best": "top1"}) == "top1"
+    assert evaluate.criterion({"multi_label": True, "best": "agree"}) == "agree"
     seen = [line["val/mAP"] for line in small.lines(skimmed) if "val/mAP" in line]
     done = runs.read_json(skimmed / "done.json")["metrics"]
     assert len(seen) == 8
@@ -153,7 +154,7 @@ def test_clip_tasks_train_with_the_key(work, tmp_path, stage):
         teacher = small.config("teacher", tmp_path / "teacher", clips, multi_label=True)
         changes |= {"teacher": str(small.untrained(teacher))}
     config = small.config(stage, tmp_path / stage, clips, **changes)
-    config.best = "accuracy"
+    config.best = "top1"
     done = small.run(config)
     measured = small.lines(done)
     classes = 4
