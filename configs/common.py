@@ -67,7 +67,8 @@ def get_config() -> ConfigDict:
     # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), agree (with the
     # teacher), or "" for the last ones.
     c.best = "top1"
-    c.distill_weight = 100.0  # lambda of the paper's distillation loss
+    c.distill_weight = 100.0  # lambda of the paper's distillation loss, the weight of its cross-entropy term
+    c.distill_feature = 1.0  # weight of its L1 term
     c.head = 0.0  # skim: weight of the per-step classifier's loss
     return c
 

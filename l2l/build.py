@@ -170,7 +170,7 @@ def distill_task(config: Mapping[str, Any], side: int, teacher: Run) -> Distill:
         )
     width = teacher_task.model.feature
     bridge = nn.Dense(width) if student.model.feature != width else None
-    return Distill(student, teacher_task, config["distill_weight"], bridge)
+    return Distill(student, teacher_task, config["distill_weight"], config["distill_feature"], bridge)
 
 
 def check_described(source: "Source", student: Run) -> None:

@@ -41,6 +41,7 @@ def distillation(
     target_feature: jax.Array,
     weight: float,
     multi_label: bool = False,
+    feature_weight: float = 1.0,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     """L1 + weight * cross-entropy with the teacher's scores, without temperature (section 3.1 of the paper).
 
@@ -53,10 +54,11 @@ def distillation(
       feature, target_feature: (b, d).
       weight: lambda, 100 in the paper.
       multi_label: each class by itself, with binary soft targets.
+      feature_weight: of the L1 term, 1 in the paper.
 
     Returns:
       (total, L1, cross-entropy), each (b,).
     """
     l1 = jnp.sum(jnp.abs(feature - target_feature), axis=-1)
     soft = classification(logits, target, multi_label)
-    return l1 + weight * soft, l1, soft
+    return feature_weight * l1 + weight * soft, l1, soft

@@ -9,6 +9,7 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,9 @@ from l2l import checkpoint, distributed
 from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
-# Where and how fast a run works, not what comes out of it.
 # Keys that came later, with what earlier runs did without them.
-ADDED_KEYS = {"recognition": "", "multi_label": False}
+ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0}
+# Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 
@@ -183,8 +184,23 @@ def finish(path: Path, variables: dict[str, Any], metrics: dict[str, float], ste
     made_from = [x["hash"] for _, x in sorted(asked["inputs"].items())]
     content = schema.hash_of([asked["labels"], made_from, checkpoint.digest(variables)])
     checkpoint.save_arrays(path / VARIABLES, variables)
-    schema.write_json(path / DONE, {"hash": content, "step": step, "metrics": metrics})
+    schema.write_json(path / DONE, {"hash": content, "step": step, "metrics": metrics, "code": code_version()})
     return content
+
+
+def code_version() -> str:
+    """The commit of a checkout, marked where files differ from it; else the installed version of this package."""
+    root = Path(__file__).parent.parent
+    if (root / ".git").exists():
+        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
+        try:
+            return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        except (OSError, subprocess.CalledProcessError):
+            pass  # no git, or another user's checkout
+    try:
+        return importlib.metadata.version("l2l")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def versions() -> dict[str, str]:
@@ -192,6 +208,7 @@ def versions() -> dict[str, str]:
     names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
     found = {name: importlib.metadata.version(name) for name in names}
     return found | {
+        "l2l": code_version(),
         "python": platform.python_version(),
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
     }

@@ -2,11 +2,13 @@
 
     python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
 
-Every run is a process of its own, `python -m l2l.main` with overrides. Finished runs are left alone, stopped ones go
-on, so the same command continues a sweep. Writes OUT/results.json and OUT/results.md.
+A sweep file has get_runs(out), a list of runs, {name, config, seed, overrides}, and of commands on finished runs,
+{command, makes}. All run in this process, which spares each the start. What is finished is left alone, what was
+stopped goes on, so the same command continues a sweep. Writes OUT/sweep.json and OUT/sweep.md.
 """
 
 import argparse
+import importlib
 import importlib.util
 import statistics
 import sys
@@ -14,17 +16,21 @@ import time
 from pathlib import Path
 from typing import Any
 
+import jax
+
+from l2l import inputs
 from l2l.checkpoint import replacing
 from l2l.data import schema
-from l2l.inputs import run_module
 from l2l.log import clock, say
-from l2l.runs import DONE, RunError, is_finished, read_json
+from l2l.runs import DONE, RunError, read_json
+from l2l.stop import Stopped
 
 Run = dict[str, Any]
+EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
 
 
 def load_sweep(file: str, out: str) -> list[Run]:
-    """The runs that a sweep file lists. Raises RunError if there is no such file."""
+    """What a sweep file lists. Raises RunError if there is no such file."""
     if not Path(file).is_file():
         raise RunError(f"sweep {file} does not exist")
     spec = importlib.util.spec_from_file_location("sweep", file)
@@ -33,18 +39,65 @@ def load_sweep(file: str, out: str) -> list[Run]:
     return module.get_runs(out)
 
 
-def command(run: Run) -> list[str]:
-    """The words of a run's command line after `python -m`."""
-    overrides = {"seed": run["seed"]} | run["overrides"]
-    words = [f"--config.{key}={value}" for key, value in overrides.items()]
-    return ["l2l.main", f"--config={run['config']}", *words]
+def config_of(run: Run) -> Any:
+    """The config of a run.
+
+    Raises:
+      RunError: an override names no key, or does not fit it.
+    """
+    config = inputs.load_config(run["config"])
+    config.lock()
+    try:
+        config.update_from_flattened_dict({"seed": run["seed"]} | run["overrides"])
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{run['overrides']['run']}: its overrides do not fit {run['config']}: {error}") from error
+    return config
+
+
+def path_of(run: Run) -> Path:
+    """What a run or a command makes."""
+    return Path(run["makes"] if "command" in run else run["overrides"]["run"])
+
+
+def is_done(run: Run) -> bool:
+    path = path_of(run)
+    return path.is_file() if "command" in run else inputs.exists(path)
+
+
+def start(run: Run) -> None:
+    """Runs one entry to its end.
+
+    Raises:
+      RunError: its command failed.
+      Stopped, ValueError, OSError: as training and extraction do.
+    """
+    if "command" not in run:
+        from l2l import main  # it defines the flags of its own command line
+
+        main.run(config_of(run))
+        return
+    module, *arguments = run["command"]
+    code = importlib.import_module(module).main(arguments)
+    if code:
+        raise RunError(f"python -m {' '.join(run['command'])} ended with code {code}")
+
+
+def sweep(runs: list[Run]) -> None:
+    """Runs what is not finished; raises as `start`."""
+    since, left = time.perf_counter(), [run for run in runs if not is_done(run)]
+    for number, run in enumerate(left):
+        spent = time.perf_counter() - since
+        rest = clock(spent / number * (len(left) - number)) if number else "?"
+        say(f"[{number + 1}/{len(left)}] {path_of(run)}  spent {clock(spent)}  left {rest}")
+        start(run)
+        jax.clear_caches()  # programs are of one run each
 
 
 def tabulate(runs: list[Run]) -> dict[str, dict[str, dict[str, Any]]]:
     """{run name: {metric: {"mean", "spread", "values"}}}; spread is the sample standard deviation over the seeds."""
     values: dict[str, dict[str, list[float]]] = {}
     for run in runs:
-        done = Path(run["overrides"]["run"]) / DONE
+        done = path_of(run) / DONE
         if done.is_file():
             for metric, value in read_json(done)["metrics"].items():
                 values.setdefault(run["name"], {}).setdefault(metric, []).append(value)
@@ -66,21 +119,14 @@ def markdown(table: dict[str, dict[str, dict[str, Any]]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def sweep(runs: list[Run]) -> None:
-    """Runs what is not finished. Raises RunError naming the command that failed."""
-    since, left = time.perf_counter(), [run for run in runs if not is_done(run)]
-    for number, run in enumerate(left):
-        spent = time.perf_counter() - since
-        rest = clock(spent / number * (len(left) - number)) if number else "?"
-        say(f"[{number + 1}/{len(left)}] {run['overrides']['run']}  spent {clock(spent)}  left {rest}")
-        code = run_module(command(run))
-        if code:
-            raise RunError(f"python -m {' '.join(command(run))} ended with code {code}")
-
-
-def is_done(run: Run) -> bool:
-    path = Path(run["overrides"]["run"])
-    return is_finished(path) or (path / schema.INDEX).is_file()
+def write(out: Path, runs: list[Run]) -> str:
+    """Writes sweep.json and sweep.md; returns the latter's text."""
+    table = tabulate(runs)
+    text = markdown(table)
+    schema.write_json(out / "sweep.json", table)
+    with replacing(out / "sweep.md") as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,18 +137,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         runs = load_sweep(args.sweep, args.out)
         sweep(runs)
+        print(write(Path(args.out), runs), end="")
     except KeyboardInterrupt:
         say("interrupted; the same command goes on")
-        return 130
-    except (ValueError, OSError) as error:
+        return EXIT_INTERRUPTED
+    except Stopped as stopped:
+        say(str(stopped))
+        return EXIT_STOPPED
+    except (ValueError, ArithmeticError, OSError) as error:
         say(f"error: {error}")
         return 1
-    table = tabulate(runs)
-    schema.write_json(Path(args.out) / "results.json", table)
-    text = markdown(table)
-    with replacing(Path(args.out) / "results.md") as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    print(text, end="")
     return 0
 
 

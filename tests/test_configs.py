@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_multi_label, sweep_study
-from l2l import build, inputs, optim
+from configs import sweep_ablations, sweep_multi_label, sweep_paper, sweep_study
+from l2l import build, inputs, optim, sweep
+from l2l.runs import RunError
 
 STAGES = ("teacher", "distill", "finetune", "extract", "skim")
 ALL = [(stage, v) for stage in STAGES for v in importlib.import_module(f"configs.{stage}").VARIANTS]
@@ -72,16 +73,32 @@ def test_stages_of_the_sample_follow_each_other():
             assert path in made or path.startswith("data/sample/")
 
 
-@pytest.mark.parametrize("sweep", [sweep_study, sweep_multi_label])
-def test_sweep_builds_in_order(sweep):
-    done = {"runs/sample/finetune"}  # the demo's student
-    for run in sweep.get_runs("out"):
-        config = inputs.load_config(run["config"])
-        with config.unlocked():
-            config.update_from_flattened_dict(run["overrides"])
+SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations)
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.__name__)
+def test_sweep_builds_in_order(file):
+    """Every input was made before, by the sweep or by what is made before it: the demo, and `make paper`."""
+    before = (run["overrides"]["run"] for run in sweep_paper.get_runs("runs/paper") if "overrides" in run)
+    done = {"runs/sample/finetune"} | (set(before) if file is sweep_ablations else set())
+    for run in file.get_runs("out"):
+        if "command" in run:
+            assert run["command"][1] in done
+            assert Path(run["makes"]).parent == Path(run["command"][1])
+            continue
+        config = sweep.config_of(run)
         for name, path in inputs.paths(config).items():
             assert path in done or path.startswith("data/sample/"), (run["name"], name)
+        assert config.run not in done
         done.add(config.run)
+
+
+def test_an_override_that_does_not_fit_is_named():
+    run = {"name": "a", "config": "configs/skim.py", "seed": 0, "overrides": {"run": "out/a", "epoch": 3.0}}
+    with pytest.raises(RunError, match="out/a: its overrides do not fit configs/skim.py.*epoch"):
+        sweep.config_of(run)
+    with pytest.raises(RunError, match="do not fit"):
+        sweep.config_of(run | {"overrides": {"run": "out/a", "epochs": "three"}})
 
 
 def test_defaults_live_in_common_alone():

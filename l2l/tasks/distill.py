@@ -24,6 +24,7 @@ class Distill:
       teacher: sees all frames; its variables are the frozen argument and its BatchNorm uses stored statistics. Where
         batches bring its answers, "teacher_logits" (b, k) and "teacher_feature" (b, d), it is not run and frozen is {}.
       weight: lambda of the cross-entropy term.
+      feature_weight: of the L1 term.
       bridge: where the features differ in width, the linear layer from the student's to the teacher's, which only
         the loss reads.
     """
@@ -31,6 +32,7 @@ class Distill:
     student: Classify
     teacher: Classify
     weight: float
+    feature_weight: float
     bridge: nn.Dense | None = None
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
@@ -58,7 +60,8 @@ class Distill:
             feature = self.bridge.apply({"params": params[BRIDGE]}, feature)
         target = losses.probabilities(teacher_logits, self.teacher.multi_label)
         several = self.student.multi_label
-        terms = losses.distillation(logits, feature, target, teacher_feature, self.weight, several)
+        weights = {"weight": self.weight, "feature_weight": self.feature_weight}
+        terms = losses.distillation(logits, feature, target, teacher_feature, multi_label=several, **weights)
         total, l1, soft = (losses.masked_mean(term, batch["mask"]) for term in terms)
         same = jnp.argmax(logits, axis=-1) == jnp.argmax(teacher_logits, axis=-1)
         measured = {"l1": l1, "soft": soft, "agree": losses.masked_mean(same, batch["mask"])}

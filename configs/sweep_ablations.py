@@ -1,0 +1,51 @@
+"""What each part of the method is worth on the built-in set: one key changed at a time, three seeds each.
+
+    make ablations
+
+It builds on the runs of `make paper`, whose students and skimmers are what everything is compared with:
+
+    python -m l2l.sweep --sweep=configs/sweep_ablations.py --out=runs/ablations
+    python -m l2l.report --table=ablations runs/ablations runs/paper/distill_both runs/paper/finetune_both \
+        runs/paper/skim --out=runs/ablations/report.html
+"""
+
+SEEDS = (0, 1, 2)
+PAPER = "runs/paper"
+DISTILLATIONS = {
+    "lambda_0": {"distill_weight": 0.0},  # the L1 term alone
+    "lambda_1": {"distill_weight": 1.0},
+    "lambda_10": {"distill_weight": 10.0},
+    "lambda_1000": {"distill_weight": 1000.0},
+    "no_l1": {"distill_feature": 0.0},  # the cross-entropy term alone
+    "not_cached": {"cache_teacher": False},  # the teacher sees the student's own random square at every step
+}
+FROZEN = (("classifier/.*", 0.1), ("modality/.*", 0.0))
+SKIMS = {
+    "soft": {"model.selection": "soft"},
+    "start_counted": {"model.count_start": True},
+    "soft_start_counted": {"model.selection": "soft", "model.count_start": True},  # the paper's recipe
+    "no_masking": {"model.masking": False},
+    "fixed_shares": {"optim.lr_scale": FROZEN},  # modality scores stay those of a random layer, as in the released code
+    "head": {"head": 0.1},
+    "index_image": {"model.index_by": "image"},
+    "index_audio": {"model.index_by": "audio"},
+}
+
+
+def get_runs(out: str) -> list[dict]:
+    """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
+    runs = []
+
+    def add(name: str, stage: str, seed: int, **changes: object) -> None:
+        overrides = changes | {"run": f"{out}/{name}/{seed}"}
+        runs.append({"name": name, "config": f"configs/{stage}.py", "seed": seed, "overrides": overrides})
+
+    for seed in SEEDS:
+        for arm, change in DISTILLATIONS.items():
+            distil = {"teacher": f"{PAPER}/teacher/0", "cache_teacher": True} | change
+            add(f"distill_{arm}", "distill", seed, **distil)
+            add(f"finetune_{arm}", "finetune", seed, init=f"{out}/distill_{arm}/{seed}")
+        inputs = {"student": f"{PAPER}/finetune_both/{seed}", "data.dir": f"{PAPER}/extract/{seed}"}
+        for arm, change in SKIMS.items():
+            add(f"skim_{arm}", "skim", seed, **inputs, **change)
+    return runs
