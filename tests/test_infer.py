@@ -21,7 +21,7 @@ from l2l.data.media import decode_jpeg, encode_jpeg, read_clips
 from l2l.data.source import source_of
 from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
-from l2l.look import Looker
+from l2l.look import Model, load
 from l2l.runs import load_run
 from l2l.tasks import Classify, Skim
 from tests.videos import write_video
