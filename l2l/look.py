@@ -4,7 +4,6 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,16 +23,12 @@ def load(run: str | os.PathLike, *, stride: int = 1) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
-      run: folder of a finished teacher, distill, finetune or skim run, or an exported artefact (a file).
+      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
       stride: of a skimmer: describe every stride-th position only; it picks among those.
 
     Raises:
       RunError, ValueError: it cannot be used; the message names the cure.
     """
-    if Path(run).is_file():
-        from l2l import artefact
-
-        return Model(artefact.load(run), stride=stride)
     return Model(programs.of_run(runs.load_run(run)), stride=stride)
 
 
