@@ -5,7 +5,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
 RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 
-.PHONY: demo study test lint bench soak
+.PHONY: demo study paper ablations test lint bench soak
 .DELETE_ON_ERROR:
 
 $(BIN)/.ready: requirements.txt
@@ -17,8 +17,19 @@ demo: $(BIN)/.ready  ## the whole path on the built-in sample; ends with the pat
 	$(BIN)/python -m l2l.main --config=configs/skim.py
 	$(BIN)/python -m l2l.report $(RUNS) --out=runs/sample/report.html
 
-study: $(BIN)/.ready  ## every arm on the built-in sample with three seeds; runs/study/results.md
+study: $(BIN)/.ready  ## every arm on the built-in sample with three seeds; runs/study/sweep.md
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
+
+paper: $(BIN)/.ready  ## the paper's tables and figures on the built-in sample; ends with the path of a page
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_paper.py --out=runs/paper
+	$(BIN)/python -m l2l.report --table=all runs/paper --out=runs/paper/report.html
+
+ablations: paper  ## what each part of the method is worth, and several labels a video; untimed
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_ablations.py --out=runs/ablations
+	$(BIN)/python -m l2l.report --table=ablations runs/ablations $(addprefix runs/paper/,distill_both finetune_both skim) \
+		--out=runs/ablations/report.html
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_multi_label.py --out=runs/multi_label
+	$(BIN)/python -m l2l.report --table=multi_label runs/multi_label --out=runs/multi_label/report.html
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

@@ -1,6 +1,10 @@
 """Finished run folders -> one self-contained HTML page: tables, curves, cost, and where a skimmer looked.
 
     python -m l2l.report runs/sample/teacher runs/sample/skim --out=runs/sample/report.html
+    python -m l2l.report --table=all runs/paper --out=runs/paper/report.html
+
+The second makes tables over seeds instead, of the runs that lie below the folders: a page, and beside it every value as
+JSON, the tables as Markdown and one CSV each.
 
 Any subset of runs will do. A run's own folder is enough for tables and plots; the timelines of a skim run also show
 pictures and sounds where the directory of clips that its features come from is still there and has a videos.json
@@ -24,6 +28,7 @@ from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
 from l2l.runs import RunError, read_json
+from l2l.tables import write as tables
 
 MOST_LOOKS = 6  # rows of the cost table
 
@@ -132,12 +137,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
+    names = ", ".join([*tables.BUILDERS, tables.ALL])
     parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
+    parser.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")
     parser.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
     parser.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
     args = parser.parse_args(argv)
     try:
-        write(args.out, page_of(args.runs, max(args.videos, 0)))
+        if args.table:
+            tables.write(args.table, args.runs, args.out)
+        else:
+            write(args.out, page_of(args.runs, max(args.videos, 0)))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

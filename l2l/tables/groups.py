@@ -1,0 +1,190 @@
+"""Finished runs for tables: found below folders, gathered into groups that differ in nothing but the seed."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from l2l import curves, runs, sure
+from l2l.data import schema
+from l2l.runs import RunError, read_json
+
+INPUT_KEYS = ("teacher", "student", "init", "recognition")  # paths: whether they are there counts, not where
+UNKNOWN = "unknown"  # code of a run that did not write down which made it
+
+Values = dict[int, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Member:
+    """A finished run."""
+
+    path: Path
+    record: Mapping[str, Any]
+    hash: str
+    metrics: Mapping[str, float]
+    code: str
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.record["config"]
+
+    @property
+    def seed(self) -> int:
+        return self.config["seed"]
+
+    @property
+    def recogniser(self) -> Mapping[str, Any] | None:
+        """The model's entry in the config of the run whose features recognise, if others do."""
+        found = self.record["recogniser"]
+        return found and found["config"]["model"]
+
+    @property
+    def data(self) -> str:
+        """Hash of the shards it was trained and measured on."""
+        return self.record["inputs"]["data"]["hash"]
+
+    @functools.cached_property
+    def curves(self) -> dict[str, Any]:
+        """What `python -m l2l.curves` wrote; raises as `measured`."""
+        return self.measured(curves.FILE)
+
+    @functools.cached_property
+    def sure(self) -> dict[str, Any]:
+        """What `python -m l2l.sure` wrote; raises as `measured`."""
+        return self.measured(sure.FILE)
+
+    def measured(self, name: str) -> dict[str, Any]:
+        """A file that a command wrote into the finished run.
+
+        Raises:
+          RunError: it was not asked, or for other weights.
+        """
+        path, cure = self.path / name, f"make it with python -m l2l.{Path(name).stem} {self.path}"
+        if not path.is_file():
+            raise RunError(f"{path} is missing: {cure}")
+        found = read_json(path)
+        if found.get("run") != self.hash:
+            raise RunError(f"{path} was made for another run: {cure}")
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Runs that differ in their seed alone, in its order."""
+
+    members: tuple[Member, ...]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        return self.members[0].config
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        return self.config["model"]
+
+    @property
+    def recogniser(self) -> Mapping[str, Any] | None:
+        return self.members[0].recogniser
+
+    def values(self, read: Callable[[Member], float | None]) -> Values:
+        """Seed -> what `read` says of its run, where it says anything."""
+        found = {member.seed: read(member) for member in self.members}
+        return {seed: value for seed, value in found.items() if value is not None}
+
+    def percent(self, metric: str) -> Values:
+        """Seed -> a metric of done.json in percent."""
+        return self.values(lambda member: 100 * member.metrics[metric] if metric in member.metrics else None)
+
+
+def load(path: Path) -> Member:
+    """Raises RunError unless it is the folder of a finished run."""
+    record = read_json(path / runs.CONFIG)
+    if not (path / runs.DONE).is_file():
+        raise RunError(f"{path} has not finished: start the command that makes it again")
+    done = read_json(path / runs.DONE)
+    try:
+        return Member(path, runs.completed(record), done["hash"], done["metrics"], done.get("code", UNKNOWN))
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged: {error} in its {runs.CONFIG} or {runs.DONE}") from error
+
+
+def find(paths: Iterable[Path]) -> list[Member]:
+    """The finished runs that paths are, or that lie below them; extracted features are none.
+
+    Raises:
+      RunError: a folder holds none, or one has not finished.
+    """
+    found = {}
+    for path in paths:
+        own = [path] if (path / runs.CONFIG).is_file() else sorted(x.parent for x in path.rglob(runs.CONFIG))
+        if not own:
+            raise RunError(f"{path} holds no runs")
+        found |= {x.resolve(): load(x) for x in own if not (x / schema.INDEX).is_file()}
+    return list(found.values())
+
+
+def identity(member: Member) -> dict[str, Any]:
+    """What tells one configuration from another: flat keys of the config without seed, places and speed."""
+    config = {key: value for key, value in member.config.items() if key not in (*runs.FREE_KEYS, "seed")}
+    config |= {key: bool(config[key]) for key in INPUT_KEYS}
+    config["cache_teacher"] = bool(config["cache_teacher"])
+    flat = flattened(config)
+    flat.pop("data.dir")
+    if member.recogniser:
+        flat["recognition"] = member.recogniser["name"]
+    return flat
+
+
+def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested keys joined by dots."""
+    flat = {}
+    for key, value in config.items():
+        flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def grouped(members: Sequence[Member]) -> list[Group]:
+    """Groups in the order of their first runs.
+
+    Raises:
+      RunError: two runs of a group have the same seed.
+    """
+    found: dict[str, dict[int, Member]] = {}
+    for member in members:
+        key = json.dumps([identity(member), member.data if member.config["task"] != "skim" else ""], sort_keys=True)
+        same = found.setdefault(key, {}).setdefault(member.seed, member)
+        if same is not member:
+            raise RunError(f"{same.path} and {member.path} are of the same configuration and the same seed: name one")
+    return [Group(tuple(own[seed] for seed in sorted(own))) for own in found.values()]
+
+
+def changes(group: Group, reference: Group) -> str:
+    """In which keys a group differs from another, in words: "model.masking False"."""
+    own, other = identity(group.members[0]), identity(reference.members[0])
+    lacking = "none"
+    keys = sorted(key for key in own | other if own.get(key, lacking) != other.get(key, lacking))
+    return ", ".join(f"{key} {own.get(key, lacking)}" for key in keys)
+
+
+def source(member: Member) -> dict[str, Any]:
+    """What a run is, for whoever reads a result made from it: N, hashes, seed, config and code."""
+    return {
+        "run": str(member.path),
+        "hash": member.hash,
+        "seed": member.seed,
+        "examples": member.metrics.get("examples"),
+        "labels": schema.hash_of(member.record["labels"]),
+        "data": member.data,
+        "config": str(member.path / runs.CONFIG),
+        "config_hash": schema.hash_of(member.config),
+        "code": member.code,
+    }
+
+
+def sources(groups: Iterable[Group]) -> list[dict[str, Any]]:
+    """Every run of some groups once."""
+    found = {member.path: source(member) for group in groups for member in group.members}
+    return list(found.values())

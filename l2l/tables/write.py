@@ -1,0 +1,73 @@
+"""Tables from run folders as files: a page, Markdown, CSV and JSON."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from l2l import page, runs
+from l2l.checkpoint import replacing
+from l2l.data import schema
+from l2l.report_runs import stamp
+from l2l.runs import RunError
+from l2l.tables import ablations, clips, groups, moments, multi_label, sure, trade
+from l2l.tables.groups import Group
+from l2l.tables.table import CLAIM_HEADS, Table, as_json, claim_line, comma_separated, heads, lines, markdown
+
+ALL = "all"
+BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
+    "table1": moments.tables,
+    "clips": clips.tables,
+    "stride": trade.stride,
+    "steps": trade.steps,
+    "frontier": trade.frontier,
+    "sure": sure.tables,
+    "ablations": ablations.tables,
+    "multi_label": multi_label.tables,
+}
+
+
+def build(name: str, paths: Sequence[Path]) -> tuple[list[Table], dict[str, str]]:
+    """The tables, and those left out with the reason, which there are only among "all".
+
+    Raises:
+      RunError: unknown name, an unfinished run, no run of the kind, or none of all tables can be made.
+    """
+    if name not in (ALL, *BUILDERS):
+        raise RunError(f"unknown table {name!r}: choose from {', '.join([*BUILDERS, ALL])}")
+    found = groups.grouped(groups.find(paths))
+    if name != ALL:
+        return BUILDERS[name](found), {}
+    made, left_out = [], {}
+    for key, builder in BUILDERS.items():
+        try:
+            made += builder(found)
+        except RunError as error:
+            left_out[key] = str(error)
+    if not made:
+        raise RunError("none of the tables can be made: " + "; ".join(f"{k}: {v}" for k, v in left_out.items()))
+    return made, left_out
+
+
+def write(name: str, paths: Sequence[Path], out: Path) -> None:
+    """Writes the page `out` and, beside it, results.json and results.md (NAME.json and .md of one table), and NAME.csv.
+
+    Raises:
+      RunError: as `build`.
+    """
+    made, left_out = build(name, paths)
+    stem = "results" if name == ALL else name
+    facts = {"made": stamp(time.time()), "code": runs.code_version(), "left_out": left_out}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    schema.write_json(out.parent / f"{stem}.json", facts | {"tables": {t.name: as_json(t) for t in made}})
+    text(out.parent / f"{stem}.md", "\n".join(markdown(table) for table in made))
+    for table in made:
+        text(out.parent / f"{table.name}.csv", comma_separated(table))
+    values = {"heads": heads, "lines": lines, "claim_heads": CLAIM_HEADS, "claim_line": claim_line}
+    title = ", ".join(str(path) for path in paths)
+    text(out, page.render("tables.html", title=title, tables=made, stem=stem, **facts, **values))
+
+
+def text(path: Path, content: str) -> None:
+    """Either the old file or the whole new one."""
+    with replacing(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
