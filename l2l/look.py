@@ -4,11 +4,12 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from l2l import answer, programs, runs
+from l2l import answer, artefact, programs
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
@@ -23,13 +24,19 @@ def load(run: str | os.PathLike, *, stride: int = 1) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
-      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
+      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them; or a file that
+        `l2l.export` made of one.
       stride: of a skimmer: describe every stride-th position only; it picks among those.
 
     Raises:
-      RunError, ValueError: it cannot be used; the message names the cure.
+      RunError, ArtefactError: it cannot be used; the message names the cure.
+      ValueError: as `Model`.
     """
-    return Model(programs.of_run(runs.load_run(run)), stride=stride)
+    if Path(run).is_file():
+        return Model(artefact.load(run), stride=stride)
+    from l2l import run_programs, runs  # they need flax, which an exported model does without
+
+    return Model(run_programs.of_run(runs.load_run(run)), stride=stride)
 
 
 class Model:
