@@ -45,6 +45,7 @@ import jax.export
 import numpy as np
 
 from l2l import programs, sharding
+from l2l.confidence import Sure
 from l2l.data import schema
 
 FORMAT = 1
@@ -62,7 +63,7 @@ class About:
 
     Attributes:
       format: of the file; this code reads FORMAT.
-      labels, policy, frames, side, modality, lengths: as in `programs.Programs`.
+      labels, policy, frames, side, modality, lengths, stride, multi_label, sure: as in `programs.Programs`.
       macs: "indexing", "skimming", "recognition" -> eight numbers, the multiply-adds of a video as a polynomial: the
         i-th times positions^a steps^b looks^c with (a, b, c) = POWERS[i].
       platforms: that it was lowered for, as `jax.export` names them.
@@ -78,6 +79,9 @@ class About:
     side: int
     modality: str
     lengths: list[int]
+    stride: int
+    multi_label: bool
+    sure: dict[str, Any] | None
     macs: dict[str, list[int]]
     platforms: list[str]
     programs: dict[str, dict[str, dict[str, str]]]
@@ -142,6 +146,9 @@ def programs_of(about: About, read: dict[str, tuple[jax.export.Exported, dict[st
         videos_at_once=(ways, programs.VIDEOS_AT_ONCE * ways),
         lengths=tuple(about.lengths),
         macs=lambda *numbers: {part: evaluated(factors, numbers) for part, factors in about.macs.items()},
+        stride=about.stride,
+        multi_label=about.multi_label,
+        sure=about.sure and Sure(**about.sure),
     )
 
 

@@ -52,10 +52,11 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
     if not parts.skim:
         return {"describe": lower(*predict.predictor(run), clips)}
     describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
+    skimmer = run_programs.skimmer(run_programs.without_stride(run))
     _, seen = signature(describe)
     widths = {m: seen[m].shape[1] if m in seen else 0 for m in predict.MODALITIES}
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
-    return {"describe": (describe, constants), "skim": lower(*run_programs.skimmer(run), banks)}
+    return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
 
 
 def lower(task: Any, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.export.Exported, Constants]:
@@ -87,11 +88,12 @@ def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Expo
         side=parts.side,
         modality=parts.modality,
         lengths=list(parts.lengths),
+        stride=parts.stride,
+        multi_label=parts.multi_label,
+        sure=parts.sure and dataclasses.asdict(parts.sure),
         macs=artefact.factors_of(parts.macs),
         platforms=list(PLATFORMS),
-        programs={
-            name: dict(zip(("takes", "gives"), map(words, signature(x)), strict=True)) for name, x in programs.items()
-        },
+        programs={name: described(program) for name, program in programs.items()},
         made_of=run.hash,
         versions=runs.versions(),
     )

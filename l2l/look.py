@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, artefact, programs
+from l2l import answer, artefact, compile_cache, programs
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
@@ -20,42 +20,52 @@ from l2l.view import View, records_of, stack
 Video = str | os.PathLike | Arrays
 
 
-def load(run: str | os.PathLike, *, stride: int = 1) -> "Model":
+def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
       run: folder of a finished teacher, distill, finetune or skim run, imported ones among them; or a file that
-        `l2l.export` made of one.
-      stride: of a skimmer: describe every stride-th position only; it picks among those.
+        `python -m l2l.export` made of one.
+      stride, stop_when_sure: see `Model`.
 
     Raises:
-      RunError, ArtefactError: it cannot be used; the message names the cure.
-      ValueError: as `Model`.
+      RunError, ArtefactError, ValueError: it cannot be used; the message names the cure.
     """
+    compile_cache.use()
     if Path(run).is_file():
-        return Model(artefact.load(run), stride=stride)
+        return Model(artefact.load(run), stride=stride, stop_when_sure=stop_when_sure)
     from l2l import run_programs, runs  # they need flax, which an exported model does without
 
-    return Model(run_programs.of_run(runs.load_run(run)), stride=stride)
+    return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
 
 
 class Model:
     """Classifies whole videos. Any number of threads may use one.
 
-    A clip model sees every clip that the run's clip policy cuts, and its softmax scores are averaged. A skimmer's
-    student describes the clips, and the skimmer decides with hard selection which ones count.
+    A clip model sees every clip that the run's clip policy cuts, and its scores are averaged. A skimmer's student
+    describes the clips, and the skimmer decides with hard selection which ones count.
 
     Attributes:
       labels: class names.
 
+    Args:
+      parts: of a run.
+      stride: of a skimmer: describe every stride-th position only; it picks among those. None: as it was trained.
+      stop_when_sure: of a skimmer: look only until it is as sure as `l2l.sure` found to be enough.
+
     Raises:
-      ValueError: a stride that is not a positive number, or for a clip model.
+      ValueError: what is asked for does not fit the run.
     """
 
-    def __init__(self, parts: programs.Programs, *, stride: int = 1):
-        if stride < 1 or (stride > 1 and not parts.skim):
+    def __init__(self, parts: programs.Programs, *, stride: int | None = None, stop_when_sure: bool = False):
+        self.programs, self.stop_when_sure = parts, stop_when_sure
+        self.stride = parts.stride if stride is None else stride
+        if self.stride < 1 or (self.stride > 1 and not parts.skim):
             raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
-        self.programs, self.stride = parts, stride
+        if stop_when_sure and not parts.sure:
+            raise ValueError(
+                "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"
+            )
         self.labels = parts.labels
         blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
         self._describe([{"frames": blank, "audio": np.zeros(schema.AUDIO_RATE, np.int16)}])  # compiles
@@ -148,5 +158,7 @@ class Model:
                 out = self.programs.skim(batch)
             for row, (i, _) in enumerate(group):
                 views[i].seconds["skimming"] = clock.seconds / len(group)
-                found[i] = answer.skimmed(self.programs, views[i], {key: x[row] for key, x in out.items()})
+                found[i] = answer.skimmed(
+                    self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
+                )
         return found

@@ -1,18 +1,18 @@
 """What looking at videos needs of a model: plain functions over numpy batches, compiled once per shape.
 
-They come from a run folder (`run_programs.py`) or from an exported file (`artefact.py`); nobody else needs to know.
+`run_programs.py` makes them of a run folder, `artefact.py` of an exported file; nobody else needs to know which.
 """
 
 import dataclasses
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 
 from l2l import sharding
+from l2l.confidence import Sure
 from l2l.data import schema
 
 CLIPS_AT_ONCE = 8  # on every device
@@ -37,12 +37,15 @@ class Programs:
       clips_at_once: b of `describe`.
       skim: {"image", "audio": float16 (b, n, d), "valid": bool (b, n)} -> with hard selection
         {"step_logits": (b, T, k), "modality": (b, T, 2), "counted": (b, T), "looks": (b,), and for every modality that
-        indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}. None for a clip model. Likewise safe.
+        indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}; where the classifier on the LSTM's state
+        is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe.
       videos_at_once: b of `skim` is 1 or this, times the number of devices.
       lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
-      folder: of the run, where what belongs to it is looked up; None for an artefact.
+      stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
+      multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.confidence`; None if that was not measured.
     """
 
     labels: tuple[str, ...]
@@ -56,7 +59,9 @@ class Programs:
     videos_at_once: tuple[int, ...]
     lengths: tuple[int, ...]
     macs: Macs
-    folder: Path | None = None
+    stride: int = 1
+    multi_label: bool = False
+    sure: Sure | None = None
 
 
 def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

@@ -7,11 +7,12 @@ from typing import Any
 
 import jax
 
-from l2l import build, predict, runs, sharding
+from l2l import build, predict, runs, sharding, sure
 from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.models.student import modalities
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Macs, Programs, compiled
+from l2l.tasks.skim import by_step
 
 
 def of_run(run: runs.Run) -> Programs:
@@ -21,9 +22,10 @@ def of_run(run: runs.Run) -> Programs:
       ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
     """
     skims = run.config["task"] == "skim"
-    clip_run, policy = student_of(run) if skims else run, schema.ClipPolicy(**run.policy)
-    data, mesh = clip_run.config["data"], sharding.make_mesh((-1, 1))
-    ways = mesh.shape["data"]
+    clip_run, stride = (student_of(run), stride_of(run)) if skims else (run, 1)
+    run = without_stride(run) if skims else run
+    policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
+    data, ways = clip_run.config["data"], mesh.shape["data"]
     return Programs(
         labels=run.labels,
         policy=policy,
@@ -36,8 +38,19 @@ def of_run(run: runs.Run) -> Programs:
         videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
         lengths=tuple(run.config["data"]["lengths"]) if skims else (),
         macs=macs_of(run),
-        folder=run.path,
+        stride=stride,
+        multi_label=run.config["multi_label"],
+        sure=sure.load(run.path) if skims else None,
     )
+
+
+def stride_of(run: runs.Run) -> int:
+    return build.model_of(run.config, len(run.labels), fusion=None).stride
+
+
+def without_stride(run: runs.Run) -> runs.Run:
+    """The same skimmer over described positions alone: with hard selection it reads no others."""
+    return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1}})
 
 
 def on_mesh(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
@@ -58,9 +71,7 @@ class Hard:
     def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """See `Programs.skim`."""
         _, out = self.task.model.apply(variables, *self.task.inputs(batch, frozen), train=False, hard=True)
-        picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
-        steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-        return {name: jax.numpy.swapaxes(x, 0, 1) for name, x in steps.items()} | {"looks": out["looks"]}
+        return by_step(out, head=self.task.head > 0) | {"looks": out["looks"]}
 
 
 def skimmer(run: runs.Run) -> tuple[Hard, Any, Any]:
@@ -73,9 +84,14 @@ def student_of(run: runs.Run) -> runs.Run:
     """The run of the student whose descriptors a skimmer reads.
 
     Raises:
-      RunError: the skimmer was imported without it.
+      RunError: the skimmer was imported without it, or the run is not a skimmer that an own student suffices for.
     """
-    missing = {*modalities(run.student["model"]["modality"])} - run.variables["student"]["params"].keys()
+    if run.config["model"]["name"] != "skimmer":
+        raise runs.RunError(f"{run.path} is a {run.config['model']['name']}, which names no moments: use a skimmer's run")
+    if run.recogniser:
+        raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
+    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
+    missing = {*needed} - run.variables["student"]["params"].keys()
     if missing:
         raise runs.RunError(
             f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "

@@ -46,8 +46,8 @@ class View:
     def take(self, row: Record, seconds: float) -> None:
         """Keeps what became of the next position."""
         self.seconds["features"] += seconds
-        kept = {key: row[key].astype(np.float16) for key in ("image", "audio") if key in row}
-        self.rows.append(kept | {"logits": row["logits"]})
+        kept = {key: row[key] for key in ("image", "audio") if key in row} or {"image": row["feature"]}
+        self.rows.append({key: value.astype(np.float16) for key, value in kept.items()} | {"logits": row["logits"]})
 
     def banks(self) -> Record:
         """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none."""

@@ -45,15 +45,6 @@ class Clip:
     has_audio: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Span:
-    """The stretch of the video, in seconds, that a clip takes its images from."""
-
-    start: float
-    duration: float
-    clip: Clip
-
-
 def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
     """The clips of [begin, stop), still without content."""
     length = policy.frames * policy.stride / fps

@@ -19,8 +19,8 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
-from l2l.data.cut import Clip, Span, fill, plan
-from l2l.data.frames import parted, passes
+from l2l.data.cut import Clip, fill, plan
+from l2l.data.frames import frames_at
 from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.track import Track
@@ -140,13 +140,12 @@ class Film:
           MediaError: what has to be decoded is damaged.
         """
         step = self.clips[0].duration / self.policy.frames
-        wanted = (dataclasses.replace(self.clips[i], jpegs=[]) for i in positions)
-        runs = parted([Span(clip.start, (frames - 1) * step, clip) for clip in wanted], self.scan.keys)
+        clips = collections.deque(dataclasses.replace(self.clips[i], jpegs=[]) for i in positions)
+        times = sorted({at for clip in clips for k in range(frames) if (at := clip.start + k * step) < self.stop})
         encoder = Encoder(self.path, self.policy, self.scan.first)
         with told(self.path):
-            for spans, shown in passes(self.path, self.scan, runs):
-                clips = collections.deque(spans.popleft().clip for _ in range(len(spans)))  # to be forgotten one by one
-                yield from fill(clips, shown, encoder, step=step, stop=self.stop, frames=frames)
+            shown = frames_at(self.path, self.scan, times)
+            yield from fill(clips, shown, encoder, step=step, stop=self.stop, frames=frames)
 
     def heard(self, clips: Iterable[Clip]) -> Iterator[Clip]:
         """The clips (in order of their start; of each call later ones than of the call before) with their sound."""

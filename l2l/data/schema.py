@@ -49,8 +49,8 @@ FEATURE_RECORD = {
     "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
     "labels": Field(INT, None, "label ids"),
     "times": Field(FLOAT, None, "centre of each position, seconds: n values"),
-    "image": Field(BYTES, 1, "(n, d) little-endian float16 image descriptors"),
-    "audio": Field(BYTES, 1, "(n, d) little-endian float16 audio descriptors"),
+    "image": Field(BYTES, 1, "(n, d) little-endian float16 image descriptors; of a model of whole clips, its feature"),
+    "audio": Field(BYTES, 1, "(n, d) little-endian float16 audio descriptors; d is 0 of a model that does not hear"),
     "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
 }
 
