@@ -8,12 +8,13 @@ lies in its last tenth: then the last good frame stands for the rest, and `frame
 the codec conceals, or that lies where nothing had to be decoded, goes unnoticed.
 """
 
+import bisect
 import collections
 import dataclasses
 import io
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import av
 import numpy as np
@@ -148,6 +149,41 @@ def read_clips(
                     clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
                     clip.has_audio = True
                 yield clip
+
+
+def read_pictures(
+    path: str | os.PathLike, times: Sequence[float], *, short_side: int, slack: float = 0.0
+) -> list[bytes]:
+    """The frames on display at some times, each decoded from the last keyframe before it.
+
+    Args:
+      path: a video file.
+      times: seconds, in any order; one beyond the end stands for the last frame.
+      short_side: of the pictures, pixels.
+      slack: seconds by which a picture may be off, if a keyframe that near spares decoding others.
+
+    Returns:
+      JPEG, one for each time.
+
+    Raises:
+      MediaError: the file cannot be used.
+    """
+    scan = walk(path)
+    wanted = {at: _near(scan.keys, at, slack) for at in times}
+    clips = [Clip(i, len(wanted), at, 1 / scan.fps) for i, at in enumerate(sorted(set(wanted.values())))]
+    encoder = _Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.first)
+    found = {}
+    with told(path):
+        for part, shown in passes(path, scan, parted(clips, scan.keys)):
+            found |= {clip.start: clip.jpegs[0] for clip in _fill(part, shown, encoder, scan.stop)}
+    return [found[wanted[at]] for at in times]
+
+
+def _near(keys: Sequence[float], at: float, slack: float) -> float:
+    """The keyframe nearest to a time, if it is within `slack`; else the time."""
+    i = bisect.bisect(keys, at)
+    nearest = min(keys[max(i - 1, 0) : i + 1], key=lambda key: abs(key - at), default=at)
+    return nearest if abs(nearest - at) <= slack else at
 
 
 def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:

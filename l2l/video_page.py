@@ -1,0 +1,137 @@
+"""One video and what a run found in it -> one self-contained HTML page."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jax
+import numpy as np
+
+from l2l import page
+from l2l.data import audio, media
+from l2l.report_plots import Chart
+from l2l.video_parts import NAMES, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
+
+if TYPE_CHECKING:
+    from l2l.look import Result
+
+STRIP = 48  # pictures along the video
+SHORT_SIDE = 96  # of a picture, pixels
+COLUMNS = 1500  # of the spectrogram, at most
+AT_ONCE = 64  # seconds of sound that one call of the compiled log-mel takes
+PER_SECOND = audio.RATE // audio.HOP  # frames of the log-mel
+
+log_mel = jax.jit(audio.log_mel)
+
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """What a page shows of a video file.
+
+    Attributes:
+      length: seconds; None if it cannot be read.
+      strip: pictures evenly spread over it, as URIs.
+      pictures: the frames at the moments that were seen, seconds -> URI.
+      mel: log-mel of the whole sound, float32 (100 frames a second, bands); None if there is none.
+      missing: why it cannot be shown; "" if it can.
+    """
+
+    length: float | None = None
+    strip: tuple[str, ...] = ()
+    pictures: Mapping[float, str] = dataclasses.field(default_factory=dict)
+    mel: np.ndarray | None = None
+    missing: str = ""
+
+
+def html_of(result: "Result", video: Path | None) -> str:
+    """The page of one video.
+
+    Args:
+      result: what a run found.
+      video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
+    """
+    seen = [m.seconds for m in result.moments if m.modality != "audio"]
+    film = Film(missing="the video's file is not at hand") if video is None else read(video, seen)
+    place = axis(result.times, film.length)
+    return page.render(
+        "video.html",
+        result=result,
+        name=Path(result.path).name if result.path else "video",
+        film=film,
+        axis=place,
+        sound=None if film.mel is None else sound_of(film.mel),
+        lanes=lanes(result),
+        moments=moments(result, film),
+        names=NAMES,
+        evidence=evidence(result),
+        sources=sources(video) if video and not film.missing else [],
+    )
+
+
+def read(video: Path, times: Sequence[float]) -> Film:
+    """Pictures at some times and evenly over the video, and its sound."""
+    jpeg = functools.partial(uri, "jpeg")
+    try:
+        length = media.probe(video).duration
+        centres, part = (np.arange(STRIP) + 0.5) * length / STRIP, length / STRIP
+        strip = media.read_pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2)
+        pictures = media.read_pictures(video, times, short_side=SHORT_SIDE)
+        sound = media.read_audio(video)
+    except media.MediaError as error:
+        return Film(missing=str(error))
+    seen = dict(zip(times, map(jpeg, pictures), strict=True))
+    return Film(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]))
+
+
+def whole_mel(wave: np.ndarray) -> np.ndarray:
+    """int16 (n,) at 16 kHz -> float32 (100 * seconds, bands), second by second as the networks hear it."""
+    seconds = -(-len(wave) // audio.RATE)
+    blocks = np.zeros((-(-seconds // AT_ONCE), AT_ONCE, audio.RATE), np.int16)
+    blocks.reshape(-1)[: len(wave)] = wave
+    mel = np.concatenate([np.asarray(log_mel(block))[:, :PER_SECOND] for block in blocks])
+    return mel.reshape(-1, audio.BANDS)[: seconds * PER_SECOND]
+
+
+def sound_of(mel: np.ndarray) -> tuple[str, float]:
+    """The whole sound as a picture, and how many seconds it is long; of a long sound, each column is a mean."""
+    step = max(1, -(-len(mel) // COLUMNS))
+    means = np.stack([mel[i : i + step].mean(axis=0) for i in range(0, len(mel), step)])
+    return spectrogram(means), len(means) * step / PER_SECOND
+
+
+def heard(mel: np.ndarray | None, at: float) -> str:
+    """The second of sound around a moment as a picture; "" without sound."""
+    if mel is None:
+        return ""
+    begin = round((at - 0.5) * PER_SECOND)
+    inside = mel[max(begin, 0) : begin + PER_SECOND + 1]
+    return spectrogram(inside) if len(inside) else ""
+
+
+def lanes(result: "Result") -> list[Lane]:
+    """Attention of every look, for each modality that chooses."""
+    found = []
+    for modality, weights in result.attention.items():
+        own = [m for m in result.moments if m.modality == modality]
+        picked = np.array([np.abs(result.times - m.seconds).argmin() for m in own], int)
+        shares = np.array([m.weight * result.looks for m in own])
+        found.append(lane(modality, weights[: len(own)], picked, shares))
+    return found
+
+
+def moments(result: "Result", film: Film) -> dict[str, list[Moment]]:
+    """What was seen and heard, by modality."""
+    found: dict[str, list[Moment]] = {}
+    for m in result.moments:
+        own = found.setdefault(m.modality, [])
+        image = heard(film.mel, m.seconds) if m.modality == "audio" else film.pictures.get(m.seconds, "")
+        own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
+    return found
+
+
+def evidence(result: "Result") -> Chart | None:
+    """How the scores of the best classes came about; None for a run that does not look step by step."""
+    best = np.argsort(-result.scores, kind="stable")[: len(result.top)]
+    return evidence_chart([label for label, _ in result.top], result.evidence[:, best])
