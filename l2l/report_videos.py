@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from l2l.answer import softmax
 from l2l.data import media, schema
 from l2l.data.audio import log_mel
 from l2l.log import clock
-from l2l.look import softmax
 from l2l.models.student import modalities
 from l2l.report_plots import Chart
 from l2l.report_skim import Actions, Arrays, in_action, positions, skimmer_of
@@ -152,7 +152,7 @@ def describe(
         length=clock(n * place.hop),
         axis=place,
         spans=spans,
-        lanes=[lane(m, *attention(arrays, m, row, looks, n), picked[m]) for m in index_by],
+        lanes=[attention(arrays, m, row, looks, picked[m]) for m in index_by],
         moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
         evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
         sources=[] if missing else sources(files.paths[name]),
@@ -160,10 +160,11 @@ def describe(
     )
 
 
-def attention(arrays: Arrays, modality: str, row: int, looks: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Of one modality in one video, over the looks that count: (T, n), and its share in each look, (T,)."""
-    shares = arrays["modality"][row, looks, BOTH.index(modality)]
-    return arrays[f"weights_{modality}"][row, looks, :n], shares
+def attention(arrays: Arrays, modality: str, row: int, looks: np.ndarray, picked: np.ndarray) -> Lane:
+    """Of one modality in one video, over the looks that count."""
+    weights = arrays[f"weights_{modality}"][row, looks, : positions(arrays)[row]]
+    picks = [(int(position), i) for i, position in enumerate(picked)]
+    return lane(modality, weights, picks, arrays["modality"][row, looks, BOTH.index(modality)])
 
 
 def moments(

@@ -4,18 +4,16 @@ import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import jax
 import numpy as np
 
 from l2l import page
 from l2l.data import audio, media
+from l2l.data.pictures import read_pictures
 from l2l.report_plots import Chart
+from l2l.result import Result
 from l2l.video_parts import NAMES, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
-
-if TYPE_CHECKING:
-    from l2l.look import Result
 
 STRIP = 48  # pictures along the video
 SHORT_SIDE = 96  # of a picture, pixels
@@ -27,7 +25,7 @@ log_mel = jax.jit(audio.log_mel)
 
 
 @dataclasses.dataclass(frozen=True)
-class Film:
+class Reel:
     """What a page shows of a video file.
 
     Attributes:
@@ -45,7 +43,7 @@ class Film:
     missing: str = ""
 
 
-def html_of(result: "Result", video: Path | None) -> str:
+def html_of(result: Result, video: Path | None) -> str:
     """The page of one video.
 
     Args:
@@ -53,36 +51,37 @@ def html_of(result: "Result", video: Path | None) -> str:
       video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
     """
     seen = [m.seconds for m in result.moments if m.modality != "audio"]
-    film = Film(missing="the video's file is not at hand") if video is None else read(video, seen)
-    place = axis(result.times, film.length)
+    reel = Reel(missing="the video's file is not at hand") if video is None else read(video, seen)
+    place = axis(result.times[result.indexed], reel.length)
     return page.render(
         "video.html",
         result=result,
+        skims=result.gmacs["skimming"] > 0,
         name=Path(result.path).name if result.path else "video",
-        film=film,
+        reel=reel,
         axis=place,
-        sound=None if film.mel is None else sound_of(film.mel),
+        sound=None if reel.mel is None else sound_of(reel.mel),
         lanes=lanes(result),
-        moments=moments(result, film),
+        moments=moments(result, reel),
         names=NAMES,
         evidence=evidence(result),
-        sources=sources(video) if video and not film.missing else [],
+        sources=sources(video) if video and not reel.missing else [],
     )
 
 
-def read(video: Path, times: Sequence[float]) -> Film:
+def read(video: Path, times: Sequence[float]) -> Reel:
     """Pictures at some times and evenly over the video, and its sound."""
     jpeg = functools.partial(uri, "jpeg")
     try:
         length = media.probe(video).duration
         centres, part = (np.arange(STRIP) + 0.5) * length / STRIP, length / STRIP
-        strip = media.read_pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2)
-        pictures = media.read_pictures(video, times, short_side=SHORT_SIDE)
+        strip = read_pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2)
+        pictures = read_pictures(video, times, short_side=SHORT_SIDE)
         sound = media.read_audio(video)
     except media.MediaError as error:
-        return Film(missing=str(error))
+        return Reel(missing=str(error))
     seen = dict(zip(times, map(jpeg, pictures), strict=True))
-    return Film(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]))
+    return Reel(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]))
 
 
 def whole_mel(wave: np.ndarray) -> np.ndarray:
@@ -110,28 +109,31 @@ def heard(mel: np.ndarray | None, at: float) -> str:
     return spectrogram(inside) if len(inside) else ""
 
 
-def lanes(result: "Result") -> list[Lane]:
-    """Attention of every look, for each modality that chooses."""
+def lanes(result: Result) -> list[Lane]:
+    """Attention of every look, for each modality that chooses; a clip model has one look at everything."""
     found = []
     for modality, weights in result.attention.items():
-        own = [m for m in result.moments if m.modality == modality]
-        picked = np.array([np.abs(result.times - m.seconds).argmin() for m in own], int)
-        shares = np.array([m.weight * result.looks for m in own])
-        found.append(lane(modality, weights[: len(own)], picked, shares))
+        own = [m for m in result.moments if m.modality in (modality, "both")]
+        picked = [int(np.abs(result.times[result.indexed] - m.seconds).argmin()) for m in own]
+        picks = [(position, min(look, len(weights) - 1)) for look, position in enumerate(picked)]
+        found.append(
+            lane(modality, weights[:, result.indexed], picks, result.shares[:, ("image", "audio").index(modality)])
+        )
     return found
 
 
-def moments(result: "Result", film: Film) -> dict[str, list[Moment]]:
+def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
     """What was seen and heard, by modality."""
     found: dict[str, list[Moment]] = {}
     for m in result.moments:
         own = found.setdefault(m.modality, [])
-        image = heard(film.mel, m.seconds) if m.modality == "audio" else film.pictures.get(m.seconds, "")
+        image = heard(reel.mel, m.seconds) if m.modality == "audio" else reel.pictures.get(m.seconds, "")
         own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
     return found
 
 
-def evidence(result: "Result") -> Chart | None:
-    """How the scores of the best classes came about; None for a run that does not look step by step."""
+def evidence(result: Result) -> Chart | None:
+    """How the scores of the best classes came about, look by look or clip by clip."""
     best = np.argsort(-result.scores, kind="stable")[: len(result.top)]
-    return evidence_chart([label for label, _ in result.top], result.evidence[:, best])
+    what = "look" if result.gmacs["skimming"] else "clip"
+    return evidence_chart([label for label, _ in result.top], result.evidence[:, best], what)

@@ -18,6 +18,7 @@ COLOURS = {"image": (47, 129, 214), "audio": (222, 120, 20)}  # as in the page's
 QUIET, LOUD = -4.0, 4.0  # log-mel values shown as black and as the lightest
 EARLY = 0.5  # seconds: a moment is the centre of a clip and of its second of sound; the player begins with that
 MOST_CURVES = 5
+MOST_MARKS = 30  # on a curve; longer ones are plain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,38 +91,37 @@ def axis(times: np.ndarray, length: float | None = None) -> Axis:
     return Axis(left, right, start, hop, n)
 
 
-def lane(modality: str, weights: np.ndarray, picked: np.ndarray, shares: np.ndarray) -> Lane:
+def lane(modality: str, weights: np.ndarray, picks: list[tuple[int, int]], shares: np.ndarray) -> Lane:
     """Attention of one modality in one video.
 
     Args:
       modality: "image" or "audio".
       weights: (T, n), a row for each look.
-      picked: int (T,), the position that each look chose.
+      picks: (position, look), what each look chose.
       shares: (T,), of this modality in what each look read.
     """
     weights = weights.astype(np.float32)
     strength = np.sqrt(weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-6))
     pixels = np.empty((*weights.shape, 4), np.uint8)
     pixels[..., :3], pixels[..., 3] = COLOURS[modality], (255 * strength).round()
-    picks = [(int(p), i) for i, p in enumerate(picked)]
-    return Lane(
-        modality, NAMES[modality], len(weights), png(Image.fromarray(pixels)), picks, shares.astype(float).tolist()
-    )
+    heat = png(Image.fromarray(pixels))
+    return Lane(modality, NAMES[modality], len(weights), heat, picks, shares.astype(float).tolist())
 
 
-def evidence_chart(names: Sequence[str], scores: np.ndarray) -> Chart | None:
-    """Scores of some classes after each look, the first few of them; None if there are no looks.
+def evidence_chart(names: Sequence[str], scores: np.ndarray, what: str = "look") -> Chart | None:
+    """Scores of some classes after each look, of the first few; None if there are no looks.
 
     Args:
       names: of the classes, c of them.
       scores: softmax, (T, c).
+      what: was taken in, one after another, T of them.
     """
-    shapes = [name for name in SHAPES if name != "none"]
+    shapes = [name for name in SHAPES if name != "none"] if len(scores) <= MOST_MARKS else ["none"] * MOST_CURVES
     curves = [
         Series(name, [(t + 1, 100 * float(p)) for t, p in enumerate(column)], f"class{i}", shapes[i])
         for i, (name, column) in enumerate(zip(names[:MOST_CURVES], scores.T, strict=False))
     ]
-    return chart("Probability after each look", "looks", "probability, %", curves, percent=True)
+    return chart(f"Probability after each {what}", f"{what}s", "probability, %", curves, percent=True)
 
 
 def sources(path: Path) -> list[str]:

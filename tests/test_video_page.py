@@ -1,9 +1,9 @@
 """The page of one video: what it says by value, and what a reader can do with it in a browser."""
 
 import base64
+import dataclasses
 import io
 import re
-import types
 import urllib.parse
 
 import numpy as np
@@ -14,6 +14,8 @@ from selenium.webdriver.common.keys import Keys
 
 from l2l import video_page, video_parts
 from l2l.data import audio, media
+from l2l.data.pictures import read_pictures
+from l2l.result import Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
 from tests.videos import number_of, write_video
@@ -24,31 +26,28 @@ SECONDS, FPS = 12.0, 15
 TIMES = np.arange(12, dtype=np.float32) + 0.5
 PICKS = {"image": (8, 2, 5), "audio": (3, 3, 9)}
 WEIGHTS = {"image": (0.3, 0.1, 0.2), "audio": (0.05, 0.2, 0.15)}
+SHARES = np.array([(0.9, 0.1), (0.25, 0.75), (0.5, 0.5)], np.float32)
 
 
 def result_of(path, **changes):
     """What a skimmer with three looks might find."""
-    moments = [
-        types.SimpleNamespace(modality=m, seconds=float(TIMES[PICKS[m][t]]), weight=WEIGHTS[m][t])
-        for t in range(3)
-        for m in PICKS
-    ]
-    return types.SimpleNamespace(
-        **{
-            "path": str(path),
-            "scores": np.array([0.2, 0.7, 0.1], np.float32),
-            "top": ((LABELS[1], 0.7), (LABELS[0], 0.2)),
-            "moments": tuple(moments),
-            "times": TIMES,
-            "attention": {m: np.eye(12, dtype=np.float32)[list(PICKS[m])] for m in PICKS},
-            "evidence": np.array([[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1]], np.float32),
-            "looks": 3,
-            "has_audio": True,
-            "gmacs": {"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
-            "seconds": {"decode": 0.5, "features": 1.25, "skimming": 0.25},
-        }
-        | changes
+    found = Result(
+        path=str(path),
+        labels=LABELS,
+        scores=np.array([0.2, 0.7, 0.1], np.float32),
+        calibrated=False,
+        moments=tuple(Moment(m, float(TIMES[PICKS[m][t]]), WEIGHTS[m][t]) for t in range(3) for m in PICKS),
+        times=TIMES,
+        indexed=np.ones(12, bool),
+        attention={m: np.eye(12, dtype=np.float32)[list(PICKS[m])] for m in PICKS},
+        shares=SHARES,
+        evidence=np.array([[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1]], np.float32),
+        looks=3,
+        has_audio=True,
+        gmacs={"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
+        seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25},
     )
+    return dataclasses.replace(found, **changes)
 
 
 @pytest.fixture(scope="module")
@@ -77,12 +76,12 @@ def picture(uri):
 
 def test_pictures_are_those_on_display(video):
     times = (7.0, 0.45, 99.0, 3.3, 3.3)
-    found = media.read_pictures(video, times, short_side=36)
+    found = read_pictures(video, times, short_side=36)
     assert [number_of(media.decode_jpeg(x)) for x in found] == [105, 6, 179, 49, 49]
     assert media.decode_jpeg(found[0]).shape == (36, 48, 3)
-    near = media.read_pictures(video, (6.6, 7.4, 7.6), short_side=36, slack=0.45)
+    near = read_pictures(video, (6.6, 7.4, 7.6), short_side=36, slack=0.45)
     assert [number_of(media.decode_jpeg(x)) for x in near] == [105, 105, 120]  # the keyframes
-    assert media.read_pictures(video, (), short_side=36) == []
+    assert read_pictures(video, (), short_side=36) == []
 
 
 def test_axis():
@@ -99,13 +98,13 @@ def test_lanes_and_moments(video):
     for lane, m in zip(video_page.lanes(result), PICKS, strict=True):
         assert lane.modality == m
         assert lane.picks == [(p, t) for t, p in enumerate(PICKS[m])]
-        assert lane.shares == pytest.approx([3 * w for w in WEIGHTS[m]])
+        assert lane.shares == SHARES[:, list(PICKS).index(m)].tolist()
         assert picture(lane.heat).size == (12, 3)
         assert np.asarray(picture(lane.heat))[..., 3].tolist() == (255 * result.attention[m]).tolist()
-    film = video_page.read(video, [8.5, 2.5, 5.5])
-    assert film.length == pytest.approx(SECONDS, abs=0.1)
-    assert len(film.strip) == video_page.STRIP
-    shown = video_page.moments(result, film)
+    reel = video_page.read(video, [8.5, 2.5, 5.5])
+    assert reel.length == pytest.approx(SECONDS, abs=0.1)
+    assert len(reel.strip) == video_page.STRIP
+    shown = video_page.moments(result, reel)
     assert [x.number for x in shown["audio"]] == [1, 2, 3]
     assert [x.begin for x in shown["image"]] == [8.0, 2.0, 5.0]
     numbers = [number_of(np.asarray(picture(x.image).convert("RGB"))) for x in shown["image"]]
@@ -131,7 +130,7 @@ def test_sound_is_the_log_mel_of_every_second():
 
 def test_evidence(video):
     drawn = video_page.evidence(result_of(video)).series
-    assert [s.name for s in drawn] == [LABELS[1], LABELS[0]]
+    assert [s.name for s in drawn] == [LABELS[1], LABELS[0], LABELS[2]]
     assert [text for _, _, text in drawn[0].marks] == ["1: 30", "2: 50", "3: 70"]
     assert video_page.evidence(result_of(video, evidence=np.zeros((0, 3), np.float32))) is None
 
