@@ -111,14 +111,12 @@ def heard(mel: np.ndarray | None, at: float) -> str:
 
 def lanes(result: Result) -> list[Lane]:
     """Attention of every look, for each modality that chooses; a clip model has one look at everything."""
-    found = []
+    found, times = [], result.times[result.indexed]
     for modality, weights in result.attention.items():
-        own = [m for m in result.moments if m.modality in (modality, "both")]
-        picked = [int(np.abs(result.times[result.indexed] - m.seconds).argmin()) for m in own]
-        picks = [(position, min(look, len(weights) - 1)) for look, position in enumerate(picked)]
-        found.append(
-            lane(modality, weights[:, result.indexed], picks, result.shares[:, ("image", "audio").index(modality)])
-        )
+        own = [m.seconds for m in result.moments if m.modality in (modality, "both")]
+        last, share = len(weights) - 1, result.shares[:, ("image", "audio").index(modality)]
+        picks = [(int(np.abs(times - at).argmin()), min(look, last)) for look, at in enumerate(own)]
+        found.append(lane(modality, weights[:, result.indexed], picks, share))
     return found
 
 
