@@ -15,7 +15,7 @@ from l2l.report_plots import Chart
 from l2l.result import Result
 from l2l.video_parts import NAMES, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 
-STRIP = 48  # pictures along the video
+STRIP = 24  # pictures along the video
 SHORT_SIDE = 96  # of a picture, pixels
 COLUMNS = 1500  # of the spectrogram, at most
 AT_ONCE = 64  # seconds of sound that one call of the compiled log-mel takes
