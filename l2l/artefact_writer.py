@@ -12,7 +12,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, checkpoint, predict, run_programs, runs
+from l2l import artefact, build, checkpoint, predict, run_programs, runs
 from l2l.data import schema
 from l2l.programs import Programs
 
@@ -53,8 +53,7 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         return {"describe": lower(*predict.predictor(run), clips)}
     describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
-    _, seen = signature(describe)
-    widths = {m: seen[m].shape[1] if m in seen else 0 for m in predict.MODALITIES}
+    widths = build.widths_of(run.student)
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
 

@@ -84,7 +84,7 @@ PACKAGES = (
     optional(("python-multipart",), "python_multipart", "the service", 'pip install "l2l[serve]"'),
     optional(("apache-beam",), "apache_beam", "preparing with Beam", 'pip install "l2l[beam]"'),
     optional(("tensorboard",), "tensorboard.summary", "curves in TensorBoard", "pip install tensorboard"),
-    optional(("ipykernel",), "ipykernel", "the notebook", "pip install ipykernel"),
+    optional(("ipykernel",), "ipykernel", "the notebook", 'pip install "l2l[notebook]"'),
     optional(("pytest",), "pytest", "the tests", INSTALL),
 )
 FORMATS = {"h264": "most videos, the sample", "aac": "most videos, the sample", "libx264": "making the sample"}
@@ -125,8 +125,10 @@ def probe(*words: str) -> tuple[list[dict[str, Any]], str]:
     """What `doctor_probe` prints in a process of its own, and how that ended: "" if well."""
     # -P: the folder of this file, which has a log.py and a state.py, is no place to import packages from.
     command = [sys.executable, "-P", str(HERE / "doctor_probe.py"), *words]
+    paths = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    how = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, "timeout": PATIENCE}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **how)
     except subprocess.TimeoutExpired as error:
         return parsed(error.stdout or b""), f"it hangs: no answer in {PATIENCE:g} s"
     if done.returncode < 0:
@@ -211,13 +213,12 @@ def devices() -> Iterator[Finding]:
     yield compile_cache(answers[-1]["cache"])
 
 
-def compile_cache(folder: str | None) -> Finding:
+def compile_cache(folder: str) -> Finding:
     """Whether programs that were compiled once are kept for the next start."""
-    name, why, cure = "compile cache", "a quick second start", "export JAX_COMPILATION_CACHE_DIR=runs/compile_cache"
-    if not folder:
-        return Finding("folders", name, UNUSED, "", why, False, cure)
+    name, why = "compile cache", "a quick second start"
     if problem := unwritable(Path(folder)):
-        return Finding("folders", name, BROKEN, f"{folder}: {problem}", why, False, f"{cure}, or make it writable")
+        cure = "export JAX_COMPILATION_CACHE_DIR=FOLDER, or make it writable"
+        return Finding("folders", name, BROKEN, f"{folder}: {problem}", why, False, cure)
     files = [x.stat().st_size for x in Path(folder).rglob("*") if x.is_file()]
     return Finding("folders", name, OK, f"{folder}: {len(files):,} files, {sum(files) / 2**20:,.0f} MiB", why, False)
 

@@ -1,7 +1,7 @@
 """What only a process of its own can find out: a broken package may raise, hang or kill the one that imports it.
 
-`python doctor_probe.py modules NAME...`, `devices` or `codecs` prints JSON lines. It imports nothing of the project,
-and nothing at all before it is asked to.
+`python doctor_probe.py modules NAME...`, `devices` or `codecs` prints JSON lines. Nothing is imported before it is
+asked for.
 """
 
 import importlib
@@ -28,16 +28,18 @@ def modules(*names: str) -> Iterator[dict[str, str]]:
 
 
 def devices() -> Iterator[dict[str, Any]]:
-    """JAX's devices, each of which has multiplied a matrix, and the folder of its compile cache."""
+    """JAX's devices, each of which has multiplied a matrix, and the folder of the compile cache."""
     import jax
     import jax.numpy as jnp
+
+    from l2l import compile_cache
 
     for device in jax.local_devices():
         ones = jax.device_put(jnp.ones((8, 8)), device)
         works = float((ones @ ones)[0, 0]) == 8
         memory = (device.memory_stats() or {}).get("bytes_limit")
         yield {"platform": device.platform, "kind": device.device_kind, "memory": memory, "works": works}
-    yield {"cache": jax.config.jax_compilation_cache_dir}
+    yield {"cache": str(compile_cache.folder())}
 
 
 def codecs() -> Iterator[dict[str, Any]]:

@@ -11,13 +11,14 @@ import numpy as np
 
 from l2l import answer, artefact, compile_cache, programs
 from l2l.data import schema
+from l2l.data.ahead import CutFilm
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.view import View, records_of, stack
 
-Video = str | os.PathLike | Arrays
+Video = str | os.PathLike | Arrays | CutFilm
 
 
 def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
@@ -74,7 +75,7 @@ class Model:
         """What is in one video, or in several.
 
         Args:
-          videos: a file or a video in memory; or several, whose clips then share batches.
+          videos: a file, one that was cut ahead, or a video in memory; or several, whose clips then share batches.
 
         Returns:
           A Result for one video. A list for several, in their order; in place of a video that cannot be used stands

@@ -87,7 +87,8 @@ def student_of(run: runs.Run) -> runs.Run:
       RunError: the skimmer was imported without it, or the run is not a skimmer that an own student suffices for.
     """
     if run.config["model"]["name"] != "skimmer":
-        raise runs.RunError(f"{run.path} is a {run.config['model']['name']}, which names no moments: use a skimmer's run")
+        kind = run.config["model"]["name"]
+        raise runs.RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
     if run.recogniser:
         raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
     needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()

@@ -17,9 +17,11 @@ import functools
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+
+from l2l.data import ahead
 
 MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
 
@@ -33,11 +35,11 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--root", type=Path, help="videos below this folder may be named by path (default: none may)")
     result.add_argument("--host", default="127.0.0.1", help="address to answer at (default: %(default)s)")
     add("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
-    add("--stride", type=int, default=1, help="of a skimmer: describe every N-th position (default: %(default)s)")
+    add("--stride", type=int, help="of a skimmer: describe every N-th position (default: as it was trained)")
     add("--megabytes", type=float, default=200, help="of an upload (default: %(default)s)")
     add("--seconds", type=float, default=600, help="that a video may last (default: %(default)s)")
     add("--patience", type=float, default=60, help="seconds an upload may take, and decoding (default: %(default)s)")
-    add("--memory", type=float, default=2, help="GiB that decoding a video may take (default: %(default)s)")
+    add("--memory", type=float, default=4, help="GiB that decoding a video may take (default: %(default)s)")
     add("--waiting", type=int, default=64, help="requests in progress; others get 503 (default: %(default)s)")
     add("--decoders", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     add("--window", type=float, default=0.02, help="seconds in which requests are batched (default: %(default)s)")
@@ -51,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        app = application(args)
+        app = prepared(args)
         with socket.create_server((args.host, args.port)) as listening:
             print(f"http://{args.host}:{listening.getsockname()[1]}", flush=True)
             config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
@@ -67,13 +69,39 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def application(args: argparse.Namespace) -> Any:
-    """The application of a model that is loaded and compiled.
+def prepared(args: argparse.Namespace) -> Any:
+    """The application, with a model that is loaded and compiled.
 
     Raises:
       ValueError: the run or the root cannot be used.
     """
-    raise NotImplementedError
+    import l2l
+    from l2l.serve_app import application
+    from l2l.service import Limits, Service
+
+    if args.root and not args.root.is_dir():
+        raise ValueError(f"--root={args.root} is no folder")
+    model = l2l.load(args.run, stride=args.stride)
+    parts = model.programs
+    how = {"policy": parts.policy, "frames": parts.frames, "stride": model.stride, "longest": args.seconds}
+    limits = Limits(round(args.megabytes * 1e6), args.patience, round(args.memory * 2**30), args.waiting)
+    service = Service(
+        functools.partial(ahead.cut, **how),
+        model.classify,
+        drawn,
+        limits=limits,
+        decoders=args.decoders,
+        window=args.window,
+        most=args.most,
+    )
+    return application(service, args.root and args.root.resolve())
+
+
+def drawn(path: str, result: Any) -> Iterator[str]:
+    """The page of a video, which does not say where that lies; in a decoding process."""
+    from l2l import video_page
+
+    yield video_page.html_of(result, Path(path), play=False)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import shutil
 import tempfile
 import time
@@ -13,6 +14,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l2l.data.decoder import DecoderError
@@ -20,9 +22,12 @@ from l2l.data.scan import MediaError
 from l2l.service import Service
 
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Listen to look</title><style>body{font:1rem/1.5 system-ui;max-width:40rem;margin:3rem auto;padding:0 1rem}</style>
-<h1>Listen to look</h1><form method="post" action="classify" enctype="multipart/form-data">
-<p><label>A video: <input type="file" name="video" accept="video/*" required></label> <button>Look</button></p></form></html>
+<title>Listen to look</title>
+<style>body { font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; color-scheme: light dark }</style>
+<h1>Listen to look</h1>
+<form method="post" action="classify" enctype="multipart/form-data">
+<p><label>A video: <input type="file" name="video" accept="video/*" required></label> <button>Look</button>
+</form></html>
 """
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
 AGAIN = {"Retry-After": "5"}
@@ -90,10 +95,10 @@ async def answered(service: Service, root: Path | None, request: Request) -> Res
 
 
 async def looked_at(service: Service, path: Path, name: str, *, page: bool) -> Response:
-    result = await service.classify(path)
+    result = dataclasses.replace(await service.classify(path), path=name)
     if page:
         return HTMLResponse(await service.page(path, result))
-    return JSONResponse(result.to_json() | {"path": name})
+    return JSONResponse(result.to_json())
 
 
 @contextlib.asynccontextmanager
@@ -126,6 +131,8 @@ async def received(service: Service, request: Request) -> FormData:
     try:
         async with asyncio.timeout(service.limits.patience):
             return await request.form(max_files=1, max_fields=2)
+    except ClientDisconnect:
+        raise HTTPException(400, "the upload broke off") from None
     except TimeoutError:
         raise HTTPException(408, f"the upload took longer than {service.limits.patience:g} s") from None
 

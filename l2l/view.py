@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from l2l.data.ahead import CutFilm
 from l2l.data.arrays import Arrays
 from l2l.data.media import Film, decode_jpeg
 from l2l.data.scan import MediaError
@@ -27,7 +28,7 @@ class View:
       seconds: spent on it so far, by part.
     """
 
-    def __init__(self, video: str | os.PathLike | Arrays):
+    def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
         self.video = video
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
         self.has_audio, self.error = False, None
@@ -36,6 +37,8 @@ class View:
 
     @property
     def path(self) -> str:
+        if isinstance(self.video, CutFilm):
+            return self.video.path
         return "" if isinstance(self.video, Arrays) else os.fspath(self.video)
 
     @property
@@ -55,6 +58,14 @@ class View:
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
 
 
+def opened(view: View, how: Programs) -> Film | CutFilm:
+    """The view's film. Raises MediaError if it cannot be used."""
+    if isinstance(view.video, CutFilm):
+        view.seconds["decode"] += view.video.seconds
+        return view.video
+    return Film(view.video, how.policy)
+
+
 def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """The clips of a video as a clip model takes them, see `Programs.describe`; every stride-th one.
 
@@ -62,7 +73,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """
     since = time.perf_counter()
     try:
-        film = Film(view.video, how.policy)
+        film = opened(view, how)
         view.times = np.array([c.start for c in film.clips], np.float32)
         view.times += np.float32(film.clips[0].duration) / 2
         view.indexed = np.arange(len(film.clips)) % stride == 0

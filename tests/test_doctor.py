@@ -135,10 +135,10 @@ def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
     found = by_name(doctor.folders())
     assert (found["runs"].status, found["data"].status) == (BROKEN, OK)
     assert "Not a directory" in found["runs"].said
+    assert doctor.compile_cache(str(tmp_path / "runs")).status == BROKEN
+    assert doctor.compile_cache(str(tmp_path / "new")).said == f"{tmp_path / 'new'}: 0 files, 0 MiB"
     monkeypatch.setattr(doctor, "ROOM", 1 << 60)
     assert "MiB are free" in by_name(doctor.folders())["data"].said
-    assert doctor.compile_cache(str(tmp_path / "runs")).status == BROKEN
-    assert doctor.compile_cache(None).status == UNUSED
 
 
 def test_codec_that_is_missing(monkeypatch):

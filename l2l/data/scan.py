@@ -20,8 +20,8 @@ PIXELS = 1 << 26  # of one frame: twice 8K
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
 _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-# Formats that are not a video but point to other files, or draw any text file as pictures.
-_REFUSED = {"concat", "hls", "image2", "tty"}
+# Formats that are not a video but point to other files, or draw any text file as pictures, are not even opened.
+_FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty"}))
 # Formats that store frames in the order of decoding, one every so often, and no times of display.
 _TIMELESS = {"avi"}
 
@@ -60,10 +60,8 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContaine
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
     # "file:" keeps a colon in the name from being read as a protocol.
-    url, options = f"file:{os.path.abspath(path)}", {"protocol_whitelist": "file"}
+    url, options = f"file:{os.path.abspath(path)}", {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
     with told(path), av.open(url, options=options, **_OPEN) as container:
-        if _REFUSED & set(container.format.name.split(",")):
-            raise MediaError("undecodable", path, "not a video file")
         cover = av.stream.Disposition.attached_pic
         streams = [s for s in container.streams.video if not s.disposition & cover]
         if not streams:
