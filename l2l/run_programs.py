@@ -84,7 +84,7 @@ def student_of(run: runs.Run) -> runs.Run:
     """The run of the student whose descriptors a skimmer reads.
 
     Raises:
-      RunError: the skimmer was imported without it, or the run is not a skimmer that an own student suffices for.
+      RunError: the skimmer was imported without it, recognises with the features of another model, or is none.
     """
     if run.config["model"]["name"] != "skimmer":
         kind = run.config["model"]["name"]

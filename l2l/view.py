@@ -8,8 +8,11 @@ import numpy as np
 
 from l2l.data.ahead import CutFilm
 from l2l.data.arrays import Arrays
-from l2l.data.media import Film, decode_jpeg
+from l2l.data.cut import Clip
+from l2l.data.media import Film, decode_jpeg, open_film
+from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
+from l2l.data.schema import ClipPolicy
 from l2l.data.video import centre_crop
 from l2l.programs import Programs
 
@@ -33,6 +36,7 @@ class View:
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
         self.has_audio, self.error = False, None
         self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
+        self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
 
     @property
@@ -58,12 +62,11 @@ class View:
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
 
 
-def opened(view: View, how: Programs) -> Film | CutFilm:
-    """The view's film. Raises MediaError if it cannot be used."""
-    if isinstance(view.video, CutFilm):
-        view.seconds["decode"] += view.video.seconds
-        return view.video
-    return Film(view.video, how.policy)
+def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:
+    """Raises MediaError if it cannot be used."""
+    if isinstance(video, CutFilm):
+        return video
+    return film_of(video, policy) if isinstance(video, Arrays) else open_film(video, policy)
 
 
 def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
@@ -73,18 +76,24 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """
     since = time.perf_counter()
     try:
-        film = opened(view, how)
+        film = opened(view.video, how.policy)
         view.times = np.array([c.start for c in film.clips], np.float32)
         view.times += np.float32(film.clips[0].duration) / 2
         view.indexed = np.arange(len(film.clips)) % stride == 0
         view.has_audio = film.has_audio
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
-            frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+            record = record_of(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
-            yield {"frames": frames, "audio": clip.audio}
+            yield record
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
+
+
+def record_of(clip: Clip, how: Programs) -> Record:
+    """A clip as a clip model takes it."""
+    frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+    return {"frames": frames, "audio": clip.audio}
 
 
 def stack(records: Sequence[Record], size: int) -> Record:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from l2l.data.cut import Clip
-from l2l.data.media import Film
+from l2l.data.media import open_film
 from l2l.data.scan import MediaError
 from l2l.data.schema import ClipPolicy
 
@@ -53,7 +53,7 @@ def cut(path: str | os.PathLike, *, policy: ClipPolicy, frames: int, stride: int
       MediaError: the file cannot be used, or lasts longer ("too_long").
     """
     since = time.perf_counter()
-    film = Film(path, policy)
+    film = open_film(path, policy)
     if film.stop > longest:
         raise MediaError("too_long", path, f"it lasts {film.stop:.1f} s, {longest:g} s are allowed")
     content = list(film.heard(film.seen(range(0, len(film.clips), stride), frames)))
