@@ -11,9 +11,9 @@ import numpy as np
 
 from l2l import answer, artefact, compile_cache, programs, stream
 from l2l.data import schema
-from l2l.data.ahead import CutFilm
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
+from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.stream import Source

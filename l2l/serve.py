@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.data import ahead
+from l2l.data import cut_film
 
 MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
 
@@ -86,7 +86,7 @@ def prepared(args: argparse.Namespace) -> Any:
     how = {"policy": parts.policy, "frames": parts.frames, "stride": model.stride, "longest": args.seconds}
     limits = Limits(round(args.megabytes * 1e6), args.patience, round(args.memory * 2**30), args.waiting)
     service = Service(
-        functools.partial(ahead.cut, **how),
+        functools.partial(cut_film.cut, **how),
         model.classify,
         drawn,
         limits=limits,

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from l2l.data.ahead import CutFilm
 from l2l.data.arrays import Arrays
 from l2l.data.cut import Clip
+from l2l.data.cut_film import CutFilm
 from l2l.data.media import Film, decode_jpeg, open_film
 from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
