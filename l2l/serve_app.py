@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,6 +32,7 @@ FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 """
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
 AGAIN = {"Retry-After": "5"}
+CLOSE = {"Connection": "close"}  # what is left of the request is not read
 
 
 def application(service: Service, root: Path | None) -> FastAPI:
@@ -77,17 +79,19 @@ def application(service: Service, root: Path | None) -> FastAPI:
 
 async def answered(service: Service, root: Path | None, request: Request) -> Response:
     """The answer, or a refusal that says why."""
-    if service.metrics.in_progress >= service.limits.waiting:
-        return error(503, "busy", f"{service.limits.waiting} requests are in progress: come again", AGAIN)
+    busy = service.metrics.in_progress >= service.limits.waiting
     service.metrics.entered(1)
     try:
+        if busy:
+            await drained(service, request)
+            return error(503, "busy", f"{service.limits.waiting} requests are in progress: come again", AGAIN)
         async with asked(service, root, request) as (path, name):
             return await looked_at(service, path, name, page="text/html" in request.headers.get("accept", ""))
     except MediaError as problem:
         service.metrics.refused(problem.status)
         return error(422, problem.status, problem.reason)
     except HTTPException as problem:
-        return error(problem.status_code, "refused", problem.detail)
+        return error(problem.status_code, "refused", problem.detail, CLOSE)
     except DecoderError as problem:
         return error(503, "busy", str(problem), AGAIN)
     finally:
@@ -127,10 +131,24 @@ async def asked(service: Service, root: Path | None, request: Request) -> AsyncI
 
 
 async def received(service: Service, request: Request) -> FormData:
-    """The form of a request. Raises HTTPException if it is none, or comes too slowly."""
+    """The form of a request. Raises HTTPException if it is none, or does not come."""
+    async with coming(service):
+        return await request.form(max_files=1, max_fields=2)
+
+
+async def drained(service: Service, request: Request) -> None:
+    """Reads a request to its end, as some clients hear no answer before. Raises as `received`."""
+    async with coming(service):
+        async for _ in request.stream():
+            pass
+
+
+@contextlib.asynccontextmanager
+async def coming(service: Service) -> AsyncIterator[None]:
+    """Something is read of a request. Raises HTTPException if that takes too long or breaks off."""
     try:
         async with asyncio.timeout(service.limits.patience):
-            return await request.form(max_files=1, max_fields=2)
+            yield
     except ClientDisconnect:
         raise HTTPException(400, "the upload broke off") from None
     except TimeoutError:
@@ -178,7 +196,7 @@ class SizeLimit:
         too_large = HTTPException(413, f"a request may have {self.most:,} bytes")
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if int(declared) > self.most:  # the server lets only digits through
-            return await error(413, "refused", too_large.detail)(scope, receive, send)
+            return await error(413, "refused", too_large.detail, CLOSE)(scope, receive, send)
         total = 0
 
         async def counted() -> Message:
