@@ -48,7 +48,7 @@ PACKAGES = (
     optional(("apache-beam",), "apache_beam", "preparing with Beam", 'pip install "l2l[beam]"'),
     optional(("tensorboard",), "tensorboard.summary", "curves in TensorBoard", "pip install tensorboard"),
     optional(("ipykernel",), "ipykernel", "the notebook", 'pip install "l2l[notebook]"'),
-    optional(("pytest",), "pytest", "the tests", INSTALL),
+    optional(("pytest",), "pytest", "the tests", "pip install -r requirements-dev.txt"),
 )
 
 
