@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
     c.distributed = ""  # several processes: auto (TPU, Slurm, Open MPI), or HOST:PORT,INDEX,COUNT of this process
     c.patience = 180.0  # seconds that a process waits for the others to start
     c.dtype = "float32"  # inputs of convolutions and matrix products; or bfloat16 (GPU, TPU)
+    c.multi_label = False  # several classes an example: each scored by itself (sigmoid), else all together (softmax)
     c.model = ConfigDict()  # name and numbers of the model, see l2l/models
     c.makers = ()  # (path, command) pairs: `python -m command` makes the input at that path if it is missing
 
@@ -25,7 +26,10 @@ def get_config() -> ConfigDict:
     # distill: True asks the teacher once about the centre of every clip and keeps its answers beside the shards for all
     # epochs and students; a path keeps them there. False: it sees, at every step, the student's own random square.
     c.cache_teacher = config_dict.FieldReference(False, field_type=object)
-    c.student = ""  # extract, skim: the finished student whose features are read
+    c.student = ""  # extract, skim: the finished clip model, a student as a rule, whose features are read
+    # skim: a second directory of features of the same videos, extracted from any clip model, whose classifier then
+    # judges the looks; config.data.dir only says where to look.
+    c.recognition = ""
     c.init = ""  # finished runs whose variables this one starts from, in turn; several, of parts, with commas
     c.init_skip = ()  # patterns of variable paths that stay fresh nevertheless, e.g. (".*classifier/.*",)
 
@@ -60,7 +64,9 @@ def get_config() -> ConfigDict:
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
     c.profile = False  # write a trace of a few steps to RUN/profile
-    c.best = "top1"  # validation metric that picks the variables to keep; "": the last ones; agree: with the teacher
+    # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), agree (with the
+    # teacher), or "" for the last ones.
+    c.best = "top1"
     c.distill_weight = 100.0  # lambda of the paper's distillation loss
     c.head = 0.0  # skim: weight of the per-step classifier's loss
     return c
@@ -84,6 +90,9 @@ SAMPLE_MAKERS = (
     ("data/sample/source", f"{SAMPLE} --parts=source --seed=0"),
     ("data/sample/trimmed", f"{SAMPLE} --parts=trimmed --seed=0"),
     ("data/sample/untrimmed", f"{SAMPLE} --parts=untrimmed --seed=0"),
+    ("data/sample/untrimmed_large", f"{SAMPLE} --parts=untrimmed_large --seed=0"),
+    ("data/sample/untrimmed_large_clips", f"{SAMPLE} --parts=untrimmed_large_clips --seed=0"),
+    ("data/sample/untrimmed_pairs", f"{SAMPLE} --parts=untrimmed_pairs --seed=0"),
     ("runs/sample/teacher", "l2l.main --config=configs/teacher.py:sample"),
     ("runs/sample/distill", "l2l.main --config=configs/distill.py:sample"),
     ("runs/sample/finetune", "l2l.main --config=configs/finetune.py:sample"),

@@ -1,7 +1,9 @@
-"""Writes the student's image and audio descriptors of every clip of every video.
+"""Writes a clip model's descriptors (a student's of image and sound, a teacher's feature) of every clip of every video.
 
 python -m l2l.main --config=configs/extract.py          # built-in set
 python -m l2l.main --config=configs/extract.py:activitynet
+
+Another clip model, whose clips may have more frames: --config.student=RUN --config.data.dir=DIR --config.run=OUT.
 """
 
 from collections.abc import Callable

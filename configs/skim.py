@@ -4,7 +4,12 @@
     python -m l2l.main --config=configs/skim.py:activitynet
 
 --config.model.selection=soft is the paper's; straight_through trains what hard selection does at test time.
---config.model.index_by=audio chooses the moments by sound alone.
+--config.model.index_by=audio chooses the moments by sound alone. --config.model.stride=5 takes the features of every
+fifth position only ("sparse" in the paper). With --config.recognition=DIR a second directory of features of the same
+videos, such as the teacher's, judges the looks, and config.data.dir only says where to look.
+
+What the paper compares with, each over the same features: VARIANT_lstm runs over all positions in order, and
+VARIANT_nonrecurrent asks a single learned query.
 """
 
 from collections.abc import Callable
@@ -56,8 +61,22 @@ def activitynet_released(c: ConfigDict) -> None:
     c.student = "runs/activitynet_released/student"
 
 
+def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
+    """Another model over the features of a skim config; of its numbers, the keys that this model has."""
+
+    def change(c: ConfigDict) -> None:
+        skim(c)
+        c.run = f"{c.run}_{name}"
+        c.model = ConfigDict({"name": name} | {key: c.model[key] for key in keys})
+        c.optim.lr_scale = c.optim.lr_scale if name == "nonrecurrent" else ()  # the LSTM's own classifier is fresh
+
+    return change
+
+
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
 VARIANTS["activitynet_released"] = activitynet_released
+BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
+VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in VARIANTS for name, keys in BASELINES.items()}
 
 
 def get_config(variant: str = "sample") -> ConfigDict:

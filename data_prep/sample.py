@@ -3,15 +3,21 @@ files.
 
     python -m data_prep.sample --out=data/sample --parts=source,trimmed,untrimmed --workers=2 --seed=0
 
-`data_prep/sample_render.py` says what the classes are and which modality tells which. Three parts share
-them:
+`data_prep/sample_render.py` says what the classes are and which modality tells which. All parts share
+them. The demo needs three:
 
 - source: trimmed clips of about a second (trains the teacher, feeds distillation);
 - trimmed: the same from a mildly different domain, with few labels (fine-tuning);
 - untrimmed: videos of 20-60 s of that domain with 10-30 % action (`data_prep/sample_untrimmed.py`).
 
+The experiments need more:
+
+- untrimmed_large: more such videos, for what must be told to a percentage point;
+- untrimmed_large_clips: the same videos, clips of 8 frames instead of one, which the teacher can see;
+- untrimmed_pairs: videos with two actions of two classes and both labels.
+
 Below --out lie the videos in `videos/<part>/<split>/` and the shards in `<part>/`. Beside the shards of the
-untrimmed part lie, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds) and
+untrimmed parts lie, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds) and
 `videos.json` ({video id: path of the mp4, relative to that file's folder}). The same seed gives the same
 pictures and sound. A second call makes what is missing.
 """
@@ -35,57 +41,15 @@ from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
+from data_prep.sample_parts import DEMO, PARTS, Item, items_of
 from l2l.data import schema
 
-COUNTS = {
-    "source": {"train": 2000, "val": 400},
-    "trimmed": {"train": 96, "val": 320},
-    "untrimmed": {"train": 208, "val": 32, "test": 208},
-}
-SPLITS = ("train", "val", "test")
-CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
-POLICIES = {
-    "source": CLIP,
-    "trimmed": CLIP,
-    "untrimmed": schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64),
-}
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
 RATES = (Fraction(8), Fraction(10), Fraction(25, 2), Fraction(15))  # frames per second
 AUDIO_RATES = (16_000, 22_050, 32_000, 44_100, 48_000)  # samples per second
 NO_STREAM, SILENT, STEREO = 0.06, 0.06, 0.5  # shares of the videos
 MADE_BY = "made_by.json"
 INTERVAL = 0.2 if sys.stderr.isatty() else 10  # seconds between updates of the progress bar
-
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """One video of the sample: the number'th of a split of a part."""
-
-    part: str
-    split: str
-    number: int
-
-    @property
-    def video_id(self) -> str:
-        return f"{self.part}-{self.split}-{self.number:05d}"
-
-    @property
-    def path(self) -> Path:
-        """Relative to --out."""
-        return Path("videos") / self.part / self.split / f"{self.video_id}.mp4"
-
-    @property
-    def label(self) -> str:
-        return render.LABELS[self.number % len(render.LABELS)]
-
-    def generators(self, seed: int) -> list[np.random.Generator]:
-        """Independent generators: of what happens, of the pictures, of the sound, of the file."""
-        key = [seed, list(COUNTS).index(self.part), SPLITS.index(self.split), self.number]
-        return [np.random.default_rng(child) for child in np.random.SeedSequence(key).spawn(4)]
-
-    def segments(self, seed: int) -> list[untrimmed.Segment]:
-        """What happens when in an untrimmed video."""
-        return untrimmed.timeline(self.label, self.generators(seed)[0])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +64,7 @@ class Format:
 
     @classmethod
     def drawn(cls, part: str, rng: np.random.Generator) -> "Format":
-        small = part == "untrimmed"  # long, so stored at lower rates
+        small = PARTS[part].actions > 0  # long, so stored at lower rates
         width, height = SIZES[rng.integers(len(SIZES) - small)]
         fps = RATES[rng.integers(2 if small else len(RATES))]
         rate = AUDIO_RATES[rng.integers(2 if small else len(AUDIO_RATES))]
@@ -111,14 +75,14 @@ def compose(item: Item, seed: int) -> tuple[Format, Iterable[np.ndarray], np.nda
     """A video before encoding: its format, its frames uint8 (h, w, 3), its sound float32 (n,) in -1..1."""
     plan, look, hear, file = item.generators(seed)
     form = Format.drawn(item.part, file)
-    domain = render.SOURCE if item.part == "source" else render.TARGET
+    domain = PARTS[item.part].domain
     ground = render.backdrop(form.width, form.height, domain, look)
-    if item.part == "untrimmed":
-        segments = untrimmed.timeline(item.label, plan)
+    if PARTS[item.part].actions:
+        segments = untrimmed.timeline(item.labels, plan)
         frames = untrimmed.pictures(segments, ground, float(form.fps), domain, look)
         wave = untrimmed.noises(segments, form.rate, domain, hear)
     else:
-        shape, motion = render.parts_of(item.label, plan)
+        shape, motion = render.parts_of(item.labels[0], plan)
         seconds = plan.uniform(1.0, 1.2)
         times = np.arange(np.ceil(seconds * form.fps)) / float(form.fps)
         frames = render.draw(ground, shape, motion, times, domain=domain, rng=look)
@@ -166,7 +130,7 @@ def make_video(item: Item, done: Callable[[], None], *, out: Path, seed: int) ->
     path = out / item.path
     if not path.exists():
         form, frames, wave = compose(item, seed)
-        write_mp4(path, form, frames, wave, keyframes=12 if item.part == "untrimmed" else 1)
+        write_mp4(path, form, frames, wave, keyframes=12 if PARTS[item.part].actions else 1)
     done()
 
 
@@ -179,39 +143,42 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     """Makes the videos and the shards of one part; False if it was there already.
 
     Args:
-      counts: videos per split, COUNTS[part] unless given.
+      counts: videos per split, those of PARTS unless given.
 
     Raises:
       PrepareError: the folder holds the part of another seed, or of something else.
     """
     if _finished(part, out, seed):
         return False
-    videos, shards = out / "videos" / part, out / part
+    about, shards = PARTS[part], out / part
+    owner = about.videos or part
+    videos = out / "videos" / owner
     videos.mkdir(parents=True, exist_ok=True)
     shards.mkdir(parents=True, exist_ok=True)
-    schema.write_json(videos / MADE_BY, {"made_by": made_by(part, seed)})
-    items = [Item(part, split, n) for split, many in (counts or COUNTS[part]).items() for n in range(many)]
+    schema.write_json(videos / MADE_BY, {"made_by": made_by(owner, seed)})
+    items = items_of(part, counts or about.counts)
     _make_videos(items, out, seed, workers)
-    if part == "untrimmed":
+    if about.actions:
         schema.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
         schema.write_json(shards / "videos.json", {x.video_id: f"../{x.path.as_posix()}" for x in items})
-    rows = [Row(str(out / x.path), (x.label,), x.split, None, None, x.video_id) for x in items]
-    write_dataset(rows, render.LABELS, shards, POLICIES[part], workers=workers, made_by=made_by(part, seed))
+    rows = [Row(str(out / x.path), x.labels, x.split, None, None, x.video_id) for x in items]
+    write_dataset(rows, render.LABELS, shards, about.policy, workers=workers, made_by=made_by(part, seed))
     return True
 
 
 def _finished(part: str, out: Path, seed: int) -> bool:
     """Whether the part is there; raises PrepareError if what is there was made otherwise."""
-    index, marker = out / part / schema.INDEX, out / "videos" / part / MADE_BY
+    owner = PARTS[part].videos or part
+    index, marker = out / part / schema.INDEX, out / "videos" / owner / MADE_BY
     found = []
     if index.exists():
-        found.append((index, schema.load_index(index.parent, kind="clips").made_by))
+        found.append((index, made_by(part, seed), schema.load_index(index.parent, kind="clips").made_by))
     if marker.exists():
-        found.append((marker, json.loads(marker.read_text())["made_by"]))
-    for path, other in found:
-        if other != made_by(part, seed):
+        found.append((marker, made_by(owner, seed), json.loads(marker.read_text())["made_by"]))
+    for path, asked, other in found:
+        if other != asked:
             raise PrepareError(
-                f"{path} says it was made by {other!r}, not by {made_by(part, seed)!r}; "
+                f"{path} says it was made by {other!r}, not by {asked!r}; "
                 f"delete {index.parent} and {marker.parent}, or choose another --out"
             )
     return index.exists()
@@ -229,13 +196,13 @@ def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> N
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
     parser.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
-    parser.add_argument("--parts", default=",".join(COUNTS), help="comma-separated: " + ", ".join(COUNTS))
+    parser.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
     parser.add_argument("--workers", type=int, default=2, help="processes")
     parser.add_argument("--seed", type=int, default=0)
     flags = parser.parse_args(arguments)
     parts = flags.parts.split(",")
-    if unknown := [part for part in parts if part not in COUNTS]:
-        parser.error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(COUNTS)}")
+    if unknown := [part for part in parts if part not in PARTS]:
+        parser.error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
     if flags.workers < 1 or flags.seed < 0:
         parser.error("--workers must be at least 1 and --seed at least 0")
     try:

@@ -1,19 +1,21 @@
 """What happens when in the untrimmed videos of the built-in sample.
 
-The video's action fills 10-30 % of it, in one or two pieces. The rest is made of the bare background, other
-shapes and look-alikes that only looking and listening together tells from the action: an action's sound
-over the bare background or over a shape that is never an action, the right shape still and without its sound,
-another shape that moves in silence.
+The video's action fills 10-30 % of it, in one or two pieces; where there are two actions, each fills 8-16 %. The
+rest is made of the bare background, other shapes and look-alikes that only looking and listening together tells
+from an action: an action's sound over the bare background or over a shape that is never an action, the right shape
+still and without its sound, another shape that moves in silence.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from data_prep import sample_render as render
 
 LONGEST, SHORTEST = 60.0, 20.0
+SHARES = {1: (0.1, 0.3), 2: (0.08, 0.16)}  # number of actions -> what each fills of the video
+REST = -1  # in place of an action's number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,17 +30,21 @@ class Segment:
     action: bool = False
 
 
-def timeline(label: str, rng: np.random.Generator) -> list[Segment]:
-    """The segments of one video of the class, in order, without gaps, 20-60 s in all."""
+def timeline(labels: Sequence[str], rng: np.random.Generator) -> list[Segment]:
+    """The segments of one video of the classes, in order, without gaps, 20-60 s in all."""
     length = SHORTEST + (LONGEST - SHORTEST) * float(rng.beta(1, 3))
-    acting = length * rng.uniform(0.1, 0.3)
-    pieces = _split(acting, 1 if acting < 4 else int(rng.integers(1, 3)), rng)
-    rest = _split(length - acting, max(len(pieces) + 1, round((length - acting) / 4)), rng)
-    order = rng.permutation([True] * len(pieces) + [False] * len(rest))
-    shape, motion = render.parts_of(label, rng)
+    acting = [length * rng.uniform(*SHARES[len(labels)]) for _ in labels]
+    pieces = [_split(seconds, 1 if seconds < 4 else int(rng.integers(1, 3)), rng) for seconds in acting]
+    which = [number for number, own in enumerate(pieces) for _ in own]
+    idle = length - sum(acting)
+    rest = _split(idle, max(len(which) + 1, round(idle / 4)), rng)
+    order = rng.permutation(which + [REST] * len(rest))
+    shown = [render.parts_of(label, rng) for label in labels]
     start, segments = 0.0, []
-    for action in order:
-        seconds = pieces.pop() if action else rest.pop()
+    for number in order:
+        action = number != REST
+        seconds = (pieces[number] if action else rest).pop()
+        shape, motion = shown[number if action else len(rest) % len(shown)]  # look-alikes are of each in turn
         what = (shape, motion, render.MOTIONS[motion][2]) if action else _other(shape, rng)
         segments.append(Segment(start, start + seconds, *what, action=bool(action)))
         start += seconds
@@ -71,7 +77,7 @@ def _other(shape: str, rng: np.random.Generator) -> tuple[str | None, str | None
 
 
 def actions(segments: list[Segment]) -> list[list[float]]:
-    """[start, stop] in seconds of each stretch of the action, neighbours joined."""
+    """[start, stop] in seconds of each stretch of an action, neighbours joined."""
     joined: list[list[float]] = []
     for segment in segments:
         if segment.action and joined and joined[-1][1] == segment.start:

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 
+from l2l import metrics
 from l2l.programs import Programs
 from l2l.result import Moment, Result
 from l2l.view import View
@@ -25,7 +26,8 @@ class Clock:
 
 def averaged(programs: Programs, view: View) -> Result:
     """A clip model's scores, averaged over all clips."""
-    clips = softmax(np.stack([row["logits"] for row in view.rows]))  # (n, k)
+    logits = np.stack([row["logits"] for row in view.rows])
+    clips = metrics.probabilities(logits, programs.multi_label)  # (n, k)
     scores = clips.mean(0)
     share = clips[:, scores.argmax()] / clips[:, scores.argmax()].sum()
     chosen = MODALITIES if programs.modality == "both" else (programs.modality,)
@@ -45,23 +47,24 @@ def averaged(programs: Programs, view: View) -> Result:
         looks=len(clips),
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(clips), 0, 0),
-        seconds=view.seconds,
+        seconds=dict(view.seconds),
     )
 
 
-def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray]) -> Result:
+def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_when_sure: bool) -> Result:
     """A skimmer's hard selection; `out` is one row of `Programs.skim`."""
-    looks = int(out["looks"])
-    steps = int(out["counted"].sum())  # those whose pick counts, the first ones
+    evidence, calibrated = judged(programs, out, stop_when_sure)
+    looks = len(evidence)
+    start = int(out["looks"] - out["counted"].sum())  # 1 if the mean of the video counts as a look
+    steps = looks - start  # those whose pick counts, the first ones
     index_by = [m for m in MODALITIES if f"picked_{m}" in out]
     places = np.flatnonzero(view.indexed)
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
-    evidence = softmax(out["step_logits"][:looks])
     return Result(
         path=view.path,
         labels=programs.labels,
         scores=evidence[-1],
-        calibrated=False,
+        calibrated=calibrated,
         moments=tuple(
             moment(m, view.times[picked[m][t]], out["modality"][t, MODALITIES.index(m)] / looks)
             for t in range(steps)
@@ -75,8 +78,24 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray]) -> Resul
         looks=looks,
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p})),
-        seconds=view.seconds,
+        seconds=dict(view.seconds),
     )
+
+
+def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:
+    """The scores (looks, k) after every look that is taken, and whether they are calibrated.
+
+    Where the other classifier, the one on the LSTM's state, was found to know best when to stop, its scores are told
+    only by who stops.
+    """
+    sure, looks, logits = programs.sure, int(out["looks"]), out["step_logits"]
+    if stop_when_sure:
+        looks = int(sure.looks({key: out[key][None] for key in (sure.source, "looks")})[0])
+        logits = out[sure.source]
+    calibrated = sure is not None and (stop_when_sure or sure.source == "step_logits")
+    if calibrated:
+        logits = logits / np.asarray(sure.temperatures, np.float32)[:, None]
+    return metrics.probabilities(logits[:looks], programs.multi_label), calibrated
 
 
 def spread(weights: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
@@ -92,9 +111,3 @@ def gmacs(programs: Programs, positions: int, steps: int, looks: int) -> dict[st
 
 def moment(modality: str, at: float, weight: float) -> Moment:
     return Moment(modality, round(float(at), 3), float(weight))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)

@@ -7,9 +7,11 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from l2l import costs, models
-from l2l.data.schema import hash_of
-from l2l.models.student import Fusion, modalities
-from l2l.runs import Run, RunError
+from l2l.data.schema import hash_of, load_index
+from l2l.models.skimmer import Skimmer
+from l2l.models.student import Fusion, Unfused, modalities
+from l2l.models.video_baselines import NonRecurrent, VideoLSTM
+from l2l.runs import Run, RunError, load_run
 from l2l.tasks import TASKS, Classify, Distill, Skim
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
@@ -37,19 +39,55 @@ def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
 def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     """The clip model of a teacher, distill or finetune config, ready to predict."""
     data = config["data"]
-    return Classify(model_of(config, classes), data["crop"], tuple(data["mean"]), tuple(data["std"]))
+    colours = tuple(data["mean"]), tuple(data["std"])
+    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
 
 
-def skim_task(config: Mapping[str, Any], classes: int, student: Mapping[str, Any]) -> Skim:
-    """The skimmer of a skim config over the features of a student, whose own config is `student`."""
-    student_model = model_of(student, classes)
-    fusion = Fusion(student_model.feature, dtype=student_model.dtype)
-    return Skim(model_of(config, classes, fusion=fusion), config["head"])
+def skim_task(
+    config: Mapping[str, Any], classes: int, student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None
+) -> Skim:
+    """The video model of a skim config.
+
+    Args:
+      config: of the run.
+      classes: number of labels.
+      student: config of the clip model that made the features.
+      recogniser: config of the clip model that made those that recognise, if others do.
+
+    Raises:
+      ValueError: it is to index by a modality that the student does not have.
+    """
+    model, widths = model_of(config, classes, fusion=fusion_of(student)), widths_of(student)
+    if isinstance(model, Skimmer) and (lacking := [m for m in modalities(model.index_by) if not widths[m]]):
+        only = next(m for m, width in widths.items() if width)
+        raise ValueError(f"the features have no {lacking[0]} to index by: set --config.model.index_by={only}")
+    if isinstance(model, NonRecurrent):  # the one that averages scores
+        model = model.clone(multi_label=config["multi_label"])
+    several = [c["multi_label"] for c in (config, student, recogniser or student)]
+    return Skim(model, config["head"], None if recogniser is None else fusion_of(recogniser), *several)
 
 
-def skim_frozen(student: Mapping[str, Any]) -> dict[str, Any]:
-    """What a skimmer takes of a student's variables."""
-    return {name: student["params"][name] for name in ("fusion", "classifier")}
+def fusion_of(config: Mapping[str, Any]) -> nn.Module:
+    """The module between a clip model's descriptors and its feature."""
+    if config["model"]["name"] != "student":
+        return Unfused()
+    model = model_of(config, 1)
+    return Fusion(model.feature, dtype=model.dtype)
+
+
+def widths_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """Widths of a clip model's descriptors; one that sees whole clips has its feature in the place of the image's."""
+    model = model_of(config, 1)
+    if config["model"]["name"] != "student":
+        return {"image": model.feature, "audio": 0}
+    chosen = modalities(model.modality)
+    return {m: 8 * model.width if m in chosen else 0 for m in ("image", "audio")}
+
+
+def skim_frozen(student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a video model takes of the variables of the clip models whose features it reads."""
+    own = lambda clip_model: {name: clip_model["params"].get(name, {}) for name in ("fusion", "classifier")}
+    return own(student) | ({} if recogniser is None else {"recogniser": own(recogniser)})
 
 
 def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
@@ -81,7 +119,30 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
     if name == "distill":
         return distill_task(config, source.reader.side, other), other.variables["model"]
     check_described(source, other)
-    return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
+    if "recogniser" not in runs:
+        return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
+    recogniser = runs["recogniser"]
+    check_labels(recogniser, labels, source.directory)
+    frozen = skim_frozen(other.variables["model"], recogniser.variables["model"])
+    return skim_task(config, len(labels), other.config, recogniser.config), frozen
+
+
+def recogniser_at(directory: str) -> Run:
+    """The finished clip model that a directory of features was extracted with.
+
+    Raises:
+      ShardError, RunError: no such directory, or the run is not where it was.
+    """
+    made_with = load_index(directory, kind="features").policy["student"]
+    if not made_with:
+        raise RunError(f"{directory} does not say which run made its features, so nothing can recognise with them")
+    run = load_run(made_with["path"])
+    if run.hash != made_with["hash"]:
+        raise RunError(
+            f"{directory} was extracted with a run of hash {made_with['hash']}, {run.path} has {run.hash}: "
+            "extract again"
+        )
+    return run
 
 
 def distill_task(config: Mapping[str, Any], side: int, teacher: Run) -> Distill:
@@ -113,14 +174,15 @@ def distill_task(config: Mapping[str, Any], side: int, teacher: Run) -> Distill:
 
 
 def check_described(source: "Source", student: Run) -> None:
-    """Raises RunError if a directory of features was not made by this student, as far as that can be told."""
+    """Raises RunError if a directory of features was not made by this clip model, as far as that can be told."""
     policy = source.index.policy
     if policy["student"] and policy["student"]["hash"] != student.hash:
         raise RunError(
             f"{source.directory} was extracted with a run of hash {policy['student']['hash']}, {student.path} has "
             f"{student.hash}: extract again"
         )
-    reads = student.variables["model"]["params"]["fusion"]["hidden"]["kernel"].shape[0]
+    head = student.variables["model"]["params"]
+    reads = (head["fusion"]["hidden"] if "fusion" in head else head["classifier"])["kernel"].shape[0]
     width = sum(policy["widths"].values())
     if reads != width:
         raise RunError(f"{source.directory} has descriptors of {width} values a position, {student.path} reads {reads}")
@@ -162,34 +224,73 @@ def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
 
 
+def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
+    """Multiply-adds of making the image and the audio descriptor of one position, see `widths_of`."""
+    model, crop = model_of(config, 1), config["data"]["crop"]
+    if config["model"]["name"] != "student":
+        return {"image": clip_macs(config, 0), "audio": 0}
+    chosen, numbers = modalities(model.modality), (model.width, model.stages)
+    image, audio = costs.image_macs(crop, *numbers), costs.audio_macs(width=numbers[0], stages=numbers[1])
+    return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
+
+
 def video_macs(
-    config: Mapping[str, Any], student: Mapping[str, Any], classes: int, *, positions: int, steps: int, looks: int
+    config: Mapping[str, Any],
+    student: Mapping[str, Any],
+    classes: int,
+    *,
+    positions: int,
+    steps: int,
+    looks: int,
+    recogniser: Mapping[str, Any] | None = None,
+    soft: bool = False,
 ) -> dict[str, int]:
-    """Multiply-adds of a skimmer and its student on one video, see `costs.video_cost`.
+    """Multiply-adds of a video model and its clip models on one video, see `costs.video_cost`.
 
     Args:
-      config, student: of the skim run and of its student.
+      config, student: of the skim run and of the clip model that made the features.
       classes: number of labels.
       positions: clips of the video.
-      steps: how often the skimmer looks.
+      steps: how often a skimmer looks.
       looks: at how many different positions.
+      recogniser: config of the clip model whose features recognise the looks, if others do.
+      soft: for soft selection, which reads all positions, those not taken from between the others.
     """
-    student_model, model = model_of(student, classes), model_of(config, classes, fusion=None)
-    chosen = modalities(student_model.modality)
-    trunk = (student_model.width, student_model.stages)
-    names = ("hidden", "key", "query", "index_by", "num_classes")
-    skim = costs.skimmer_macs(
-        positions,
-        steps,
-        descriptor=8 * student_model.width,
-        feature=student_model.feature,
-        **{name: getattr(model, name) for name in names},
-    )
+    model = model_of(config, classes, fusion=None)
+    taken = -(-positions // model.stride) if isinstance(model, Skimmer) else positions
+    seen = taken if soft else looks
     return costs.video_cost(
-        positions,
-        looks,
-        image=costs.image_macs(student["data"]["crop"], *trunk) if "image" in chosen else 0,
-        audio=costs.audio_macs(width=trunk[0], stages=trunk[1]) if "audio" in chosen else 0,
-        skim=skim,
-        index_by=model.index_by,
+        taken,
+        seen,
+        **trunk_macs(student),
+        skim=own_macs(model, student, recogniser, positions=positions if soft else taken, steps=steps, looks=seen),
+        index_by=model.index_by if isinstance(model, Skimmer) else "both",
+        recogniser=clip_macs(recogniser, 0) if recogniser else 0,
     )
+
+
+def own_macs(
+    model: Any,
+    student: Mapping[str, Any],
+    recogniser: Mapping[str, Any] | None,
+    *,
+    positions: int,
+    steps: int,
+    looks: int,
+) -> int:
+    """Multiply-adds of a video model itself, over so many positions whose descriptors are there."""
+    widths, fusion = widths_of(student), fusion_of(student)
+    fused = isinstance(fusion, Fusion)
+    feature = fusion.feature if fused else sum(widths.values())
+    numbers = {
+        "feature": feature,
+        "fusion": costs.fusion_macs(sum(widths.values()), feature=feature) if fused else 0,
+        "num_classes": model.num_classes,
+    }
+    if isinstance(model, VideoLSTM):
+        return costs.video_lstm_macs(positions, hidden=model.hidden, **numbers)
+    numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
+    if isinstance(model, NonRecurrent):
+        return costs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
+    own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by")}
+    return costs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)

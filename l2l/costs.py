@@ -4,9 +4,11 @@ Convolutions and matrix products only; what the field prints as "GFLOPs" is this
 no substitute: it counts the body of a loop once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 STAGES = (2, 2, 2, 2)
+STUDENT = MappingProxyType({"image": 512, "audio": 512})  # widths of the student's descriptors
 # I3D's mixed blocks, by stage: channels of 1x1; of 1x1 and 3x3x3; of 1x1 and 3x3x3; of the 1x1 after a pool.
 MIXED = (
     ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
@@ -44,6 +46,28 @@ def r2plus1d_macs(
             if channels != planes:
                 total += area * time * channels * planes
             channels = planes
+    return total + channels * num_classes
+
+
+def r2plus1d_bottleneck_macs(
+    frames: int, size: int, width: int = 64, stages: Sequence[int] = (3, 8, 36, 3), num_classes: int = 400
+) -> int:
+    """R(2+1)D with bottleneck blocks, 152 layers unless told otherwise, on one clip of (frames, size, size, 3).
+
+    Counted only. The middle width of a block follows from its inner channels, as in the published network.
+    """
+    side, time, channels, middle = _out(size, 7, 2), frames, width, max(45 * width // 64, 1)
+    total = time * side**2 * (49 * 3 * middle + 3 * middle * width)
+    for stage, blocks in enumerate(stages):
+        planes = width * 2**stage
+        middle = 27 * planes * planes // (9 * planes + 3 * planes)
+        for block in range(blocks):
+            stride = 2 if stage > 0 and block == 0 else 1
+            total += time * side**2 * channels * planes
+            side, before, time = _out(side, 3, stride), time, _out(time, 3, stride)
+            total += side**2 * (before * 9 * planes * middle + time * 3 * middle * planes)
+            total += side**2 * time * 4 * planes * (planes + (channels if block == 0 else 0))
+            channels = 4 * planes
     return total + channels * num_classes
 
 
@@ -119,26 +143,57 @@ def skimmer_macs(
     positions: int,
     steps: int,
     *,
-    descriptor: int = 512,
+    widths: Mapping[str, int] = STUDENT,
     feature: int = 512,
+    fusion: int | None = None,
+    recognition: int = 0,
     hidden: int = 1024,
     key: int = 512,
     query: int = 1024,
     index_by: str = "both",
     num_classes: int = 200,
 ) -> int:
-    """Skimmer on one video whose descriptors are there: keys, `steps` steps, one classification at the end."""
-    modalities = 2 if index_by == "both" else 1
-    look = 2 * positions * descriptor + fusion_macs(2 * descriptor, feature=feature)
-    lstm = (feature + hidden) * 4 * hidden
-    ask = modalities * (hidden * query + query * key + positions * key)
-    share = 2 * hidden if modalities == 2 else 0
-    keys = modalities * positions * descriptor * key
-    return keys + look + steps * (lstm + ask + share + look) + feature * num_classes
+    """Skimmer on one video whose descriptors are there: keys, `steps` steps, one classification at the end.
+
+    Args:
+      positions: how many positions it reads.
+      steps: how often it asks.
+      widths: of the descriptors, by modality.
+      feature: width of the fused feature.
+      fusion: multiply-adds of the fusion of one position; None for that of these widths.
+      recognition: width of another model's feature, if that is read and classified at the looks.
+      hidden, key, query, index_by, num_classes: as the skimmer's.
+    """
+    chosen = [m for m in widths if index_by in (m, "both")]
+    width = sum(widths.values())
+    fusion = fusion_macs(width, feature=feature) if fusion is None else fusion
+    look = positions * width + fusion
+    ask = len(chosen) * (hidden * query + query * key + positions * key)
+    share = 2 * hidden if len(chosen) == 2 else 0
+    keys = positions * sum(widths[m] for m in chosen) * key
+    step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition
+    return keys + look + steps * step + (recognition or feature) * num_classes
+
+
+def lstm_macs(inputs: int, hidden: int) -> int:
+    """One step of an LSTM."""
+    return (inputs + hidden) * 4 * hidden
+
+
+def video_lstm_macs(positions: int, *, fusion: int, feature: int, hidden: int, num_classes: int) -> int:
+    """LSTM over the fused features of all positions; `fusion` are the multiply-adds of fusing one."""
+    return positions * (fusion + lstm_macs(feature, hidden)) + hidden * num_classes
+
+
+def nonrecurrent_macs(
+    positions: int, looks: int, *, fusion: int, feature: int, recognition: int, key: int, num_classes: int
+) -> int:
+    """One query over the fused features of all positions, of which `looks` are classified; see `skimmer_macs`."""
+    return positions * (fusion + feature * key + key) + looks * (recognition or feature) * num_classes
 
 
 def video_cost(
-    positions: int, looks: int, *, image: int, audio: int, skim: int, index_by: str = "both"
+    positions: int, looks: int, *, image: int, audio: int, skim: int, index_by: str = "both", recogniser: int = 0
 ) -> dict[str, int]:
     """Multiply-adds of one video.
 
@@ -149,6 +204,7 @@ def video_cost(
       audio: multiply-adds of the audio trunk.
       skim: multiply-adds of the skimmer on that many positions.
       index_by: both, audio or image: what is computed at every position. The other trunk runs only at the looks.
+      recogniser: multiply-adds of another model that runs at the looks.
 
     Returns:
       "indexing", "skimming" and "recognition" (what is computed at the looks alone); their sum is the total.
@@ -157,5 +213,5 @@ def video_cost(
     return {
         "indexing": positions * everywhere,
         "skimming": skim,
-        "recognition": looks * (image + audio - everywhere),
+        "recognition": looks * (image + audio - everywhere + recogniser),
     }

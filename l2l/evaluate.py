@@ -15,10 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from l2l import build, checkpoint, metrics, sharding
-from l2l.data.source import source_of
+from l2l.data import schema
+from l2l.data.source import Source, source_of
 from l2l.log import say
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
-from l2l.runs import load_run
+from l2l.runs import Run, load_run
 from l2l.stop import Stop
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
@@ -67,10 +68,11 @@ def join(rows: list[np.ndarray]) -> np.ndarray:
     return np.stack([np.pad(row, [(0, n - m) for n, m in zip(shape, row.shape, strict=True)]) for row in rows])
 
 
-def measure(arrays: Arrays) -> dict[str, float]:
+def measure(arrays: Arrays, multi_label: bool) -> dict[str, float]:
     """The metrics of every set of logits: "logits" gives top1, ...; "logits_soft" gives soft_top1, ...
 
     Beside a teacher also "agree", how often the best classes are the same. Without labels nothing else has a meaning.
+    With `multi_label` the logits stand for each class by itself.
     """
     found = {"examples": len(arrays["labels"])}
     if "logits_teacher" in arrays:
@@ -80,10 +82,33 @@ def measure(arrays: Arrays) -> dict[str, float]:
     for name, logits in arrays.items():
         if name == "logits" or name.startswith("logits_"):
             prefix = name.removeprefix("logits").removeprefix("_")
-            values = metrics.classification(logits.astype(np.float32), arrays["labels"])
+            values = metrics.classification(logits.astype(np.float32), arrays["labels"], multi_label)
             shared = ("examples", "mAP_classes")
             found |= {f"{prefix}_{k}" if prefix and k not in shared else k: v for k, v in values.items()}
     return found
+
+
+def criterion(config: Any) -> str:
+    """The validation metric that picks the variables to keep: one right class is not enough where there are several."""
+    return "mAP" if config["multi_label"] and config["best"] == "top1" else config["best"]
+
+
+def save_classes(path: Path, arrays: Arrays, index: schema.Index, split: str, multi_label: bool) -> None:
+    """Writes what the predictions of a split say of every class, if it has labels.
+
+    {"examples", "split", "data", "labels" (hashes), "classes": {label: {"positives", "AP"}}}; a class without positive
+    examples has no average precision.
+    """
+    if not index.labels:
+        return
+    scores = metrics.probabilities(arrays["logits"].astype(np.float64), multi_label)
+    each, counts = metrics.average_precisions(scores, arrays["labels"]), arrays["labels"].sum(axis=0)
+    classes = {
+        label: {"positives": int(count), "AP": float(value) if count else None}
+        for label, count, value in zip(index.labels, counts, each, strict=True)
+    }
+    facts = {"examples": len(arrays["labels"]), "split": split, "data": index.hash, "labels": index.label_hash}
+    schema.write_json(path, facts | {"classes": classes})
 
 
 def save_predictions(path: Path, arrays: Arrays) -> None:
@@ -94,22 +119,37 @@ def save_predictions(path: Path, arrays: Arrays) -> None:
     checkpoint.save_arrays(path, kept)
 
 
-def evaluate_run(path: str, data: str, split: str, batch: int | None) -> dict[str, Any]:
+def open_for(run: Run, data: str, recognition: str) -> Source:
+    """The shards of a directory as a finished run reads them, `recognition` beside them where it has a recogniser.
+
+    Raises:
+      RunError, ShardError, ValueError: other labels, or shards that do not fit the run.
+    """
+    source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
+    build.check_labels(run, source.index.labels, source.directory)
+    return source
+
+
+def predictions(run: Run, source: Source, split: str, batch: int | None = None) -> Arrays:
+    """What a finished run predicts for a split of shards that `open_for` opened."""
+    task, variables, frozen = predictor(run)
+    mesh = sharding.make_mesh((-1, 1))
+    batch = batch or run.config["data"]["eval_batch"]
+    sharding.check_batch(mesh, batch, "--batch")
+    return evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
+
+
+def evaluate_run(path: str, data: str, split: str, batch: int | None, recognition: str = "") -> dict[str, Any]:
     """Measures a finished run on a split of any shards with the same labels, without training.
 
     Raises:
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
     run = load_run(path)
-    source = source_of(run.config, data)
-    build.check_labels(run, source.index.labels, source.directory)
-    task, variables, frozen = predictor(run)
-    mesh = sharding.make_mesh((-1, 1))
-    batch = batch or run.config["data"]["eval_batch"]
-    sharding.check_batch(mesh, batch, "--batch")
-    arrays = evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
+    source = open_for(run, data, recognition)
+    arrays = predictions(run, source, split, batch)
     facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
-    return measure(arrays) | facts
+    return measure(arrays, run.config["multi_label"]) | facts
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -118,9 +158,12 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
     parser.add_argument("--split", default="val", help="which split (default: %(default)s)")
     parser.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    parser.add_argument(
+        "--recognition", default="", help="features that recognise (default: the directory it has used)"
+    )
     args = parser.parse_args(argv)
     try:
-        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch)))
+        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

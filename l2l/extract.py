@@ -1,4 +1,4 @@
-"""Student over every clip of every video -> feature shards, one per clip shard."""
+"""A clip model over every clip of every video -> feature shards, one per clip shard."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,7 +12,6 @@ from l2l import build, predict, runs, sharding
 from l2l.data import features, schema
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
-from l2l.models.student import modalities
 from l2l.predict import Video
 
 
@@ -24,9 +23,9 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     """
     out = Path(config.run)
     student = runs.load_run(config.student)
-    if student.config["model"]["name"] != "student":
-        raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a student")
-    reading = {"task": "classify", "data": dict(student.config["data"]) | {"frames": 1}}
+    if student.config["task"] == "skim":
+        raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a clip model")
+    reading = {"task": "classify", "data": student.config["data"] | {"frames": build.frames_of(student.config)}}
     source = source_of(reading, config.data.dir)
     build.check_labels(student, source.index.labels, source.directory)
     mesh = sharding.make_mesh(config.mesh)
@@ -50,12 +49,11 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     splits = write_splits(out, source, describe)
     if jax.process_index() > 0:
         return
-    widths = {m: 8 * task.model.width * (m in modalities(task.model.modality)) for m in predict.MODALITIES}
     index = schema.Index(
         kind="features",
         labels=source.index.labels,
         splits=splits,
-        policy=policy | {"widths": widths},
+        policy=policy | {"widths": build.widths_of(student.config)},
         multi_label=source.index.multi_label,
     )
     schema.save_index(out, index)

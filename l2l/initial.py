@@ -21,7 +21,7 @@ def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: 
     always = (f"params/{BRIDGE}/.*",) if BRIDGE in variables["params"] else ()
     for init in inits:
         variables = merge(variables, init.variables["model"], (*config.init_skip, *always), init.part)
-    return variables
+    return {"batch_stats": {}} | variables
 
 
 def merge(fresh: Tree, loaded: Tree, skip: tuple[str, ...], part: tuple[str, ...] = ()) -> Tree:

@@ -1,7 +1,7 @@
 """What a run builds on: found, checked, or made first.
 
-A config names its inputs by path (data.dir, teacher, init, student) and, in `makers`, the command that makes a path.
-Commands run as processes of their own, so that nothing here imports the preparation code.
+A config names its inputs by path (data.dir, teacher, init, student, recognition) and, in `makers`, the command that
+makes a path. Commands run as processes of their own, so that nothing here imports the preparation code.
 """
 
 import importlib.util
@@ -20,13 +20,13 @@ from l2l import runs
 from l2l.data import schema
 from l2l.log import say
 
-RUN_KEYS = ("teacher", "init", "student")
+KEYS = ("teacher", "init", "student", "recognition")
 INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended by SIGINT
 
 
 def paths(config: ml_collections.ConfigDict) -> dict[str, str]:
     """Input name -> path, for the inputs that a config has."""
-    named = {"data": config.data.dir} | {key: config[key] for key in RUN_KEYS}
+    named = {"data": config.data.dir} | {key: config[key] for key in KEYS}
     for number, path in enumerate(named.pop("init").split(",")):
         named[f"init {number + 1}" if number else "init"] = path.strip()
     return {name: path for name, path in named.items() if path}

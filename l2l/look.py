@@ -8,47 +8,61 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, programs, runs
+from l2l import answer, compile_cache, programs, stream
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
 from l2l.data.scan import MediaError
 from l2l.result import Result
+from l2l.stream import Source
 from l2l.view import View, records_of, stack
 
 Video = str | os.PathLike | Arrays
 
 
-def load(run: str | os.PathLike, *, stride: int = 1) -> "Model":
+def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
       run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
-      stride: of a skimmer: describe every stride-th position only; it picks among those.
+      stride, stop_when_sure: see `Model`.
 
     Raises:
       RunError, ValueError: it cannot be used; the message names the cure.
     """
-    return Model(programs.of_run(runs.load_run(run)), stride=stride)
+    from l2l import run_programs, runs  # they need flax, which not every model does
+
+    compile_cache.use()
+    return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
 
 
 class Model:
     """Classifies whole videos. Any number of threads may use one.
 
-    A clip model sees every clip that the run's clip policy cuts, and its softmax scores are averaged. A skimmer's
-    student describes the clips, and the skimmer decides with hard selection which ones count.
+    A clip model sees every clip that the run's clip policy cuts, and its scores are averaged. A skimmer's student
+    describes the clips, and the skimmer decides with hard selection which ones count.
 
     Attributes:
       labels: class names.
 
+    Args:
+      parts: of a run.
+      stride: of a skimmer: describe every stride-th position only; it picks among those. None: as it was trained.
+      stop_when_sure: of a skimmer: look only until it is as sure as `l2l.sure` found to be enough.
+
     Raises:
-      ValueError: a stride that is not a positive number, or for a clip model.
+      ValueError: what is asked for does not fit the run.
     """
 
-    def __init__(self, parts: programs.Programs, *, stride: int = 1):
-        if stride < 1 or (stride > 1 and not parts.skim):
+    def __init__(self, parts: programs.Programs, *, stride: int | None = None, stop_when_sure: bool = False):
+        self.programs, self.stop_when_sure = parts, stop_when_sure
+        self.stride = parts.stride if stride is None else stride
+        if self.stride < 1 or (self.stride > 1 and not parts.skim):
             raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
-        self.programs, self.stride = parts, stride
+        if stop_when_sure and not parts.sure:
+            raise ValueError(
+                "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"
+            )
         self.labels = parts.labels
         blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
         self._describe([{"frames": blank, "audio": np.zeros(schema.AUDIO_RATE, np.int16)}])  # compiles
@@ -76,11 +90,27 @@ class Model:
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
         views = self._views(videos)
-        if not self.programs.skim:
-            yield from (v.error or answer.averaged(self.programs, v) for v in views)
-            return
-        while chunk := list(itertools.islice(views, max(self.programs.videos_at_once))):
-            yield from self._skimmed(chunk)
+        at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
+        while chunk := list(itertools.islice(views, at_once)):
+            yield from self._answers(chunk)
+
+    def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
+        """Classifies a video while it is still coming.
+
+        Args:
+          source: "-" for the standard input, a file that something still writes to, a binary file object, or an
+            iterable of `Arrays`, stretches of one video that follow each other (with `fps`, or with times that go on).
+          every: an answer comes after new positions, but no sooner than so many seconds after the one before it.
+          patience: a file that has not grown for so many seconds has ended.
+
+        Yields:
+          The answer to what has come so far; at the end the one to the whole, the same as `classify` gives, as long
+          as the source says the same rate of frames from front to back as it does as a file.
+
+        Raises:
+          MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
+        """
+        return stream.results(self, source, every, patience)
 
     def features(self, video: Video) -> dict[str, np.ndarray]:
         """What the clip model makes of the positions that are described.
@@ -123,8 +153,21 @@ class Model:
             view.take({key: value[i] for key, value in outputs.items()}, clock.seconds / len(rows))
         rows.clear()
 
+    def describe(self, view: View, records: list[dict[str, Any]]) -> None:
+        """Describes the next clips of one video, no more than `programs.clips_at_once`."""
+        self._fill([(view, record) for record in records])
+
+    def answer(self, view: View) -> Result:
+        """What is known of one video from what is described of it."""
+        return self._answers([view])[0]
+
     def _describe(self, records: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         return self.programs.describe(stack(records, self.programs.clips_at_once))
+
+    def _answers(self, views: list[View]) -> list[Result | MediaError]:
+        if self.programs.skim:
+            return self._skimmed(views)
+        return [view.error or answer.averaged(self.programs, view) for view in views]
 
     def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
         """The skimmer's hard selection over videos that are described; those of one length share a batch."""
@@ -141,5 +184,7 @@ class Model:
                 out = self.programs.skim(batch)
             for row, (i, _) in enumerate(group):
                 views[i].seconds["skimming"] = clock.seconds / len(group)
-                found[i] = answer.skimmed(self.programs, views[i], {key: x[row] for key, x in out.items()})
+                found[i] = answer.skimmed(
+                    self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
+                )
         return found

@@ -16,26 +16,47 @@ def cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
     return -jnp.sum(targets * jax.nn.log_softmax(logits), axis=-1)
 
 
+def binary_cross_entropy(logits: jax.Array, targets: jax.Array) -> jax.Array:
+    """Cross-entropy (b,) of each class by itself, sigmoid(logits) (b, k) with targets (b, k) in 0..1, summed over k.
+
+    The sum is the log-likelihood of k independent answers; the mean would shrink with the number of classes.
+    """
+    return jnp.sum(targets * jax.nn.softplus(-logits) + (1 - targets) * jax.nn.softplus(logits), axis=-1)
+
+
+def classification(logits: jax.Array, targets: jax.Array, multi_label: bool) -> jax.Array:
+    """Cross-entropy (b,) of what `probabilities` makes of logits (b, k), with targets (b, k)."""
+    return (binary_cross_entropy if multi_label else cross_entropy)(logits, targets)
+
+
+def probabilities(logits: jax.Array, multi_label: bool) -> jax.Array:
+    """(..., k) -> (..., k): each class by itself where a video may have several, else shares of one."""
+    return jax.nn.sigmoid(logits) if multi_label else jax.nn.softmax(logits)
+
+
 def distillation(
     logits: jax.Array,
     feature: jax.Array,
-    teacher_logits: jax.Array,
-    teacher_feature: jax.Array,
+    target: jax.Array,
+    target_feature: jax.Array,
     weight: float,
+    multi_label: bool = False,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """L1 + weight * cross-entropy with the teacher's softmax, without temperature (section 3.1 of the paper).
+    """L1 + weight * cross-entropy with the teacher's scores, without temperature (section 3.1 of the paper).
 
     L1 is summed over the feature's dimensions: averaged over them it vanishes beside 100 times a per-sample
     cross-entropy.
 
     Args:
-      logits, teacher_logits: (b, k).
-      feature, teacher_feature: (b, d).
+      logits: (b, k).
+      target: (b, k), the teacher's probabilities.
+      feature, target_feature: (b, d).
       weight: lambda, 100 in the paper.
+      multi_label: each class by itself, with binary soft targets.
 
     Returns:
       (total, L1, cross-entropy), each (b,).
     """
-    l1 = jnp.sum(jnp.abs(feature - teacher_feature), axis=-1)
-    soft = cross_entropy(logits, jax.nn.softmax(teacher_logits))
+    l1 = jnp.sum(jnp.abs(feature - target_feature), axis=-1)
+    soft = classification(logits, target, multi_label)
     return l1 + weight * soft, l1, soft

@@ -36,32 +36,65 @@ def average_precision(scores: np.ndarray, positive: np.ndarray) -> float:
     return float(np.sum(np.diff(recall, prepend=0.0) * precision))
 
 
-def mean_average_precision(scores: np.ndarray, labels: np.ndarray) -> tuple[float, int]:
-    """Macro mean of average precision over the classes that have a positive example, and how many those are.
+def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Average precision of every class, float64 (classes,); NaN for a class without a positive example.
 
     Args:
       scores, labels: (n, classes).
     """
-    present = np.flatnonzero(labels.any(axis=0))
-    if not present.size:
-        return float("nan"), 0
-    return float(np.mean([average_precision(scores[:, c], labels[:, c]) for c in present])), int(present.size)
+    each = [average_precision(s, y) if y.any() else np.nan for s, y in zip(scores.T, labels.T, strict=True)]
+    return np.array(each, np.float64)
 
 
-def classification(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """top1, top5, mAP (over softmax scores), and over how many classes with positives that mean is taken.
+def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:
+    """Expected calibration error: |accuracy - mean confidence| over equal bins of confidence, weighted by their size.
+
+    Args:
+      confidence: (n,) in 0..1, of the answer given.
+      correct: (n,), whether it was right.
+    """
+    place = np.minimum((confidence * bins).astype(int), bins - 1)
+    gaps = np.bincount(place, correct - confidence, bins)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def paired_difference(ours: np.ndarray, theirs: np.ndarray) -> tuple[float, float, float]:
+    """Mean of ours - theirs over the same examples, (n,) each, and its 95 % interval by the normal approximation."""
+    difference = ours.astype(np.float64) - theirs
+    mean, half = difference.mean(), 1.96 * difference.std(ddof=1) / len(difference) ** 0.5
+    return float(mean), float(mean - half), float(mean + half)
+
+
+def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
+    """(..., classes) -> the same in 0..1: each class by itself (sigmoid), or shares of one (softmax)."""
+    if multi_label:
+        return 0.5 * (1 + np.tanh(0.5 * logits))
+    scores = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return scores / scores.sum(axis=-1, keepdims=True)
+
+
+def classification(logits: np.ndarray, labels: np.ndarray, multi_label: bool = False) -> dict[str, float]:
+    """How well logits tell labels, over the scores that `probabilities` makes of them.
 
     Args:
       logits: (n, classes) float32.
       labels: (n, classes) of zeros and ones.
+
+    Returns:
+      top1, top5: see `top_k`.
+      mAP: macro mean of average precision over the classes that have a positive example; NaN if there is none.
+      mAP_classes: how many those are.
+      mAP_micro: average precision of all pairs of an example and a class as one list.
+      examples: n.
     """
-    scores = logits - logits.max(axis=1, keepdims=True)
-    scores = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
-    mean_ap, classes = mean_average_precision(scores, labels)
+    scores = probabilities(logits.astype(np.float64), multi_label)
+    each = average_precisions(scores, labels)
+    present = each[~np.isnan(each)]
     return {
         "top1": top_k(logits, labels, 1),
         "top5": top_k(logits, labels, 5),
-        "mAP": mean_ap,
-        "mAP_classes": classes,
+        "mAP": float(present.mean()) if present.size else float("nan"),
+        "mAP_classes": int(present.size),
+        "mAP_micro": average_precision(scores.ravel(), labels.ravel()) if present.size else float("nan"),
         "examples": len(logits),
     }

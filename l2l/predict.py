@@ -21,8 +21,9 @@ def predictor(run: Run) -> tuple[Any, Any, Any]:
     """(task, variables, frozen) of a finished run: a distilled student predicts as any other clip model."""
     classes = len(run.labels)
     if run.config["task"] == "skim":
-        task = build.skim_task(run.config, classes, run.student)
-        return task, run.variables["model"], build.skim_frozen(run.variables["student"])
+        recogniser, known = run.recogniser, run.variables
+        task = build.skim_task(run.config, classes, run.student, recogniser and recogniser["config"])
+        return task, known["model"], build.skim_frozen(known["student"], known["recogniser"] if recogniser else None)
     return build.clip_task(run.config, classes), run.variables["model"], {}
 
 
@@ -65,7 +66,7 @@ def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
       ValueError: a video's clips do not follow each other from the first to the last.
     """
     clips = (
-        {key: batch[key][i] for key in CLIP_KEYS} | {m: outputs[m][i] for m in MODALITIES if m in outputs}
+        {key: batch[key][i] for key in CLIP_KEYS} | {m: rows[i] for m, rows in descriptions(outputs).items()}
         for outputs, batch in rows
         for i in range(len(outputs["logits"]))
     )
@@ -77,6 +78,11 @@ def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
             own = []
     if own:
         whole_video(own)
+
+
+def descriptions(outputs: Arrays) -> Arrays:
+    """The image and audio descriptors of clips; of a model that has neither, its feature for the image."""
+    return {m: outputs[m] for m in MODALITIES if m in outputs} or {"image": outputs["feature"]}
 
 
 def whole_video(own: list[Video]) -> Video:
@@ -96,7 +102,7 @@ def whole_video(own: list[Video]) -> Video:
 
 
 def descriptors(clips: list[Video], modality: str) -> np.ndarray:
-    """(n, d) float16; width 0 if the student lacks that modality."""
+    """(n, d) float16; width 0 if the clip model lacks that modality."""
     if modality not in clips[0]:
         return np.zeros((len(clips), 0), np.float16)
     return np.stack([clip[modality] for clip in clips]).astype(np.float16)

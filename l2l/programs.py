@@ -1,19 +1,21 @@
-"""What looking at videos needs of a finished run: plain functions over numpy batches, compiled once per shape."""
+"""What looking at videos needs of a model: plain functions over numpy batches, compiled once per shape.
+
+`run_programs.py` makes them of a run folder.
+"""
 
 import dataclasses
-import functools
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from l2l import build, predict, runs, sharding
+from l2l import sharding
 from l2l.data import schema
-from l2l.data.video import crop_side
-from l2l.models.student import modalities
+
+if TYPE_CHECKING:
+    from l2l.sure import Sure
 
 CLIPS_AT_ONCE = 8  # on every device
 VIDEOS_AT_ONCE = 8  # of one length, on every device
@@ -37,12 +39,15 @@ class Programs:
       clips_at_once: b of `describe`.
       skim: {"image", "audio": float16 (b, n, d), "valid": bool (b, n)} -> with hard selection
         {"step_logits": (b, T, k), "modality": (b, T, 2), "counted": (b, T), "looks": (b,), and for every modality that
-        indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}. None for a clip model. Likewise safe.
+        indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}; where the classifier on the LSTM's state
+        is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe.
       videos_at_once: b of `skim` is 1 or this, times the number of devices.
       lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
-      folder: of the run, where what belongs to it is looked up; None for an artefact.
+      stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
+      multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.sure`; None if that was not measured.
     """
 
     labels: tuple[str, ...]
@@ -56,99 +61,27 @@ class Programs:
     videos_at_once: tuple[int, ...]
     lengths: tuple[int, ...]
     macs: Macs
-    folder: Path | None = None
+    stride: int = 1
+    multi_label: bool = False
+    sure: "Sure | None" = None
 
 
-def of_run(run: runs.Run) -> Programs:
-    """The programs of a finished run.
-
-    Raises:
-      ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
-    """
-    skims = run.config["task"] == "skim"
-    clip_run, policy = student_of(run) if skims else run, schema.ClipPolicy(**run.policy)
-    data, mesh = clip_run.config["data"], sharding.make_mesh((-1, 1))
-    ways = mesh.shape["data"]
-    return Programs(
-        labels=run.labels,
-        policy=policy,
-        frames=build.frames_of(clip_run.config),
-        side=crop_side(data["crop"], data["resize"], policy.short_side),
-        modality=modality_of(clip_run.config),
-        describe=compiled(*predict.predictor(clip_run), mesh),
-        clips_at_once=CLIPS_AT_ONCE * ways,
-        skim=compiled(*skimmer(run), mesh) if skims else None,
-        videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
-        lengths=tuple(run.config["data"]["lengths"]) if skims else (),
-        macs=macs_of(run),
-        folder=run.path,
-    )
-
-
-def modality_of(config: dict[str, Any]) -> str:
-    return config["model"]["modality"] if config["model"]["name"] == "student" else "image"
-
-
-@dataclasses.dataclass(frozen=True)
-class Hard:
-    """A skim task that only does what looking needs: hard selection, without what it is compared with."""
-
-    task: Any
-
-    def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        """See `Programs.skim`."""
-        _, out = self.task.model.apply(variables, *self.task.inputs(batch, frozen), train=False, hard=True)
-        picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
-        steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-        return {name: jax.numpy.swapaxes(x, 0, 1) for name, x in steps.items()} | {"looks": out["looks"]}
-
-
-def skimmer(run: runs.Run) -> tuple[Hard, Any, Any]:
-    """(task, variables, frozen) of a skimmer."""
-    task, variables, frozen = predict.predictor(run)
-    return Hard(task), variables, frozen
-
-
-def compiled(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
-    """task.predict over numpy batches, whose size the mesh must divide; waits for the answer.
+def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
+    """program(constants, batch) over numpy batches, whose size the mesh must divide; waits for the answer.
 
     Of several threads that bring a new shape one compiles it and the others wait.
     """
-    variables, frozen = jax.device_put((variables, frozen), sharding.replicated(mesh))
-    program, lock, known = predict.jit_predict(task, mesh), threading.Lock(), {}
+    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
+    constants = jax.device_put(constants, whole)
+    jitted, lock, known = jax.jit(program, in_shardings=(whole, split), out_shardings=split), threading.Lock(), {}
 
     def call(batch: Arrays) -> Arrays:
         shapes = tuple(sorted((key, x.shape) for key, x in batch.items()))
-        args = variables, frozen, sharding.put_batch(mesh, batch)
+        args = constants, sharding.put_batch(mesh, batch)
         with lock:
             if shapes not in known:
-                known[shapes] = program.lower(*args).compile()
+                known[shapes] = jitted.lower(*args).compile()
             ready = known[shapes]
         return jax.device_get(ready(*args))
 
     return call
-
-
-def student_of(run: runs.Run) -> runs.Run:
-    """The run of the student whose descriptors a skimmer reads.
-
-    Raises:
-      RunError: the skimmer was imported without it.
-    """
-    missing = {*modalities(run.student["model"]["modality"])} - run.variables["student"]["params"].keys()
-    if missing:
-        raise runs.RunError(
-            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
-            "import it again with --student=RUN"
-        )
-    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
-
-
-def macs_of(run: runs.Run) -> Macs:
-    """Multiply-adds of a run on a video, see `Programs.macs`."""
-    classes = len(run.labels)
-    if run.config["task"] == "skim":
-        of_video = functools.partial(build.video_macs, run.config, run.student, classes)
-        return lambda positions, steps, looks: of_video(positions=positions, steps=steps, looks=looks)
-    one = build.clip_macs(run.config, classes)
-    return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}

@@ -136,7 +136,7 @@ def config_of(variant: str) -> Config:
     """An experiment's config without what it would build on."""
     config = inputs.load_config(str(ROOT / variant))
     config.makers, config.data.dir = (), ""
-    config.teacher = config.init = config.student = ""
+    config.teacher = config.init = config.student = config.recognition = ""
     return inputs.plain(config)
 
 
@@ -186,12 +186,14 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             stem = f"{NET_AUDIO}.feature_extraction.0.weight"
             twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
             return "student_released", arrays | twice
-        case "skimmer":
+        case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
             rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
             rows = import_torch.skimmer(modalities(model["index_by"]))
             return "skimmer_released", from_variables(own, rows) | fusion
-    raise WeightsError(f"{run.path} is a {model['name']}, which has no PyTorch counterpart here")
+    whose = f" over features of a {run.student['model']['name']}" if run.student else ""
+    judge = " with a recogniser" if run.recogniser else ""
+    raise WeightsError(f"{run.path} is a {model['name']}{whose}{judge}, which has no PyTorch counterpart here")
 
 
 def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:
@@ -232,8 +234,7 @@ def clip_shapes(config: Config, classes: int) -> Tree:
 
 def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree) -> Tree:
     """As `clip_shapes`, of a skimmer over the features of a student; `frozen` as in `build.skim_frozen`."""
-    width = 8 * student["model"]["width"]
-    banks = {m: jax.ShapeDtypeStruct((2, 3, width), np.float32) for m in ("image", "audio")}
+    banks = {m: jax.ShapeDtypeStruct((2, 3, width), np.float32) for m, width in build.widths_of(student).items()}
     batch = banks | {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_)}
     task = build.skim_task(config, classes, student)
     return jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)

@@ -53,7 +53,8 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
         for other in shown
         if other.config["model"].get("name") in ("r2plus1d", "i3d") and other.labels == run.labels
     }
-    looks, others = report_skim.cost_rows(config, student, arrays, teachers)
+    recogniser = run.record["recogniser"]
+    looks, others = report_skim.cost_rows(config, student, arrays, teachers, recogniser and recogniser["config"])
     directory = clip_directory(run)
     actions = report_skim.read_actions(directory / "actions.json") if directory else None
     inside = report_skim.inside(config, arrays, actions) if actions else None
@@ -94,7 +95,7 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
       RunError, ShardError, ValueError: a folder is not a finished run, or damaged.
     """
     shown = [report_runs.load(path, name) for path, name in zip(paths, report_runs.names(paths), strict=True)]
-    sections = [skim_section(run, shown, videos) for run in shown if run.config["task"] == "skim"]
+    sections = [skim_section(run, shown, videos) for run in shown if run.config["model"].get("name") == "skimmer"]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
     return page.render(

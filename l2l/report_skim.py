@@ -12,6 +12,7 @@ from l2l import build, metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError
+from l2l.video_costs import GIGA, looked_at, mean_gmacs
 from l2l.video_parts import NAMES
 
 Arrays = Mapping[str, np.ndarray]
@@ -21,7 +22,6 @@ Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stre
 OTHERS = ("soft", "uniform", "random", "dense")
 NEEDED = ("logits", "labels", "video_id", "times", "step_logits", "counted", "looks", "modality")
 LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square")}
-GIGA = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,7 +81,7 @@ def positions(arrays: Arrays) -> np.ndarray:
 
 
 def cost_rows(
-    config: Config, student: Config, arrays: Arrays, teachers: Mapping[str, int]
+    config: Config, student: Config, arrays: Arrays, teachers: Mapping[str, int], recogniser: Config | None = None
 ) -> tuple[list[Row], list[Row]]:
     """(after each look, the other ways), costs averaged over the test videos.
 
@@ -90,20 +90,18 @@ def cost_rows(
       student: of the run whose features it reads.
       arrays: its predictions.
       teachers: name of a teacher -> multiply-adds a clip.
+      recogniser: config of the run whose features recognise its looks, if others do.
     """
     count, model, labels = positions(arrays), skimmer_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
     scores = {name: metrics.top_k(arrays[f"logits_{name}"].astype(np.float32), labels, 1) for name in OTHERS}
-    clip = build.clip_macs(student, classes)
+    clip = build.clip_macs(recogniser or student, classes)
 
-    def skim(way: str, name: str, top1: float, steps: int, dense: bool = False) -> Row:
-        parts: dict[str, float] = {}
-        for n, videos in zip(*np.unique(count, return_counts=True), strict=True):
-            picks = min(steps, int(n))
-            numbers = {"positions": int(n), "steps": picks, "looks": int(n) if dense else picks}
-            for part, macs in build.video_macs(config, student, classes, **numbers).items():
-                parts[part] = parts.get(part, 0.0) + float(macs * videos / len(count) / GIGA)
-        return Row(way, name, 100 * top1, **parts)
+    def skim(way: str, name: str, top1: float, steps: int, soft: bool = False) -> Row:
+        seen = looked_at(arrays, modalities(model.index_by), steps)
+        numbers = {"positions": count, "looks": seen, "recogniser": recogniser, "soft": soft}
+        picks = arrays["counted"][:, :steps].sum(axis=1)
+        return Row(way, name, 100 * top1, **mean_gmacs(config, student, classes, steps=picks, **numbers))
 
     def clips(way: str, name: str, looks: np.ndarray, macs: int) -> Row:
         top1 = 100 * scores[way] if way else None
@@ -115,7 +113,7 @@ def cost_rows(
         top1 = metrics.top_k(step_logits[:, t], labels, 1)
         looks.append(skim("", f"skim, {t + 1} look{'s' * (t > 0)}", top1, first + t))
     few = np.minimum(count, model.steps)
-    others = [skim("soft", "soft skim", scores["soft"], last, dense=True)]
+    others = [skim("soft", "soft skim", scores["soft"], last, soft=True)]
     others += [clips(way, f"{way}, {model.steps} positions", few, clip) for way in ("uniform", "random")]
     others.append(clips("dense", "dense, every position", count, clip))
     others += [clips("", f"{name} on every clip", count, macs) for name, macs in teachers.items()]

@@ -2,7 +2,7 @@
 
 config.json   config, inputs (path and hash), labels, clip policy, versions; written first
 metrics.jsonl, checkpoints/, best.npz   while training
-variables.npz, predictions.npz, done.json   written last; done.json marks a finished run and holds its hash
+variables.npz, predictions.npz, classes.json, done.json   written last; done.json marks a finished run, with its hash
 """
 
 import dataclasses
@@ -20,6 +20,8 @@ from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
+# Keys that came later, with what earlier runs did without them.
+ADDED_KEYS = {"recognition": "", "multi_label": False}
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 
@@ -29,7 +31,10 @@ class RunError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run. `variables` has the trees "model" and, for a skimmer, "student"; `policy` cut its clips."""
+    """A finished run. `policy` cut its clips; `variables` has the trees "model" and, for a skimmer, "student".
+
+    A skimmer whose looks are recognised by other features also has the tree "recogniser".
+    """
 
     path: Path
     config: dict[str, Any]
@@ -37,7 +42,8 @@ class Run:
     policy: dict[str, Any]
     hash: str
     variables: dict[str, Any]
-    student: dict[str, Any] | None  # config of the student whose features a skimmer reads
+    student: dict[str, Any] | None  # config of the clip model whose features a skimmer reads
+    recogniser: dict[str, Any] | None  # config and clip policy of the clip model whose features recognise its looks
     part: tuple[str, ...] = ()  # patterns of the variables it holds, where these are imported and not the whole model's
 
     @property
@@ -72,6 +78,7 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         raise RunError(f"{path} {what}")
     asked, done = read_json(path / CONFIG), read_json(path / DONE)
     try:
+        asked = completed(asked)
         run = Run(
             path=path,
             config=asked["config"],
@@ -80,6 +87,7 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
             hash=done["hash"],
             variables=checkpoint.load_arrays(path / VARIABLES),
             student=asked["student"],
+            recogniser=asked["recogniser"],
             part=tuple(asked.get("part", ())),
         )
     except KeyError as error:
@@ -88,6 +96,16 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         held = ", ".join(sorted(run.variables["model"]["params"]))
         raise RunError(f"{path} holds only a part of a model ({held}): start a run from it with --config.init={path}")
     return run
+
+
+def completed(record: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says, with what came later filled in; raises KeyError if it has no config or student."""
+    student, recogniser = record["student"], record.get("recogniser")
+    return record | {
+        "config": ADDED_KEYS | record["config"],
+        "student": student and ADDED_KEYS | student,
+        "recogniser": recogniser and recogniser | {"config": ADDED_KEYS | recogniser["config"]},
+    }
 
 
 def hash_at(path: str | Path) -> str:
@@ -132,7 +150,7 @@ def start(path: Path, record: dict[str, Any]) -> None:
 def check_same(path: Path, record: dict[str, Any]) -> None:
     """Raises RunError listing how a run folder differs from what is asked for."""
     there = read_json(path / CONFIG)
-    found = differences(there["config"], record["config"])
+    found = differences(ADDED_KEYS | there["config"], record["config"])
     for name, now in record["inputs"].items():
         before = there["inputs"].get(name, {}).get("hash")
         if before != now["hash"]:

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from l2l import predict, sharding
 from l2l.data import batches, features, schema, taught
-from l2l.data.source import Source
+from l2l.data.source import SideBySide, Source
 from l2l.log import say
 from l2l.runs import Run
 
@@ -88,7 +88,7 @@ class TeacherCache:
             if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256:
                 raise schema.ShardError(f"{path} is damaged, it is not what {schema.INDEX} says: {taught.CURE}")
 
-    def complete(self, mesh: jax.sharding.Mesh, *, batch: int) -> taught.TaughtSource:
+    def complete(self, mesh: jax.sharding.Mesh, *, batch: int) -> SideBySide:
         """The clips with an answer beside each; what the teacher was not asked before, it is asked now.
 
         Shards that are there are kept, also those of an earlier call that was killed. On several processes all take
@@ -167,15 +167,13 @@ class TeacherCache:
                 for _, path, records in wanted:
                     write(path, itertools.islice(stream, records))
 
-    def _taught(self) -> taught.TaughtSource:
+    def _taught(self) -> SideBySide:
         """The clips as a student needs them: of each its first frame, its sound, and the teacher's answer."""
         clips = dataclasses.asdict(self.source.reader) | {"frames": 1}
         widths = {"feature": predict.predictor(self.teacher)[0].model.feature, "logits": len(self.teacher.labels)}
         reader = taught.TaughtReader(**clips, **widths)
         source = self.source
-        return taught.TaughtSource(
-            source.directory, source.index, reader, answers=self.directory, answers_index=self._index()
-        )
+        return SideBySide(source.directory, source.index, reader, beside=self.directory, beside_index=self._index())
 
 
 def answers(rows: Iterable[tuple[predict.Arrays, batches.Batch]]) -> Iterator[dict[str, Any]]:

@@ -74,7 +74,10 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     source = source_of(config, config.data.dir)
     # Imported weights may be those of a trunk, or of a student's fusion and classifier, which is all a skimmer reads.
     may = lambda name: name.startswith("init") or (name == "student" and config.task == "skim")
-    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name != "data"}
+    shards = ("data", "recognition")
+    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
+    if "recognition" in inputs:
+        other["recogniser"] = build.recogniser_at(config.recognition)
     inits = [run for name, run in other.items() if name.startswith("init")]
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.batch, "data.batch", config.optim.accumulate)
@@ -110,7 +113,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
 
 def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     """Writes config.json, or checks the one that is there (see `runs.start`)."""
-    student = job.runs.get("student")
+    student, recogniser = job.runs.get("student"), job.runs.get("recogniser")
     policy = job.source.index.policy
     record = {
         "config": plain(job.config),
@@ -118,6 +121,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
+        "recogniser": {"config": recogniser.config, "policy": recogniser.policy} if recogniser else None,
     }
     runs.start(job.run, record)
 
@@ -139,7 +143,11 @@ class Trainer:
     def __init__(self, job: Job, stop: Stop):
         self.job, self.stop = job, stop
         labels = build.labels_of(job.source, job.runs)
-        of = {"model": plain(job.config.model), "optimiser": job.config.optim.name, "label list": hash_of(list(labels))}
+        of = {
+            "model": plain(job.config.model),
+            "optimiser": job.config.optim.name,
+            "label list": hash_of(list(labels)),
+        }
         self.saved = checkpoint.Checkpoints(job.run / "checkpoints", of)
         self.state = init_state(job)
         self.best, self.evaluated, lines = float("-inf"), 0, 0
@@ -181,12 +189,12 @@ class Trainer:
         arrays = self._predictions(config.data.val, self.state.variables)
         if arrays is None:
             return
-        values = evaluate.measure(arrays)
+        values = evaluate.measure(arrays, config.multi_label)
         self.evaluated = step
         self.log.write(step, {f"val/{name}": value for name, value in values.items()})
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} validation: " + shown(values))
-        if config.best and values[config.best] > self.best:
-            self.best = values[config.best]
+        if config.best and values[evaluate.criterion(config)] > self.best:
+            self.best = values[evaluate.criterion(config)]
             variables = checkpoint.to_host(self.state.variables)
             if jax.process_index() == 0:
                 checkpoint.save_arrays(self.job.run / "best.npz", variables)
@@ -209,16 +217,19 @@ class Trainer:
         self.saved.close()
         best = job.run / "best.npz"
         host = checkpoint.load_arrays(best) if job.config.best else checkpoint.to_host(self.state.variables)
+        host = {"batch_stats": {}} | host  # a file has no place for what is empty
         arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
-        values = evaluate.measure(arrays)
+        values = evaluate.measure(arrays, job.config.multi_label)
         self.log.close()
         if jax.process_index() == 0:
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
+            several = job.config.multi_label
+            evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, job.config.data.test, several)
             host["params"].pop(BRIDGE, None)
-            student = {"student": job.runs["student"].variables["model"]} if "student" in job.runs else {}
-            runs.finish(job.run, {"model": host} | student, values, job.plan.total)
+            read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
+            runs.finish(job.run, {"model": host} | read, values, job.plan.total)
         say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
 
 

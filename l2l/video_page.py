@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Reel:
     missing: str = ""
 
 
-def html_of(result: Result, video: Path | None) -> str:
+def html_of(result: Result, video: str | os.PathLike | None) -> str:
     """The page of one video.
 
     Args:
@@ -51,7 +52,7 @@ def html_of(result: Result, video: Path | None) -> str:
       video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
     """
     seen = [m.seconds for m in result.moments if m.modality != "audio"]
-    reel = Reel(missing="the video's file is not at hand") if video is None else read(video, seen)
+    reel = Reel(missing="the video's file is not at hand") if video is None else read(Path(video), seen)
     place = axis(result.times[result.indexed], reel.length)
     return page.render(
         "video.html",
@@ -65,7 +66,7 @@ def html_of(result: Result, video: Path | None) -> str:
         moments=moments(result, reel),
         names=NAMES,
         evidence=evidence(result),
-        sources=sources(video) if video and not reel.missing else [],
+        sources=sources(Path(video)) if video is not None and not reel.missing else [],
     )
 
 

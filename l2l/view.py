@@ -7,8 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from l2l.data.arrays import Arrays
-from l2l.data.media import Film, decode_jpeg
+from l2l.data.cut import Clip
+from l2l.data.media import Film, decode_jpeg, open_film
+from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
+from l2l.data.schema import ClipPolicy
 from l2l.data.video import centre_crop
 from l2l.programs import Programs
 
@@ -46,13 +49,18 @@ class View:
     def take(self, row: Record, seconds: float) -> None:
         """Keeps what became of the next position."""
         self.seconds["features"] += seconds
-        kept = {key: row[key].astype(np.float16) for key in ("image", "audio") if key in row}
-        self.rows.append(kept | {"logits": row["logits"]})
+        kept = {key: row[key] for key in ("image", "audio") if key in row} or {"image": row["feature"]}
+        self.rows.append({key: value.astype(np.float16) for key, value in kept.items()} | {"logits": row["logits"]})
 
     def banks(self) -> Record:
         """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none."""
         none = np.zeros(0, np.float16)
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
+
+
+def opened(video: str | os.PathLike | Arrays, policy: ClipPolicy) -> Film:
+    """Raises MediaError if it cannot be used."""
+    return film_of(video, policy) if isinstance(video, Arrays) else open_film(video, policy)
 
 
 def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
@@ -62,18 +70,24 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """
     since = time.perf_counter()
     try:
-        film = Film(view.video, how.policy)
+        film = opened(view.video, how.policy)
         view.times = np.array([c.start for c in film.clips], np.float32)
         view.times += np.float32(film.clips[0].duration) / 2
         view.indexed = np.arange(len(film.clips)) % stride == 0
         view.has_audio = film.has_audio
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
-            frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+            record = record_of(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
-            yield {"frames": frames, "audio": clip.audio}
+            yield record
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
+
+
+def record_of(clip: Clip, how: Programs) -> Record:
+    """A clip as a clip model takes it."""
+    frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+    return {"frames": frames, "audio": clip.audio}
 
 
 def stack(records: Sequence[Record], size: int) -> Record:

@@ -22,7 +22,16 @@ def serialise(record: dict, table: dict[str, schema.Field]) -> bytes:
     return tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True)
 
 
-def clip(rng: np.random.Generator, video: str, number: int, of: int, label: int, frames: int, size: int) -> bytes:
+def clip(
+    rng: np.random.Generator,
+    video: str,
+    number: int,
+    of: int,
+    label: int,
+    frames: int,
+    size: int,
+    duration: float = 1.0,
+) -> bytes:
     """A clip whose brightness tells its label, so that a model can learn it."""
     pixels = rng.integers(0, 60, (frames, size, size + 8, 3)) + 40 * label
     record = {
@@ -30,7 +39,7 @@ def clip(rng: np.random.Generator, video: str, number: int, of: int, label: int,
         "clip": [number],
         "clips": [of],
         "start": [float(number)],
-        "duration": [1.0],
+        "duration": [duration],
         "labels": [label],
         "frames": [media.encode_jpeg(x.astype(np.uint8), 90) for x in pixels],
         "frames_valid": [frames],
@@ -60,6 +69,7 @@ def clip_directory(
     classes: int = 3,
     labels: Sequence[str] | None = None,
     made_by: str = "",
+    duration: float = 1.0,
 ) -> Path:
     """A finished directory of clip shards with so many videos a split, labelled with the first classes."""
     out.mkdir(parents=True)
@@ -70,7 +80,11 @@ def clip_directory(
         splits[split] = tuple(
             write_shard(
                 out / schema.shard_name("clips", split, i, shards),
-                [clip(rng, f"{split}{v}", c, clips, v % classes, frames, size) for v in own for c in range(clips)],
+                [
+                    clip(rng, f"{split}{v}", c, clips, v % classes, frames, size, duration)
+                    for v in own
+                    for c in range(clips)
+                ],
                 len(own),
             )
             for i, own in enumerate(dealt)
@@ -82,34 +96,43 @@ def clip_directory(
 
 
 def feature_directory(
-    out: Path, *, videos: dict[str, int], width: int = 8, classes: int = 3, student: dict | None = None
+    out: Path,
+    *,
+    videos: dict[str, int],
+    width: int = 8,
+    classes: int = 3,
+    student: dict | None = None,
+    labels_each: int = 1,
 ) -> Path:
-    """A finished directory of feature shards: 5 to 20 positions a video, one of which tells the label."""
+    """A finished directory of feature shards: 5 to 20 positions a video, one of which tells each of its labels."""
     out.mkdir(parents=True)
     rng = np.random.default_rng(0)
     splits = {}
     for split, count in videos.items():
         shards = []
         for i in range(4):
-            rows = [feature_video(rng, f"{split}{v}", v % classes, width) for v in range(i, count, 4)]
+            several = lambda v: [(v + j) % classes for j in range(labels_each)]
+            rows = [feature_video(rng, f"{split}{v}", several(v), width) for v in range(i, count, 4)]
             path = out / schema.shard_name("features", split, i, 4)
             features.write_shard(path, rows)
             shards.append(features.describe_shard(path))
         splits[split] = tuple(shards)
     clips = dataclasses.asdict(schema.ClipPolicy(frames=1, hop=1.0))
     policy = {"clips": clips, "student": student or {}, "widths": {"image": width, "audio": width}}
-    schema.save_index(out, schema.Index("features", tuple(f"class {i}" for i in range(classes)), splits, policy))
+    labels = tuple(f"class {i}" for i in range(classes))
+    schema.save_index(out, schema.Index("features", labels, splits, policy, multi_label=labels_each > 1))
     return out
 
 
-def feature_video(rng: np.random.Generator, name: str, label: int, width: int) -> dict:
+def feature_video(rng: np.random.Generator, name: str, labels: list[int], width: int) -> dict:
     n = int(rng.integers(5, 21))
     image, audio = rng.normal(size=(2, n, width)).astype(np.float16)
-    image[rng.integers(n), label] += 6
+    for label in labels:
+        image[rng.integers(n), label] += 6
     times = np.arange(n, dtype=np.float32) + 0.5
     return {
         "video_id": name.encode(),
-        "labels": [label],
+        "labels": labels,
         "times": times,
         "image": image,
         "audio": audio,

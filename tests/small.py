@@ -50,10 +50,11 @@ def run(c) -> Path:
 
 
 def untrained(c, scale: float = 1.0) -> Path:
-    """A finished teacher with the weights of `quick.fill`, scaled, and its run folder."""
+    """A finished clip model with the weights of `quick.fill`, scaled, and its run folder."""
     index = source_of(c, c.data.dir).index
     frames = np.zeros((1, c.data.frames, c.data.crop, c.data.crop, 3), np.float32)
-    fresh = quick.fill(build.clip_task(c, len(index.labels)).model.init, frames, None, train=False)
+    log_mel = np.zeros((1, 101, 40), np.float32)
+    fresh = quick.fill(build.clip_task(c, len(index.labels)).model.init, frames, log_mel, train=False)
     record = {"config": inputs.plain(c), "inputs": {}, "labels": index.labels, "policy": index.policy, "student": None}
     runs.start(Path(c.run), record)
     runs.finish(Path(c.run), {"model": jax.tree.map(lambda x: x * np.float32(scale), fresh)}, {}, 0)

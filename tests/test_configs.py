@@ -1,13 +1,14 @@
 """Every config builds under every variant; the big ones by shape only."""
 
 import importlib
+import re
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_study
+from configs import sweep_multi_label, sweep_study
 from l2l import build, inputs, optim
 
 STAGES = ("teacher", "distill", "finetune", "extract", "skim")
@@ -39,15 +40,17 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    student = inputs.load_config(f"configs/finetune.py:{variant.removesuffix('_released')}")
+    whose = re.sub("_(released|lstm|nonrecurrent)", "", variant)
+    student = inputs.load_config(f"configs/finetune.py:{whose}")
     clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
     batch = {"image": bank, "audio": bank, "valid": valid}
+    last = "classifier" if variant.endswith("nonrecurrent") else "head"
     variables = shapes(task, batch, build.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
-    assert variables["params"]["head"]["bias"].shape == (CLASSES,)
+    assert variables["params"][last]["bias"].shape == (CLASSES,)
 
 
 def test_the_student_fits_the_teacher_it_learns_from():
@@ -69,9 +72,10 @@ def test_stages_of_the_sample_follow_each_other():
             assert path in made or path.startswith("data/sample/")
 
 
-def test_sweep_builds_in_order():
-    done = set()
-    for run in sweep_study.get_runs("out"):
+@pytest.mark.parametrize("sweep", [sweep_study, sweep_multi_label])
+def test_sweep_builds_in_order(sweep):
+    done = {"runs/sample/finetune"}  # the demo's student
+    for run in sweep.get_runs("out"):
         config = inputs.load_config(run["config"])
         with config.unlocked():
             config.update_from_flattened_dict(run["overrides"])

@@ -1,5 +1,6 @@
 """The built-in sample's files, timelines and command: real mp4 files, real worker processes."""
 
+import collections
 import itertools
 import json
 import os
@@ -12,10 +13,12 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data_prep import sample, sample_untrimmed
 from data_prep import sample_render as render
 from data_prep.rows import PrepareError
+from data_prep.sample_parts import DEMO, PARTS, Item, items_of
 from l2l.data import media, schema
 
 ROOT = Path(__file__).parents[1]
@@ -38,7 +41,7 @@ def part(tmp_path_factory):
 def test_files_are_what_their_format_says(tmp_path):
     forms = []
     for number in range(48):
-        item = sample.Item("source", "val", number)
+        item = Item("source", "val", number)
         form, frames, _ = sample.compose(item, 0)
         forms.append(form)
         with av.open(str(make(item, tmp_path))) as container:
@@ -58,14 +61,14 @@ def test_files_are_what_their_format_says(tmp_path):
 def test_shares_without_stream_with_silence_and_in_stereo():
     rngs = [np.random.default_rng(n) for n in range(2000)]
     channels = np.array([sample.Format.drawn("source", rng).channels for rng in rngs])
-    silent = [not np.any(sample.compose(sample.Item("source", "train", n), 0)[2]) for n in range(200)]
+    silent = [not np.any(sample.compose(Item("source", "train", n), 0)[2]) for n in range(200)]
     assert abs((channels == 0).mean() - sample.NO_STREAM) < 0.02
     assert abs((channels == 2).mean() - sample.STEREO * (1 - sample.NO_STREAM)) < 0.04
     assert 0.02 < np.mean(silent) < 0.12
 
 
 def test_compression_keeps_pictures_and_sound(tmp_path):
-    item = next(x for n in range(9) if (x := sample.Item("trimmed", "val", n)) and sound_of(x).any())
+    item = next(x for n in range(9) if (x := Item("trimmed", "val", n)) and sound_of(x).any())
     form, frames, wave = sample.compose(item, 0)
     path = make(item, tmp_path)
     with av.open(str(path)) as container:
@@ -83,9 +86,9 @@ def sound_of(item):
     return wave * form.channels
 
 
-@pytest.mark.parametrize("name", ["source", "untrimmed"])
+@pytest.mark.parametrize("name", ["source", "untrimmed", "untrimmed_pairs"])
 def test_the_seed_decides_every_byte(tmp_path, name):
-    item = sample.Item(name, "train", 5)
+    item = Item(name, "train", 5)
     first, again, other = (make(item, tmp_path / x, seed) for x, seed in (("a", 0), ("b", 0), ("c", 1)))
     assert first.read_bytes() == again.read_bytes() != other.read_bytes()
 
@@ -103,7 +106,7 @@ def test_a_video_is_whole_or_absent(tmp_path):
 
 def test_timelines():
     for number in range(200):
-        item = sample.Item("untrimmed", "test", number)
+        item = Item("untrimmed", "test", number)
         segments = item.segments(0)
         shape, motion = {(s.shape, s.motion) for s in segments if s.action}.pop()
         sound = render.MOTIONS[motion][2]
@@ -112,7 +115,7 @@ def test_timelines():
         assert segments[0].start == 0
         assert all(a.stop == b.start for a, b in itertools.pairwise(segments))
         assert 0.1 <= sum(s.stop - s.start for s in segments if s.action) / length <= 0.3
-        said = item.label.replace("anything ", "").split()
+        said = item.labels[0].replace("anything ", "").split()
         assert set(said) <= {shape, motion}
         actions = sample_untrimmed.actions(segments)
         assert 1 <= len(actions) <= 2
@@ -123,8 +126,54 @@ def test_timelines():
             assert segment.action or not (segment.shape == shape and segment.sound == sound)
 
 
+def test_timelines_of_two_actions():
+    for number in range(0, 416, 3):
+        item = Item("untrimmed_pairs", "test", number)
+        segments = item.segments(0)
+        length = segments[-1].stop
+        assert 20 <= length <= 60
+        assert all(a.stop == b.start for a, b in itertools.pairwise(segments))
+        acting = collections.defaultdict(float)
+        for segment in segments:
+            if segment.action:
+                assert segment.sound == render.MOTIONS[segment.motion][2]
+                acting[segment.shape, segment.motion] += segment.stop - segment.start
+        shown = [{shape, motion} for shape, motion in acting]
+        said = [set(label.replace("anything ", "").split()) for label in item.labels]
+        assert len(shown) == 2
+        assert any(a <= x and b <= y for (a, b), (x, y) in zip([said] * 2, (shown, shown[::-1]), strict=True))
+        assert all(0.08 <= seconds / length <= 0.16 for seconds in acting.values())
+        for segment in segments:  # elsewhere neither shape goes with its sound
+            together = (segment.shape, segment.sound) in {(s, render.MOTIONS[m][2]) for s, m in acting}
+            assert segment.action or not together
+
+
+def test_two_classes_go_together_in_every_way():
+    items = items_of("untrimmed_pairs", PARTS["untrimmed_pairs"].counts)
+    for split, many in {"train": 26, "val": 4, "test": 26}.items():
+        pairs = [item.labels for item in items if item.split == split]
+        assert all(first != second for first, second in pairs)
+        for place in (0, 1):
+            assert set(collections.Counter(pair[place] for pair in pairs).values()) == {many}
+    k = len(render.LABELS)
+    assert len({item.labels for item in items if item.split == "train"}) == k * (k - 1)
+
+
+def test_the_demos_parts_are_what_they_always_were():
+    """A part's place in the table seeds its videos, and what happens in them is drawn as before the larger parts."""
+    assert tuple(PARTS)[:3] == DEMO == ("source", "trimmed", "untrimmed")
+    assert PARTS["untrimmed"].counts == {"train": 208, "val": 32, "test": 208}
+    drawn = [
+        [round(s.start, 6), s.shape, s.motion, s.sound, s.action]
+        for split in ("train", "test")
+        for number in range(24)
+        for s in Item("untrimmed", split, number).segments(0)
+    ]
+    assert schema.hash_of(drawn) == "ee6e1779c54660b8"
+
+
 def test_untrimmed_videos_follow_their_timeline():
-    item = sample.Item("untrimmed", "val", 2)
+    item = Item("untrimmed", "val", 2)
     form, frames, wave = sample.compose(item, 0)
     segments = item.segments(0)
     assert len(wave) == round(segments[-1].stop * form.rate)
@@ -151,7 +200,7 @@ def test_a_part_has_shards_and_its_origin(part):
 def test_workers_make_the_same_bytes(part, tmp_path):
     for split, many in COUNTS.items():
         for number in range(many):
-            item = sample.Item("trimmed", split, number)
+            item = Item("trimmed", split, number)
             assert make(item, tmp_path, 3).read_bytes() == (part / item.path).read_bytes()
 
 
@@ -183,6 +232,46 @@ def test_only_missing_videos_are_made_again(tmp_path):
         actions = beside["actions.json"][video_id]
         assert 0.1 <= sum(stop - start for start, stop in actions) / probe.duration <= 0.31
         assert actions[-1][1] <= probe.duration + 0.2
+
+
+def test_the_same_videos_are_cut_twice(tmp_path):
+    """Clips for the teacher begin where the single images lie, whichever part is made first."""
+    counts = {"train": 1, "test": 1}
+    sample.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
+    sample.make_part("untrimmed_large", tmp_path, seed=0, workers=1, counts=counts)
+    assert made == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
+    assert not sample.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
+    one, eight = tmp_path / "untrimmed_large", tmp_path / "untrimmed_large_clips"
+    for split in counts:
+        for a, b in itertools.zip_longest(records(one, split), records(eight, split)):
+            assert all(a[key] == b[key] for key in ("video_id", "clip", "clips", "start", "labels", "has_audio"))
+            assert (len(a["frames"]), len(b["frames"])) == (1, 8)
+            assert a["frames"][0] == b["frames"][0]
+    for name in ("actions.json", "videos.json"):
+        assert (one / name).read_bytes() == (eight / name).read_bytes()
+    with pytest.raises(PrepareError, match="untrimmed_large --seed=0.*not by.*untrimmed_large --seed=1"):
+        sample.make_part("untrimmed_large_clips", tmp_path, seed=1, workers=1, counts=counts)
+
+
+def test_videos_of_two_classes_have_both_labels(tmp_path):
+    sample.make_part("untrimmed_pairs", tmp_path, seed=0, workers=1, counts={"train": 2})
+    index = schema.load_index(tmp_path / "untrimmed_pairs")
+    assert index.multi_label
+    for record in records(tmp_path / "untrimmed_pairs", "train"):
+        number = int(record["video_id"][0][-5:])
+        asked = {render.LABELS.index(label) for label in Item("untrimmed_pairs", "train", number).labels}
+        assert set(record["labels"]) == asked
+        assert len(asked) == 2
+
+
+def records(directory, split):
+    """The records of a split, {field: values}."""
+    index = schema.load_index(directory)
+    for path in schema.shard_paths(directory, index, split):
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            fields = tf.train.Example.FromString(data).features.feature
+            yield {name: list(getattr(x, x.WhichOneof("kind")).value) for name, x in fields.items()}
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from data_prep import sample
 from data_prep import sample_render as render
+from data_prep.sample_parts import CLIP, Item
 from l2l.data import media
 
 PER_CLASS = 18
@@ -31,14 +32,14 @@ class Seen:
 def clips(tmp_path_factory):
     """Source clips through the real encoder, decoder and JPEG."""
     out = tmp_path_factory.mktemp("sample")
-    items = [sample.Item("source", "train", n) for n in range(PER_CLASS * len(render.LABELS))]
+    items = [Item("source", "train", n) for n in range(PER_CLASS * len(render.LABELS))]
     return [seen(item, out) for item in items]
 
 
 def seen(item, out):
     sample.make_video(item, lambda: None, out=out, seed=1)
-    shape, motion = render.parts_of(item.label, item.generators(1)[0])
-    clip = next(media.read_clips(out / item.path, sample.CLIP))
+    shape, motion = render.parts_of(item.labels[0], item.generators(1)[0])
+    clip = next(media.read_clips(out / item.path, CLIP))
     frames = np.stack([media.decode_jpeg(jpeg) for jpeg in clip.jpegs])
     top, left = (frames.shape[1] - 64) // 2, (frames.shape[2] - 64) // 2
     heard = clip.audio / 32768 if clip.audio.any() else None

@@ -1,6 +1,7 @@
 """The skimmer: its scan against a plain loop, and what each of its choices promises."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from l2l.models.skimmer import Skimmer, WeightNormLSTM
-from l2l.models.student import Fusion
+from l2l.models.student import Fusion, Unfused
 from tests.quick import fill, jit
 
 N, D, T, K = 9, 6, 3, 3
@@ -205,6 +206,95 @@ def test_step_logits_are_those_of_shorter_skimming(count_start, data, fusion):
     np.testing.assert_array_equal(out["step_logits"][-1], logits)
     shorter, _ = evaluate(build(count_start=count_start, steps=2), variables, data, fusion)
     np.testing.assert_allclose(out["step_logits"][1], shorter, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("choices", [CHOICES[0], {"count_start": False, "index_by": "audio"}], ids=names)
+def test_hard_selection_at_a_stride_is_that_of_a_video_of_the_taken_positions(choices, data, fusion):
+    sparse, dense = build(**choices, stride=2), build(**choices)
+    variables = start(sparse, data, fusion)
+    taken = [x[:, ::2] for x in data]
+    logits, out = evaluate(sparse, variables, data, fusion, hard=True)
+    expected, few = evaluate(dense, variables, taken, fusion, hard=True)
+    np.testing.assert_allclose(logits, expected, rtol=1e-5, atol=1e-6)
+    for m, picked in out["picked"].items():
+        there = np.asarray(few["counted"])
+        np.testing.assert_array_equal(np.asarray(picked)[there], 2 * np.asarray(few["picked"][m])[there])
+    np.testing.assert_array_equal(out["looks"], np.minimum(T, -(-LENGTHS // 2) + dense.count_start))
+    unread = [np.where(np.arange(N)[:, None] % 2, 1e6, x) for x in data[:2]]
+    again, _ = evaluate(sparse, variables, (*unread, data[2]), fusion, hard=True)
+    np.testing.assert_array_equal(again, logits)
+
+
+def test_straight_through_at_a_stride_trains_on_what_is_taken(data, fusion):
+    sparse, dense = (build(selection="straight_through", count_start=False, stride=s) for s in (2, 1))
+    variables = start(sparse, data, fusion)
+    mine, oracle = (
+        trained(sparse, variables, data, fusion),
+        trained(dense, variables, [x[:, ::2] for x in data], fusion),
+    )
+    assert_close(mine[0], oracle[0])
+    assert_close(mine[2:], oracle[2:])
+
+
+def test_soft_selection_at_a_stride_reads_what_lies_between(data, fusion):
+    sparse, dense = build(stride=4), build()
+    variables = start(sparse, data, fusion)
+    banks = [np.zeros_like(x) for x in data[:2]]
+    for (row, length), bank, d in itertools.product(enumerate(LENGTHS[:3]), (0, 1), range(D)):
+        at = np.arange(0, length, 4)
+        banks[bank][row, :length, d] = np.interp(np.arange(length), at, data[bank][row, at, d])
+    mine = evaluate(sparse, variables, data, fusion)
+    assert_close(mine, evaluate(dense, variables, (*banks, data[2]), fusion))
+    _, out = mine
+    assert any(picked % 4 for picked in np.asarray(out["picked"]["image"])[:, 0])
+
+
+@pytest.mark.parametrize("how", ["hard", "soft", "train"])
+def test_another_models_features_judge_what_was_looked_at(how, data, fusion):
+    model = build(count_start=False, selection="straight_through")
+    other = np.random.default_rng(8).normal(size=(4, N, 4)).astype(np.float32)
+    variables = fill(model.init, *data, fusion, other, train=False)
+    assert variables["params"]["classifier"]["kernel"].shape == (4, K)
+    more = {"train": True, "mutable": ["batch_stats"]} if how == "train" else {"train": False, "hard": how == "hard"}
+    answer = jit(functools.partial(model.apply, **more))(variables, *data, fusion, other)
+    logits, out = answer[0] if how == "train" else answer
+    head = variables["params"]["classifier"]
+    for row, length in enumerate(LENGTHS[:3]):
+        looks = []
+        for t in range(min(T, length)):
+            shares = out["modality"][t, row]
+            weights = [out["weights"][m][t, row] for m in ("image", "audio")]
+            if how != "soft":
+                weights = [np.eye(N)[w.argmax()] for w in weights]
+            looks.append(sum(s * w for s, w in zip(shares, weights, strict=True)) @ other[row])
+        expected = np.mean(looks, 0) @ head["kernel"] + head["bias"]
+        np.testing.assert_allclose(logits[row], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_where_to_look_does_not_hang_on_who_judges(data, fusion):
+    model, other = build(count_start=False), np.ones((4, N, 7), np.float32)
+    variables = start(model, data, fusion)
+    apply = jit(functools.partial(model.apply, train=False, hard=True))
+    (_, alone), (_, judged) = apply(variables, *data, fusion), apply(variables, *data, fusion, other)
+    for what in ("weights", "picked", "modality"):
+        assert_close(alone[what], judged[what])
+    with pytest.raises(ValueError, match="count_start=False"):
+        build(count_start=True).init(jax.random.key(0), *data, fusion, other, train=False)
+
+
+def test_pictures_alone(data):
+    """A student without sound, and features that nothing fuses."""
+    image, audio, mask = data
+    nothing = audio[..., :0]
+    model, unfused = build(index_by="image", fusion=Unfused()), {"params": {}}
+    variables = start(model, (image, nothing, mask), unfused)
+    logits, out = evaluate(model, variables, (image, nothing, mask), unfused, hard=True)
+    head = variables["params"]["classifier"]
+    for row, length in enumerate(LENGTHS[:3]):
+        picked = [int(p) for p in out["picked"]["image"][: min(T - 1, length), row]]
+        looks = [image[row, :length].mean(0), *image[row, picked]]
+        expected = np.mean(looks, 0) @ head["kernel"] + head["bias"]
+        np.testing.assert_allclose(logits[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_lstm_is_the_weight_normalised_textbook_cell():

@@ -20,7 +20,7 @@ from l2l.data import loader, media, schema, taught
 from l2l.data.batches import split_host
 from l2l.data.clips import parse
 from l2l.data.loader import tf
-from l2l.data.source import source_of
+from l2l.data.source import SideBySide, source_of
 from l2l.tasks.classify import Classify
 from tests import shards, small
 
@@ -61,7 +61,7 @@ def prepared(config) -> train.Job:
     return train.prepare(config, inputs.ensure(config))
 
 
-def asked(config) -> taught.TaughtSource:
+def asked(config) -> SideBySide:
     """The clips of a distill config with all answers, as `train.prepare` comes by them."""
     source, run = source_of(config, config.data.dir), runs.load_run(config.teacher)
     return teacher_cache.cache_of(config, source, run).complete(sharding.make_mesh((-1, 1)), batch=8)
@@ -175,7 +175,7 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, distilled, tmp_
 def test_answers_of_another_teacher_other_clips_or_another_view(clips, teacher, looking_closer, tmp_path):
     folder = str(tmp_path / "answers")
     run = lambda clips, teacher, **more: student(tmp_path / "wrong", clips, teacher, cache_teacher=folder, **more)
-    assert asked(run(clips, teacher)).answers == Path(folder)
+    assert asked(run(clips, teacher)).beside == Path(folder)
     heavier = small.untrained(small.config("teacher", tmp_path / "heavier", clips, **FIXED), scale=1.01)
     others = shards.clip_directory(tmp_path / "others", videos=SPLITS)
     for config, names in (
@@ -188,9 +188,9 @@ def test_answers_of_another_teacher_other_clips_or_another_view(clips, teacher, 
         told = str(error.value).splitlines()[1:-1]
         assert {line.split(":")[0].strip() for line in told} == names
         assert not (tmp_path / "wrong").exists()
-    own = asked(student(tmp_path / "right", clips, heavier)).answers
+    own = asked(student(tmp_path / "right", clips, heavier)).beside
     assert own.parent == clips
-    assert own != asked(student(tmp_path / "right", clips, teacher)).answers
+    assert own != asked(student(tmp_path / "right", clips, teacher)).beside
 
 
 @pytest.fixture
@@ -227,9 +227,7 @@ def test_answers_that_lie_beside_other_clips_are_not_read(clips, teacher, copied
     records = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     shards.write_shard(path, records[::-1], 6)
     source = asked(student(tmp_path / "run", clips, teacher))
-    wrong = taught.TaughtSource(
-        source.directory, source.index, source.reader, answers=copied, answers_index=source.answers_index
-    )
+    wrong = SideBySide(source.directory, source.index, source.reader, beside=copied, beside_index=source.beside_index)
     with pytest.raises(tf.errors.InvalidArgumentError, match="answer is to another clip"):
         next(wrong.eval("train", batch=8))
 
@@ -312,9 +310,9 @@ def taught_record(raw):
 def test_another_split_is_added(clips, teacher, tmp_path):
     config = student(tmp_path / "run", clips, teacher, cache_teacher=str(tmp_path / "answers"))
     config.data.train = "val"
-    assert set(asked(config).answers_index.splits) == {"val"}
+    assert set(asked(config).beside_index.splits) == {"val"}
     config.data.train = "train"
-    assert set(asked(config).answers_index.splits) == {"train", "val"}
+    assert set(asked(config).beside_index.splits) == {"train", "val"}
 
 
 def test_verify_knows_answers(copied, capsys):

@@ -7,6 +7,7 @@ import numpy as np
 
 Batch = dict[str, np.ndarray]
 
+BANKS = ("image", "audio", "recognition")  # one row a position
 HOST_KEYS = ("video_id", "clip", "clips", "times")  # of a record; never sent to a device
 
 
@@ -47,7 +48,7 @@ def split_host(batch: Batch) -> tuple[Batch, Batch]:
 
 
 def fit_positions(video: Batch, lengths: Sequence[int]) -> tuple[int, Batch]:
-    """(bucket, the video's "image" and "audio" padded to that many positions, with "valid" bool (bucket,)).
+    """(bucket, the video's banks padded to that many positions, with "valid" bool (bucket,)).
 
     The bucket is the smallest of `lengths` that holds the video, the largest one doubled until it does.
     """
@@ -55,5 +56,5 @@ def fit_positions(video: Batch, lengths: Sequence[int]) -> tuple[int, Batch]:
     bucket = next((length for length in sorted(lengths) if length >= n), max(lengths))
     while bucket < n:
         bucket *= 2
-    banks = {key: np.pad(video[key], [(0, bucket - n), (0, 0)]) for key in ("image", "audio")}
+    banks = {key: np.pad(video[key], [(0, bucket - n), (0, 0)]) for key in BANKS if key in video}
     return bucket, video | banks | {"valid": np.arange(bucket) < n}

@@ -2,13 +2,14 @@
 
 import dataclasses
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from l2l.data import schema
-from l2l.data.batches import fit_positions
+from l2l.data.batches import BANKS, fit_positions
 from l2l.data.clips import Example, multi_hot, parse
 from l2l.data.quiet_tf import tf
 
@@ -87,7 +88,7 @@ class FeatureReader:
         start = tf.random.stateless_uniform([], seed, maxval=spare + 1, dtype=tf.int32)
         n = tf.minimum(tf.shape(example["image"])[0], length)
         pad = [[0, length - n], [0, 0]]
-        banks = {key: tf.pad(example[key][start : start + n], pad) for key in ("image", "audio")}
+        banks = {key: tf.pad(example[key][start : start + n], pad) for key in BANKS if key in example}
         kept = {key: example[key] for key in ("labels", "has_audio")}
         return banks | kept | {"valid": tf.range(length) < n, "mask": tf.constant(True)}
 
@@ -102,12 +103,59 @@ class FeatureReader:
 
     def _decode(self, raw: tf.Tensor) -> Example:
         record = parse(raw, schema.FEATURE_RECORD)
-        bank = lambda key, width: tf.reshape(tf.io.decode_raw(record[key], tf.float16), [-1, width])
         return {
-            "image": bank("image", self.image),
-            "audio": bank("audio", self.audio),
+            "image": bank(record, "image", self.image),
+            "audio": bank(record, "audio", self.audio),
             "labels": multi_hot(record["labels"], self.classes),
             "has_audio": record["has_audio"] > 0,
             "video_id": record["video_id"],
             "times": record["times"],
         }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PairReader(FeatureReader):
+    """Decodes a feature record and, beside it, one of the same video by another model: (2,) serialised.
+
+    Attributes:
+      others: widths of the other model's two descriptors; side by side they are "recognition" (n, d), float16.
+    """
+
+    others: tuple[int, int]
+
+    def _decode(self, raw: tf.Tensor) -> Example:
+        other = parse(raw[1], schema.FEATURE_RECORD)
+        banks = [bank(other, key, width) for key, width in zip(("image", "audio"), self.others, strict=True)]
+        return super()._decode(raw[0]) | {"recognition": tf.concat(banks, axis=-1)}
+
+
+def bank(record: Example, key: str, width: int) -> tf.Tensor:
+    """The descriptors (n, width) float16 of a parsed record."""
+    return tf.reshape(tf.io.decode_raw(record[key], tf.float16), [tf.size(record["times"]), width])
+
+
+def check_pair(first: Path, second: Path) -> None:
+    """Checks that two feature shards hold the same videos in the same order, at the same times.
+
+    Clips of different lengths that start together have their centres apart, but by less than to the next position.
+
+    Raises:
+      ShardError: they do not; the message names the first video where they differ.
+    """
+    fields = {name: schema.FEATURE_RECORD[name] for name in ("video_id", "times")}
+    read = lambda path: tf.data.TFRecordDataset(str(path)).map(lambda raw: parse(raw, fields)).as_numpy_iterator()
+    for one, other in itertools.zip_longest(read(first), read(second)):
+        if one is None or other is None or not same_places(one, other):
+            name = (one or other)["video_id"].decode(errors="replace")
+            raise schema.ShardError(
+                f"{first} and {second} do not describe the same videos at the same times (first at {name!r}): prepare "
+                "the clips of both from the same list of videos with the same --hop, and extract both again"
+            )
+
+
+def same_places(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    """Whether two records are of one video, and each position of one is nearest to the same one of the other."""
+    (a, b), named = (one["times"], other["times"]), one["video_id"] == other["video_id"]
+    if not named or a.shape != b.shape:
+        return False
+    return len(a) < 2 or bool(np.abs(a - b).max() <= np.diff(a).min() / 2)

@@ -9,12 +9,14 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import BinaryIO
 
 import av
 import numpy as np
 
 WHOLE = 0.9  # share of a file that must be there and decode
 STILL = 600.0  # seconds that one frame may stay on display; beyond it the time stamps are broken
+APART = 2e-3  # seconds between frames, below which time stamps do not tell them from each other
 PIXELS = 1 << 26  # of one frame: twice 8K
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
@@ -59,20 +61,33 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContaine
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
     # "file:" keeps a colon in the name from being read as a protocol.
-    url, options = f"file:{os.path.abspath(path)}", {"protocol_whitelist": "file"}
-    with told(path), av.open(url, options=options, **_OPEN) as container:
-        if _REFUSED & set(container.format.name.split(",")):
-            raise MediaError("undecodable", path, "not a video file")
-        cover = av.stream.Disposition.attached_pic
-        streams = [s for s in container.streams.video if not s.disposition & cover]
-        if not streams:
-            raise MediaError("no_video", path, "the file has no video stream")
-        if streams[0].codec_context is None:
-            raise MediaError("undecodable", path, "there is no decoder for its video stream")
-        streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
-        for stream in (streams[0], *sound_of(container)):
-            stream.codec_context.thread_count = 1  # one process per core
-        yield container, streams[0]
+    with told(path), open_container(f"file:{os.path.abspath(path)}") as container:
+        yield container, picture_of(container, path)
+
+
+def open_container(source: str | BinaryIO) -> av.container.InputContainer:
+    """Opens an address of a file, or what can only be read from front to back."""
+    return av.open(source, options={"protocol_whitelist": "file"}, **_OPEN)
+
+
+def picture_of(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
+    """The video stream that is read, ready to be decoded.
+
+    Raises:
+      MediaError: there is none.
+    """
+    if _REFUSED & set(container.format.name.split(",")):
+        raise MediaError("undecodable", path, "not a video file")
+    cover = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & cover]
+    if not streams:
+        raise MediaError("no_video", path, "the file has no video stream")
+    if streams[0].codec_context is None:
+        raise MediaError("undecodable", path, "there is no decoder for its video stream")
+    streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
+    for stream in (streams[0], *sound_of(container)):
+        stream.codec_context.thread_count = 1  # one process per core
+    return streams[0]
 
 
 def sound_of(container: av.container.InputContainer) -> list[av.AudioStream]:
@@ -104,8 +119,8 @@ class Scan:
       stop: when it leaves the display.
       fps: average frames per second.
       has_audio: whether there is a sound stream.
-      keys: when those frames come on display from which decoding can begin, ascending; empty where it can begin
-        at the start alone.
+      times: when each of them does, ascending; empty where that is a guess.
+      keys: of those from which decoding can begin; empty where it can begin at the start alone.
       timeless: whether the file holds the frames' order without their times.
     """
 
@@ -116,17 +131,18 @@ class Scan:
     stop: float
     fps: float
     has_audio: bool
+    times: Sequence[float]
     keys: Sequence[float]
     timeless: bool
 
-    def time_of(self, frame: av.VideoFrame) -> float | None:
-        """When a frame comes on display; None if it does not say.
+    def time_of(self, frame: av.VideoFrame | av.Packet) -> float | None:
+        """When a frame, or the one in a packet, comes on display; None if it does not say.
 
         A decoder gives a frame the time (dts) of the packet that made it come out. Where frames have no time of
         their own, that one is right but for the delay of the first frame.
         """
         if not self.timeless:
-            return None if frame.time is None else frame.time - self.origin
+            return None if frame.pts is None else _seconds(frame.pts, frame.time_base) - self.origin
         if frame.dts is None or self.first.dts is None:
             return None
         return _seconds(frame.dts - self.first.dts, frame.time_base)
@@ -140,7 +156,7 @@ def walk(path: str | os.PathLike) -> Scan:
     """
     with opened(path) as (container, video):
         timeless, first = container.format.name in _TIMELESS, None
-        times, reached = _Times(video, timeless), 0.0
+        times, reached = Times(video, timeless), 0.0
         for packet in readable(container, video, *sound_of(container)):
             reached = max(reached, _end(packet))
             if packet.stream is video:
@@ -151,13 +167,13 @@ def walk(path: str | os.PathLike) -> Scan:
         origin = times.shown[0] if timeless and times.shown else first.time or 0.0
         _check(path, container, times, reached, origin)
         last, stop = max(times.shown) - origin, times.stop - origin
-        keys = array.array("d", sorted(at - origin for at in times.keys))
-        fps = times.average(stop)
-        return Scan(first, origin, len(times.shown), last, stop, fps, bool(sound_of(container)), keys, timeless)
+        shown, keys = times.known(origin)
+        heard, fps = bool(sound_of(container)), times.average(stop)
+        return Scan(first, origin, len(times.shown), last, stop, fps, heard, shown, keys, timeless)
 
 
 def _check(
-    path: str | os.PathLike, container: av.container.InputContainer, times: "_Times", reached: float, origin: float
+    path: str | os.PathLike, container: av.container.InputContainer, times: "Times", reached: float, origin: float
 ) -> None:
     """Refuses a file that is cut short, that has too little in it, or whose time stamps make no sense."""
     if times.video.duration:
@@ -175,7 +191,7 @@ def _check(
         raise MediaError("undecodable", path, f"its time stamps are broken: one frame would stay for {still:.0f} s")
 
 
-class _Times:
+class Times:
     """When frames are shown, told by their packets alone, which may come out of order; on the file's own clock.
 
     Attributes:
@@ -210,6 +226,13 @@ class _Times:
             del self.keys[:]
         elif packet.is_keyframe:
             self.keys.append(at)
+
+    def known(self, origin: float) -> tuple[Sequence[float], Sequence[float]]:
+        """(when each frame comes on display, those of keyframes), ascending from the origin; none if one is a guess."""
+        if self.guessed or np.diff(np.sort(self.shown)).min(initial=np.inf) < APART:
+            return array.array("d"), array.array("d")
+        both = (self.shown, self.keys)
+        return tuple(array.array("d", sorted(at - origin for at in times)) for times in both)
 
     def average(self, stop: float) -> float:
         """Frames per second as the file says, unless its frames are far from it."""

@@ -19,6 +19,10 @@ VERSION = 1
 AUDIO_RATE = 16_000  # Hz, mono, int16
 INDEX = "index.json"
 
+# By these a video is known in a folder.
+VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+VIDEO_SUFFIXES |= {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+
 BYTES, INT, FLOAT = "bytes", "int64", "float32"
 
 
@@ -49,8 +53,8 @@ FEATURE_RECORD = {
     "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
     "labels": Field(INT, None, "label ids"),
     "times": Field(FLOAT, None, "centre of each position, seconds: n values"),
-    "image": Field(BYTES, 1, "(n, d) little-endian float16 image descriptors"),
-    "audio": Field(BYTES, 1, "(n, d) little-endian float16 audio descriptors"),
+    "image": Field(BYTES, 1, "(n, d) little-endian float16 image descriptors; of a model of whole clips, its feature"),
+    "audio": Field(BYTES, 1, "(n, d) little-endian float16 audio descriptors; d is 0 of a model that does not hear"),
     "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
 }
 

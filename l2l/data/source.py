@@ -7,7 +7,7 @@ from typing import Any
 
 from l2l.data import batches, loader, schema
 from l2l.data.clips import ClipReader
-from l2l.data.features import FeatureReader
+from l2l.data.features import FeatureReader, PairReader, check_pair
 from l2l.data.video import crop_side
 
 
@@ -42,6 +42,19 @@ class Source:
         return -(-self.index.records(split) // batch) if isinstance(self.reader, ClipReader) else None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SideBySide(Source):
+    """Shards, and beside each of them one of another directory whose records go with its records, one by one."""
+
+    beside: Path
+    beside_index: schema.Index
+
+    def shards(self, split: str) -> list[tuple[tuple[Path, Path], int]]:
+        """((path, path beside it), records) of each shard. Raises ShardError if one is missing or cut."""
+        beside = schema.shard_paths(self.beside, self.beside_index, split)
+        return [((path, other), n) for (path, n), other in zip(super().shards(split), beside, strict=True)]
+
+
 def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: float, flip: bool) -> Source:
     """Opens clip shards for a model that looks at `frames` images of `crop` pixels, cut from `resize` high ones.
 
@@ -61,21 +74,46 @@ def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: fl
     return Source(Path(directory), index, reader)
 
 
-def open_features(directory: str, *, lengths: tuple[int, ...]) -> Source:
-    """Opens feature shards; `lengths` are the numbers of positions that batches are padded to.
+def open_features(directory: str, *, lengths: tuple[int, ...], recognition: str = "") -> Source:
+    """Opens feature shards.
+
+    Args:
+      directory: of the shards.
+      lengths: numbers of positions that batches are padded to.
+      recognition: a second directory, of features that another model has of the same videos at the same times.
 
     Raises:
-      ShardError: no finished feature shards there.
+      ShardError: no finished feature shards there, or the two do not go together.
     """
     index = schema.load_index(directory, kind="features")
     widths = index.policy["widths"]
-    reader = FeatureReader(widths["image"], widths["audio"], len(index.labels), tuple(lengths))
-    return Source(Path(directory), index, reader)
+    numbers = (widths["image"], widths["audio"], len(index.labels), tuple(lengths))
+    if not recognition:
+        return Source(Path(directory), index, FeatureReader(*numbers))
+    beside = schema.load_index(recognition, kind="features")
+    others = beside.policy["widths"]
+    reader = PairReader(*numbers, others=(others["image"], others["audio"]))
+    check_splits(directory, index, recognition, beside)
+    source = SideBySide(Path(directory), index, reader, beside=Path(recognition), beside_index=beside)
+    for split in index.splits:
+        for pair, _ in source.shards(split):
+            check_pair(*pair)
+    return source
+
+
+def check_splits(directory: str, index: schema.Index, recognition: str, beside: schema.Index) -> None:
+    """Raises ShardError unless two directories have the same splits, shards of as many videos, and the same labels."""
+    counts = lambda index: {split: [x.videos for x in shards] for split, shards in index.splits.items()}
+    if counts(index) != counts(beside) or index.labels != beside.labels:
+        raise schema.ShardError(
+            f"{directory} and {recognition} do not describe the same videos with the same labels: prepare the clips of "
+            "both from the same list of videos, and extract both again"
+        )
 
 
 def source_of(config: Mapping[str, Any], directory: str) -> Source:
     """Opens a directory of shards the way a config's model reads it; raises as the two above."""
     data = config["data"]
     if config["task"] == "skim":
-        return open_features(directory, lengths=tuple(data["lengths"]))
+        return open_features(directory, lengths=tuple(data["lengths"]), recognition=config["recognition"])
     return open_clips(directory, **{key: data[key] for key in ("frames", "crop", "resize", "scale", "flip")})

@@ -12,7 +12,6 @@ import numpy as np
 from l2l.data import features, schema
 from l2l.data.clips import ClipReader, Example, parse
 from l2l.data.quiet_tf import tf
-from l2l.data.source import Source
 
 KEY = ("video_id", "clip")  # of a clip
 CURE = "delete it, and the same command asks the teacher again"
@@ -78,16 +77,3 @@ class TaughtReader(ClipReader):
         tf.debugging.Assert(same, ["the teacher's answer is to another clip: this one, then that one", *named])
         half = lambda name, width: tf.ensure_shape(tf.io.decode_raw(answer[name], tf.float16), [width])
         return {"teacher_feature": half("feature", self.feature), "teacher_logits": half("logits", self.logits)}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TaughtSource(Source):
-    """Clip shards, and the shards of a teacher's answers in `answers`, which `answers_index` describes."""
-
-    answers: Path
-    answers_index: schema.Index
-
-    def shards(self, split: str) -> list[tuple[tuple[Path, Path], int]]:
-        """((clips, answers), records) of each shard. Raises ShardError if one is missing or cut."""
-        beside = schema.shard_paths(self.answers, self.answers_index, split)
-        return [((path, other), n) for (path, n), other in zip(super().shards(split), beside, strict=True)]

@@ -8,8 +8,10 @@ from l2l.models.i3d import I3D
 from l2l.models.r2plus1d import R2Plus1D
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Student
+from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 
-MODELS = {"r2plus1d": R2Plus1D, "i3d": I3D, "student": Student, "skimmer": Skimmer}
+VIDEO_MODELS = {"skimmer": Skimmer, "lstm": VideoLSTM, "nonrecurrent": NonRecurrent}  # over features of whole videos
+MODELS = {"r2plus1d": R2Plus1D, "i3d": I3D, "student": Student} | VIDEO_MODELS
 
 
 def get(name: str, **kwargs: Any) -> nn.Module:

@@ -13,7 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.student import Fusion, modalities
+from l2l.models.positions import interpolated, taken
+from l2l.models.student import modalities
 
 SELECTIONS = ("soft", "straight_through")
 NEVER = -1e9  # score of a position that may not be picked
@@ -83,6 +84,8 @@ class Skimmer(nn.Module):
       num_classes: k.
       fusion: the student's fusion module; its frozen variables are an argument of the call.
       steps: T, how many looks count.
+      stride: s; the features of every s-th position are taken. Soft selection reads what lies between them linearly
+        interpolated (figure 6a of the paper), hard selection and "straight_through" pick taken positions only.
       hidden: width of the LSTM state.
       key: width of keys and queries.
       query: hidden width of the query nets.
@@ -96,8 +99,9 @@ class Skimmer(nn.Module):
     """
 
     num_classes: int
-    fusion: Fusion
+    fusion: nn.Module
     steps: int = 10
+    stride: int = 1
     hidden: int = 1024
     key: int = 512
     query: int = 1024
@@ -126,6 +130,7 @@ class Skimmer(nn.Module):
         audio: jax.Array,
         mask: jax.Array,
         fusion_params: Tree,
+        recognition: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,
@@ -137,6 +142,8 @@ class Skimmer(nn.Module):
           audio: (b, n, d) likewise.
           mask: bool (b, n), True where there is a position; the rest is padding and changes nothing.
           fusion_params: variables of the fusion module.
+          recognition: (b, n, f) features of another model. If given, these are what is read for the prediction at each
+            look; the LSTM goes on with the fused ones.
           train: use and update batch statistics, and read as `selection` says.
           hard: in evaluation, read only the position of each modality's largest weight; else weighted sums.
 
@@ -150,12 +157,17 @@ class Skimmer(nn.Module):
             step_logits: (T, b, k), the classifier on the mean of the looks so far.
             head_logits: (T, b, k), a second classifier on the LSTM's state.
             looks: int32 (b,), the number of looks in the mean, the start included if it counts.
+
+        Raises:
+          ValueError: the start is to count, but would have to be recognised at all positions.
         """
-        banks = {"image": image, "audio": audio}
-        dtype = jnp.promote_types(image.dtype, jnp.float32)
-        banks = {m: jnp.where(mask[..., None], x, 0).astype(dtype) for m, x in banks.items()}
+        if self.count_start and recognition is not None:
+            raise ValueError("the start cannot count where looks are recognised: set --config.model.count_start=False")
+        picks = self.selection == "straight_through" if train else hard
+        banks, mask = self._at_stride({"image": image, "audio": audio, "recognition": recognition}, mask, picks)
+        recognition = banks.pop("recognition", None)
         keys = {m: project(banks[m], mask, train) for m, project in self.keys.items()}
-        view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params}
+        view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params, "recognition": recognition}
 
         even = mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
         start = self._fuse(view, {m: even if m in keys else jnp.zeros_like(even) for m in banks})
@@ -163,6 +175,15 @@ class Skimmer(nn.Module):
         carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
         out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
         return self._predict(start, out, mask)
+
+    def _at_stride(
+        self, banks: dict[str, jax.Array | None], mask: jax.Array, picks: bool
+    ) -> tuple[dict[str, jax.Array], jax.Array]:
+        """The banks that there are, and which positions may be read: those taken, or, interpolated, all."""
+        dtype = jnp.promote_types(banks["image"].dtype, jnp.float32)
+        may = taken(mask, self.stride) if picks else mask
+        clean = {m: jnp.where(may[..., None], x, 0).astype(dtype) for m, x in banks.items() if x is not None}
+        return clean if picks else {m: interpolated(x, mask, self.stride) for m, x in clean.items()}, may
 
     def _fuse(self, view: Tree, weights: dict[str, jax.Array]) -> jax.Array:
         """Fused feature (b, f) of what the weights (b, n) read from each bank."""
@@ -201,12 +222,13 @@ class Skimmer(nn.Module):
         shares = self._shares(h)
         mix = sum(shares[:, i, None] * reads[m] for i, m in enumerate(("image", "audio")) if m in reads)
         look = self._fuse(view, dict.fromkeys(view["banks"], mix))
+        recognised = look if view["recognition"] is None else exact_mix(mix, view["recognition"])
         out = {
             "weights": weights,
             "picked": picked,
             "modality": shares,
             "head_logits": self.head(h),
-            "look": look,
+            "look": recognised,
         }
         return {"look": look, "h": h, "c": c, "allowed": allowed}, out
 

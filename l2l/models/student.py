@@ -39,6 +39,14 @@ class Fusion(nn.Module):
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
+class Unfused(nn.Module):
+    """Stands where the fusion stands for features that are not a student's: they are classified as they are."""
+
+    def __call__(self, image: jax.Array, audio: jax.Array) -> jax.Array:
+        """(b, d) and (b, e) -> (b, d + e)."""
+        return jnp.concatenate([image, audio], -1)
+
+
 class Student(nn.Module):
     """Clip classifier that sees a clip's first frame and hears its sound.
 

@@ -22,12 +22,14 @@ class Classify:
       model: (frames (b, t, h, w, 3), log-mel (b, m, 40), train) -> (logits, intermediates).
       crop: side of its input, pixels.
       mean, std: of each colour channel on the scale 0..1.
+      multi_label: whether a clip may be of several classes, each judged by itself; else they share one softmax.
     """
 
     model: nn.Module
     crop: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    multi_label: bool = False
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables for batches like this one."""
@@ -49,7 +51,7 @@ class Classify:
         """Cross-entropy with the labels; (loss, (batch_stats, measurements))."""
         del frozen, rng
         logits, _, batch_stats = self.forward(params, batch_stats, batch, train=True)
-        loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
+        loss = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
         return loss, (batch_stats, {"top1": top1(logits, batch)})
 
     def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:

@@ -1,4 +1,4 @@
-"""Distillation (section 3.1 of the paper): the student imitates the teacher's feature and softmax; no labels."""
+"""Distillation (section 3.1 of the paper): the student imitates the teacher's feature and scores; no labels."""
 
 import dataclasses
 from typing import Any
@@ -56,7 +56,9 @@ class Distill:
         feature = out["feature"]
         if self.bridge is not None:
             feature = self.bridge.apply({"params": params[BRIDGE]}, feature)
-        terms = losses.distillation(logits, feature, teacher_logits, teacher_feature, self.weight)
+        target = losses.probabilities(teacher_logits, self.teacher.multi_label)
+        several = self.student.multi_label
+        terms = losses.distillation(logits, feature, target, teacher_feature, self.weight, several)
         total, l1, soft = (losses.masked_mean(term, batch["mask"]) for term in terms)
         same = jnp.argmax(logits, axis=-1) == jnp.argmax(teacher_logits, axis=-1)
         measured = {"l1": l1, "soft": soft, "agree": losses.masked_mean(same, batch["mask"])}

@@ -3,37 +3,64 @@
 import dataclasses
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from l2l import losses
-from l2l.models.skimmer import Skimmer
+from l2l.models.positions import mean_logits
 from l2l.tasks.classify import top1
+from l2l.tasks.selections import SELECTIONS, Videos
 
 Tree = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Skim:
-    """A skimmer; `frozen` holds the student's "fusion" and "classifier" parameters, which also start the skimmer's.
+    """A video model; `frozen` holds what it takes of clip models.
+
+    Of the model that made the indexing features, "fusion" and "classifier" parameters. Where other features recognise,
+    which batches then bring as "recognition" (b, n, d), "recogniser" has the same two of the model that made those. The
+    last of the classifiers starts the video model's, if it has one.
 
     Attributes:
-      model: the skimmer.
+      model: the skimmer, or another of `models.VIDEO_MODELS`.
       head: weight of the loss of the classifier on the LSTM's state, averaged over the steps; 0 leaves it out.
+      recogniser: the fusion module of the model whose features recognise.
+      multi_label: whether a video may be of several classes, each judged by itself; else they share one softmax.
+      index_multi_label: the same of the classifier of the model that made the indexing features.
+      recogniser_multi_label: the same of the one of the model whose features recognise.
     """
 
-    model: Skimmer
+    model: nn.Module
     head: float
+    recogniser: nn.Module | None = None
+    multi_label: bool = False
+    index_multi_label: bool = False
+    recogniser_multi_label: bool = False
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
-        """Fresh variables, but for the classifier, which is the student's."""
-        variables = dict(self.model.init(rng, *self.inputs(batch, frozen), train=True))
-        variables["params"] = variables["params"] | {"classifier": jax.tree.map(jnp.asarray, frozen["classifier"])}
-        return variables
+        """Fresh variables, but for the classifier, which is that of the clip model."""
+        variables = {"batch_stats": {}} | dict(self.model.init(rng, *self.inputs(batch, frozen), train=True))
+        classifier = {"classifier": jax.tree.map(jnp.asarray, self._judge(frozen)["classifier"])}
+        own = variables["params"]
+        return variables | {"params": own | classifier if "classifier" in own else own}
 
     def inputs(self, batch: Tree, frozen: Tree) -> tuple:
-        fusion = {"params": frozen["fusion"]}
-        return batch["image"].astype(jnp.float32), batch["audio"].astype(jnp.float32), batch["valid"], fusion
+        """What the model is called with."""
+        image, audio = (batch[m].astype(jnp.float32) for m in ("image", "audio"))
+        return image, audio, batch["valid"], {"params": frozen["fusion"]}, self._recognition(batch, frozen)
+
+    def _judge(self, frozen: Tree) -> Tree:
+        """The clip model whose classifier has the last word."""
+        return frozen if self.recogniser is None else frozen["recogniser"]
+
+    def _recognition(self, batch: Tree, frozen: Tree) -> jax.Array | None:
+        """What the recogniser's classifier reads at every position (b, n, f), if there is one."""
+        if self.recogniser is None:
+            return None
+        bank = batch["recognition"].astype(jnp.float32)
+        return self.recogniser.apply({"params": frozen["recogniser"]["fusion"]}, bank, bank[..., :0])
 
     def loss(self, params: Tree, batch_stats: Tree, frozen: Tree, batch: Tree, rng: jax.Array) -> tuple:
         """Cross-entropy on the prediction from all looks; (loss, (batch_stats, measurements))."""
@@ -42,63 +69,64 @@ class Skim:
         (logits, out), new = self.model.apply(
             variables, *self.inputs(batch, frozen), train=True, mutable=["batch_stats"]
         )
-        loss = losses.masked_mean(losses.cross_entropy(logits, batch["labels"]), batch["mask"])
+        loss = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
         measured = {"top1": top1(logits, batch)}
         if self.head:
-            steps = losses.cross_entropy(out["head_logits"], batch["labels"][None])  # (T, b)
+            steps = losses.classification(out["head_logits"], batch["labels"][None], self.multi_label)  # (T, b)
             measured["head"] = losses.masked_mean(jnp.mean(steps, axis=0), batch["mask"])
             loss += self.head * measured["head"]
-        return loss, (new["batch_stats"], measured)
+        return loss, (({"batch_stats": {}} | new)["batch_stats"], measured)
+
+    def both(self, variables: Tree, frozen: Tree, batch: Tree) -> dict[str, tuple[jax.Array, Tree]]:
+        """The model's answers with "hard" and with "soft" selection; the same twice where it selects nothing."""
+        inputs = self.inputs(batch, frozen)
+        hard = self.model.apply(variables, *inputs, train=False, hard=True)
+        soft = self.model.apply(variables, *inputs, train=False) if "looks" in hard[1] else hard
+        return {"hard": hard, "soft": soft}
 
     def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:
-        """Hard selection as "logits", soft as "logits_soft", and the selections that do not learn.
+        """Hard selection as "logits", soft as "logits_soft", and selections that do not learn, of as many positions.
 
-        With hard selection come step_logits (b, T, k), modality (b, T, 2), counted (b, T), and per indexing modality
-        picked (b, T) and weights (b, T, n).
+        With hard selection come looks (b,) and, of a skimmer, step_logits (b, T, k), modality (b, T, 2),
+        counted (b, T), and per indexing modality picked (b, T) and weights (b, T, n); where the head is trained,
+        head_logits (b, T, k). A model that does not select has logits alone.
         """
-        inputs = self.inputs(batch, frozen)
-        hard, out = self.model.apply(variables, *inputs, train=False, hard=True)
-        soft, _ = self.model.apply(variables, *inputs, train=False)
-        picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
-        steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-        baselines = self._baselines(frozen, batch)
-        return (
-            {"logits": hard, "logits_soft": soft, "looks": out["looks"]}
-            | {f"logits_{name}": value for name, value in baselines.items()}
-            | {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}
-        )
+        ways = self.both(variables, frozen, batch)
+        hard, out = ways["hard"]
+        if "looks" not in out:
+            return {"logits": hard}
+        found = {"logits": hard, "logits_soft": ways["soft"][0], "looks": out["looks"]}
+        return found | self.selected(frozen, batch) | by_step(out, head=self.head > 0)
 
-    def _baselines(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
-        """Log of the mean softmax of the student's own classifier over the chosen positions, (b, k) each."""
-        image, audio, valid, fusion = self.inputs(batch, frozen)
-        fused = self.model.fusion.apply(fusion, image, audio)
-        scores = jax.nn.softmax(fused @ frozen["classifier"]["kernel"] + frozen["classifier"]["bias"])
-        chosen = {
-            "uniform": uniform(valid, self.model.steps),
-            "random": random(valid, self.model.steps, batch["example"]),
-            "dense": valid,
-        }
-        mean = lambda pick: jnp.einsum("bn,bnk->bk", pick, scores) / jnp.maximum(pick.sum(-1, keepdims=True), 1)
-        return {name: jnp.log(mean(pick) + 1e-9) for name, pick in chosen.items()}
+    def selected(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
+        """logits_NAME (b, k) of every selection: those of the mean score over the positions that it chooses.
 
-
-def uniform(valid: jax.Array, count: int) -> jax.Array:
-    """Marks `count` evenly spread positions of each video, the centres of as many equal parts; bool (b, n).
-
-    A video with fewer positions has them all marked.
-    """
-    length = jnp.sum(valid, axis=-1, keepdims=True)
-    centres = jnp.floor((jnp.arange(count) + 0.5) * length / count)  # (b, count)
-    marked = jnp.any(jnp.arange(valid.shape[1]) == centres[..., None], axis=1)
-    return marked & valid
+        Scores are those of the clip model's own classifier. Without labels there is no oracle.
+        """
+        image, audio, valid, fusion, recognition = self.inputs(batch, frozen)
+        index = scores_of(frozen, self.model.fusion.apply(fusion, image, audio), self.index_multi_label)
+        scores = index
+        if recognition is not None:
+            scores = scores_of(frozen["recogniser"], recognition, self.recogniser_multi_label)
+        labels = batch["labels"] if "labels" in batch else jnp.zeros((len(valid), scores.shape[-1]))
+        truth = jnp.einsum("bnk,bk->bn", scores, labels)
+        videos = Videos(valid, batch["example"], confidence=index.max(-1), truth=truth)
+        known = {name: choose for name, choose in SELECTIONS.items() if name != "oracle" or "labels" in batch}
+        chosen = {name: choose(videos, self.model.steps) for name, choose in known.items()}
+        return {f"logits_{name}": mean_logits(scores, marks, self.multi_label) for name, marks in chosen.items()}
 
 
-def random(valid: jax.Array, count: int, example: jax.Array) -> jax.Array:
-    """Marks `count` positions drawn without replacement, bool (b, n): a function of the example's number alone."""
-    key = jax.random.key(0)
-    draw = lambda e, n: jax.random.uniform(jax.random.fold_in(jax.random.fold_in(key, e), n))
-    position = jnp.arange(valid.shape[1])
-    order = jax.vmap(lambda e: jax.vmap(lambda n: draw(e, n))(position))(example)
-    order = jnp.where(valid, order, 2.0)
-    rank = jnp.argsort(jnp.argsort(order, axis=-1), axis=-1)
-    return (rank < count) & valid
+def scores_of(clip_model: Tree, feature: jax.Array, multi_label: bool) -> jax.Array:
+    """Scores (..., k) in 0..1 that a clip model's classifier gives its features (..., f)."""
+    head = clip_model["classifier"]
+    return losses.probabilities(feature @ head["kernel"] + head["bias"], multi_label)
+
+
+def by_step(out: Tree, head: bool) -> Tree:
+    """What a skimmer says of its looks, with the video before the look: (b, T, ...); {} of another model."""
+    if "step_logits" not in out:
+        return {}
+    picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
+    steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
+    steps |= {"head_logits": out["head_logits"]} if head else {}
+    return {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}

@@ -1,36 +1,11 @@
-"""Selections that do not learn, and measuring a finished run on other shards."""
+"""Measuring a finished run on other shards."""
 
 import json
 
-import jax.numpy as jnp
-import numpy as np
 import pytest
 
 from l2l import evaluate, runs
-from l2l.tasks import skim
 from tests import shards, small
-
-
-def valid(*lengths: int, total: int = 24):
-    return jnp.arange(total) < jnp.array(lengths)[:, None]
-
-
-def test_uniform_takes_the_centres_of_equal_parts():
-    marked = np.asarray(skim.uniform(valid(20, 4, 3), 4))
-    assert np.flatnonzero(marked[0]).tolist() == [2, 7, 12, 17]
-    assert np.flatnonzero(marked[1]).tolist() == [0, 1, 2, 3]
-    assert marked[2].sum() == 3  # fewer positions than looks: all of them
-    assert not marked[2, 3:].any()
-
-
-def test_random_draws_without_replacement_whatever_the_padding():
-    example = jnp.array([5, 6])
-    marked = np.asarray(skim.random(valid(20, 3), 6, example))
-    assert marked.sum(axis=1).tolist() == [6, 3]
-    wider = np.asarray(skim.random(valid(20, 3, total=40), 6, example))
-    np.testing.assert_array_equal(wider[:, :24], marked)
-    swapped = np.asarray(skim.random(valid(3, 20), 6, example[::-1]))
-    np.testing.assert_array_equal(swapped[::-1], marked)
 
 
 @pytest.fixture(scope="module")

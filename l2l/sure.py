@@ -1,0 +1,209 @@
+"""Stops looking when sure: how many looks a video gets becomes a result instead of a setting.
+
+    python -m l2l.sure RUN --data=DIR --val=val --test=test
+
+RUN is a finished skim run, DIR its feature shards. After every look the skimmer has a prediction. A temperature for
+each look makes its softmax say how often it is right (Guo et al., 2017); it stops once that exceeds a threshold. Both
+are fitted on the validation split alone; the test split is measured with them. All goes into RUN/sure.json, which
+`python -m l2l.infer` reads.
+"""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from l2l import metrics, runs
+from l2l.data import schema
+
+FILE = "sure.json"
+SOURCES = ("step_logits", "head_logits")  # the classifier on the looks so far; the one on the LSTM's state
+COLDEST, HOTTEST = 1e-2, 1e2  # temperatures
+THRESHOLDS = 100  # that are tried: so many quantiles of the confidences on the validation split
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sure:
+    """When a skimmer stops.
+
+    Attributes:
+      source: whose predictions count, one of SOURCES.
+      temperatures: of each look, T values.
+      threshold: 0..1; a video is done once the confidence is larger.
+    """
+
+    source: str
+    temperatures: tuple[float, ...]
+    threshold: float
+
+    def confidence(self, arrays: Arrays) -> np.ndarray:
+        """Calibrated chance (n, T) that the prediction after each look is right; `arrays` as `Skim.predict` gives."""
+        logits = arrays[self.source].astype(np.float64) / np.asarray(self.temperatures)[:, None]
+        return metrics.probabilities(logits, multi_label=False).max(axis=-1)
+
+    def looks(self, arrays: Arrays) -> np.ndarray:
+        """How many looks each video gets, int (n,), 1..T: the first that suffices, else all that it may have."""
+        enough = self.confidence(arrays) > self.threshold
+        first = np.where(enough.any(axis=1), enough.argmax(axis=1), enough.shape[1] - 1)
+        return np.minimum(first + 1, arrays["looks"])
+
+    def logits(self, arrays: Arrays) -> np.ndarray:
+        """The calibrated prediction (n, k) after the last look of each video."""
+        last = self.looks(arrays) - 1
+        return arrays[self.source][np.arange(len(last)), last] / np.asarray(self.temperatures)[last, None]
+
+
+def load(run: str | Path) -> Sure | None:
+    """What `python -m l2l.sure` found for a finished run; None if it was never asked.
+
+    Raises:
+      RunError: RUN/sure.json is damaged, or was made for other weights.
+    """
+    path = Path(run) / FILE
+    if not path.is_file():
+        return None
+    found = runs.read_json(path)
+    try:
+        sure = Sure(found["source"], tuple(map(float, found["temperatures"])), float(found["threshold"]))
+        made_for = found["run"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise runs.RunError(f"{path} is damaged ({error!r}): make it again with python -m l2l.sure {run}") from error
+    if made_for != runs.hash_at(run):
+        raise runs.RunError(f"{path} was made for another run: make it again with python -m l2l.sure {run}")
+    return sure
+
+
+def temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature, COLDEST..HOTTEST, at which softmax(logits / it) gives the labels the largest likelihood.
+
+    The loss is convex in the inverse temperature; its slope is zero where the mean logit, weighted by the softmax,
+    equals the true class's. Found by bisection.
+
+    Args:
+      logits: (n, k).
+      labels: (n, k) of zeros and ones, one 1 in each row.
+    """
+    logits = logits.astype(np.float64)
+    true = (logits * labels).sum(axis=1).mean()
+    low, high = np.log(1 / HOTTEST), np.log(1 / COLDEST)
+    for _ in range(50):
+        middle = (low + high) / 2
+        weights = metrics.probabilities(logits * np.exp(middle), multi_label=False)
+        low, high = (low, middle) if (weights * logits).sum(axis=1).mean() > true else (middle, high)
+    return float(np.exp(-(low + high) / 2))
+
+
+def fit(arrays: Arrays, tolerance: float) -> Sure:
+    """Temperatures, and the threshold with the smallest mean number of looks that costs no more than the tolerance.
+
+    Args:
+      arrays: predictions for held-out videos.
+      tolerance: how much lower than with all looks top-1 may be, on these videos, at it and every larger threshold.
+    """
+    sures = [chosen(calibrated(arrays, source), arrays, tolerance) for source in SOURCES if source in arrays]
+    return min(sures, key=lambda sure: sure.looks(arrays).mean())
+
+
+def calibrated(arrays: Arrays, source: str) -> Sure:
+    """Temperatures from held-out videos, and a threshold that nothing exceeds."""
+    each = [temperature(logits, arrays["labels"]) for logits in np.swapaxes(arrays[source], 0, 1)]
+    return Sure(source, tuple(each), 1.0)
+
+
+def chosen(sure: Sure, arrays: Arrays, tolerance: float) -> Sure:
+    """With the threshold that `fit` describes."""
+    for threshold in thresholds(sure, arrays)[::-1]:
+        bolder = dataclasses.replace(sure, threshold=threshold)
+        if difference(bolder, arrays)[0] < -tolerance:
+            break
+        sure = bolder
+    return sure
+
+
+def thresholds(sure: Sure, arrays: Arrays) -> list[float]:
+    """The thresholds to try, rising."""
+    return np.unique(np.quantile(sure.confidence(arrays), np.linspace(0, 1, THRESHOLDS))).tolist()
+
+
+def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether the best class is a true one, bool (n,)."""
+    return np.take_along_axis(labels, logits.argmax(axis=1)[:, None], axis=1)[:, 0] > 0
+
+
+def difference(sure: Sure, arrays: Arrays) -> tuple[float, float, float]:
+    """Top-1 when stopping minus top-1 with all looks, over the same videos, and its 95 % interval."""
+    labels = arrays["labels"]
+    return metrics.paired_difference(right(sure.logits(arrays), labels), right(arrays["logits"], labels))
+
+
+def find(run: runs.Run, data: str, recognition: str, val: str, test: str, tolerance: float) -> dict[str, Any]:
+    """Fits on one split, measures on another; what RUN/sure.json holds.
+
+    Raises:
+      RunError, ShardError, ValueError: not a skimmer of one label a video, or shards that do not fit it.
+    """
+    from l2l import evaluate, sure_measure  # they need TensorFlow, which `infer` does without
+
+    if run.config["model"]["name"] != "skimmer" or run.config["multi_label"]:
+        raise ValueError(f"{run.path} is no skimmer that gives a video one label: it cannot be sure of one")
+    source = evaluate.open_for(run, data, recognition)
+    held, arrays = (evaluate.predictions(run, source, split) for split in (val, test))
+    sure = fit(held, tolerance)
+    tried = [dataclasses.replace(sure, threshold=threshold) for threshold in thresholds(sure, held)]
+    gmacs = sure_measure.gmacs_of(run, arrays)
+    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
+    facts |= {"config": run.config, "versions": runs.versions()}
+    return dataclasses.asdict(sure) | {
+        "tolerance": tolerance,
+        **facts,
+        "val": {"split": val} | sure_measure.whole(sure, held, sure_measure.gmacs_of(run, held)),
+        "test": {"split": test} | sure_measure.whole(sure, arrays, gmacs),
+        "curve": [sure_measure.outcome(each, arrays, gmacs) for each in tried],
+        "fixed": sure_measure.fixed(arrays, gmacs),
+    }
+
+
+def told(found: dict[str, Any]) -> str:
+    """A few lines for a person."""
+    val, test, every = found["val"], found["test"], found["fixed"][-1]
+    percent = {key: f"{100 * test[key]:.1f} %" for key in ("top1", "error_before", "error_after")}
+    points = {key: f"{100 * test[key]:+.2f}" for key in ("difference", "low", "high")}
+    return (
+        f"{test['examples']} videos of {test['split']}: top-1 {percent['top1']} after {test['looks']:.1f} looks and "
+        f"{test['gmacs']:.3f} GMACs on average, {100 * every['top1']:.1f} % after {every['looks']:.1f} looks and "
+        f"{every['gmacs']:.3f}\n"
+        f"difference {points['difference']} points, 95 % interval {points['low']} to {points['high']}\n"
+        f"stops at a confidence above {found['threshold']:.3f} ({found['source']}, from {val['examples']} videos of "
+        f"{val['split']}); calibration error {percent['error_before']}, with temperatures {percent['error_after']}"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="folder of a finished skim run")
+    parser.add_argument("--data", required=True, help="directory of its feature shards")
+    parser.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
+    parser.add_argument("--val", default="val", help="split to fit on (default: %(default)s)")
+    parser.add_argument("--test", default="test", help="split to measure (default: %(default)s)")
+    add = parser.add_argument
+    add("--tolerance", type=float, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
+    args = parser.parse_args(argv)
+    try:
+        run = runs.load_run(args.run)
+        found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
+        schema.write_json(Path(args.run) / FILE, found)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(told(found))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""What stopping when sure means for videos: looks, multiply-adds, accuracy, calibration."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+
+from l2l import build, metrics
+from l2l.models.student import modalities
+from l2l.report_skim import positions
+from l2l.runs import Run
+from l2l.sure import Sure, difference, right
+from l2l.video_costs import looked_at
+
+GIGA = 1e9
+Arrays = Mapping[str, np.ndarray]
+
+
+def outcome(sure: Sure, arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
+    """What stopping at the threshold means, averaged over videos.
+
+    Args:
+      gmacs: (n, T), what each video has cost after each look.
+    """
+    looks = sure.looks(arrays)
+    mean, low, high = difference(sure, arrays)
+    return {
+        "threshold": sure.threshold,
+        "looks": float(looks.mean()),
+        "gmacs": float(gmacs[np.arange(len(looks)), looks - 1].mean()),
+        "top1": float(right(sure.logits(arrays), arrays["labels"]).mean()),
+        "difference": mean,
+        "low": low,
+        "high": high,
+    }
+
+
+def whole(sure: Sure, arrays: Arrays, gmacs: np.ndarray) -> dict[str, float]:
+    """`outcome`, the number of videos, and the calibration error over all videos and looks, plain and calibrated."""
+    steps = np.swapaxes(arrays[sure.source], 0, 1)
+    correct = np.stack([right(logits, arrays["labels"]) for logits in steps], axis=1).ravel()
+    plain = dataclasses.replace(sure, temperatures=(1.0,) * len(steps))
+    error = lambda which: metrics.calibration_error(which.confidence(arrays).ravel(), correct)
+    facts = {"examples": len(gmacs), "error_before": error(plain), "error_after": error(sure)}
+    return facts | outcome(sure, arrays, gmacs)
+
+
+def fixed(arrays: Arrays, gmacs: np.ndarray) -> list[dict[str, float]]:
+    """What stopping every video after the same number of looks means, for each number; short videos have fewer."""
+    rows = []
+    for t, logits in enumerate(np.swapaxes(arrays["step_logits"], 0, 1)):
+        top1 = float(right(logits, arrays["labels"]).mean())
+        looks = float(np.minimum(arrays["looks"], t + 1).mean())
+        rows.append({"looks": looks, "gmacs": float(gmacs[:, t].mean()), "top1": top1})
+    return rows
+
+
+def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
+    """1e9 multiply-adds (n, T) of each video after each look: indexing, skimming so far, recognition so far."""
+    model, recogniser = build.model_of(run.config, 1, fusion=None), run.recogniser and run.recogniser["config"]
+
+    @functools.cache
+    def of(positions: int, steps: int, looks: int) -> float:
+        numbers = {"positions": positions, "steps": steps, "looks": looks, "recogniser": recogniser}
+        return sum(build.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
+
+    columns = []
+    for t in range(1, model.steps + 1):
+        picks = t - model.count_start  # the start is a look that no step has to pick
+        steps = arrays["counted"][:, :picks].sum(axis=1)
+        looks = looked_at(arrays, modalities(model.index_by), picks)
+        rows = zip(positions(arrays).tolist(), steps.tolist(), looks.tolist(), strict=True)
+        columns.append([of(*row) for row in rows])
+    return np.array(columns).T
