@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from l2l.answer import softmax
 from l2l.data import media, schema
 from l2l.data.audio import log_mel
 from l2l.log import clock
+from l2l.metrics import probabilities
 from l2l.models.student import modalities
 from l2l.report_plots import Chart
 from l2l.report_skim import Actions, Arrays, in_action, positions, skimmer_of
@@ -141,9 +141,11 @@ def describe(
     read = {m: picked.get(m, picked[index_by[0]]) for m in BOTH}  # what does not index is read where the other picks
     spans = actions.get(name) if actions else None
     clips, missing = files.clips(name, {int(i) for p in read.values() for i in p}, times)
-    scores, place = softmax(arrays["logits"][row].astype(np.float64)), axis(times)
+    scores = probabilities(arrays["logits"][row].astype(np.float64), config["multi_label"])
+    place = axis(times)
     best = np.argsort(-scores, kind="stable")[:3]
-    evidence = softmax(arrays["step_logits"][row, : arrays["looks"][row]].astype(np.float64))
+    logits = arrays["step_logits"][row, : arrays["looks"][row]].astype(np.float64)
+    evidence = probabilities(logits, config["multi_label"])
     return Video(
         name=name,
         truth=[labels[i] for i in truth],

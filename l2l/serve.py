@@ -101,7 +101,7 @@ def drawn(path: str, result: Any) -> Iterator[str]:
     """The page of a video, which does not say where that lies; in a decoding process."""
     from l2l import video_page
 
-    yield video_page.html_of(result, Path(path), play=False)
+    yield video_page.html_of(result, path, play=False)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,7 +44,7 @@ class Reel:
     missing: str = ""
 
 
-def html_of(result: Result, video: Path | None, *, play: bool = True) -> str:
+def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = True) -> str:
     """The page of one video.
 
     Args:
@@ -52,7 +53,7 @@ def html_of(result: Result, video: Path | None, *, play: bool = True) -> str:
       play: False leaves out the player, which names the file's place.
     """
     seen = [m.seconds for m in result.moments if m.modality != "audio"]
-    reel = Reel(missing="the video's file is not at hand") if video is None else read(video, seen)
+    reel = Reel(missing="the video's file is not at hand") if video is None else read(Path(video), seen)
     place = axis(result.times[result.indexed], reel.length)
     return page.render(
         "video.html",
@@ -66,7 +67,7 @@ def html_of(result: Result, video: Path | None, *, play: bool = True) -> str:
         moments=moments(result, reel),
         names=NAMES,
         evidence=evidence(result),
-        sources=sources(video) if video and play and not reel.missing else [],
+        sources=sources(Path(video)) if video is not None and play and not reel.missing else [],
     )
 
 
