@@ -3,20 +3,22 @@
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from l2l import answer, compile_cache, programs, stream
+from l2l import answer, artefact, compile_cache, programs, stream
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
+from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.stream import Source
 from l2l.view import View, records_of, stack
 
-Video = str | os.PathLike | Arrays
+Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
 
 
@@ -24,15 +26,18 @@ def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: b
     """A finished run, ready to look at videos.
 
     Args:
-      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
+      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them; or a file that
+        `python -m l2l.export` made of one.
       stride, stop_when_sure: see `Model`.
 
     Raises:
-      RunError, ValueError: it cannot be used; the message names the cure.
+      RunError, ArtefactError, ValueError: it cannot be used; the message names the cure.
     """
-    from l2l import run_programs, runs  # they need flax, which not every model does
-
     compile_cache.use()
+    if Path(run).is_file():
+        return Model(artefact.load(run), stride=stride, stop_when_sure=stop_when_sure)
+    from l2l import run_programs, runs  # they need flax, which an exported model does without
+
     return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
 
 
@@ -71,7 +76,7 @@ class Model:
         """What is in one video, or in several.
 
         Args:
-          videos: a file or a video in memory; or several, whose clips then share batches.
+          videos: a file, one that was cut ahead, or a video in memory; or several, whose clips then share batches.
 
         Returns:
           A Result for one video. A list for several, in their order; in place of a video that cannot be used stands
