@@ -134,40 +134,20 @@ def test_video_baselines_follow_their_modules():
     assert count - extra == costs.nonrecurrent_macs(30, 10, recognition=0, key=512, **numbers)
 
 
-FIGURE_7 = {20: 11.7, 10: 22.8, 7: 32.4, 6: 37.7, 5: 45.1, 4: 56.3, 3: 74.9, 2: 112.0}  # stride: GMACs a video
-PAIRS = range(143, 264)  # of ActivityNet videos, 203 on average
+def test_the_papers_costs_of_a_video():
+    """Figure 7: 223.1 / s + 0.49 GMACs over 203 positions at its strides; table 2b: 1.26 T for ten costly clips.
 
-
-@pytest.mark.parametrize("stride", FIGURE_7)
-def test_an_activitynet_video_costs_what_the_paper_says(stride):
-    """Figure 7, (image-audio | image-audio). The strides, the 203 pairs and the fit 223.1 / s + 0.49 are inferred from
-    the figure's eight points, which were read to about 0.2 GMACs.
-
-    223.1 is 203 pairs of 1.098; we fuse a pair only where it is looked at, so ours are of 1.097. We count 0.22 for
-    skimming, where the fit has 0.49: the difference is within what whole positions add, since a video has ceil(n / s)
-    pairs, (s - 1) / 2s more than n / s on average, 0.27 to 0.52 GMACs.
+    (It counts the fusion with the indexing. The skimmer takes 0.22 of its 0.49; what the rest is, it does not tell.)
     """
     config, student = (inputs.plain(inputs.load_config(f"configs/{x}.py:activitynet")) for x in ("skim", "finetune"))
-    sparse = config | {"model": config["model"] | {"stride": stride}}
-    numbers = {"steps": 10, "looks": 10, "soft": True}
-    videos = [build.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]
-    mean = {part: sum(video[part] for video in videos) / len(videos) / 1e9 for part in videos[0]}
-    pair, fit = (costs.image_macs(112) + costs.audio_macs()) / 1e9, 223.1 / stride + 0.49
-    assert mean["skimming"] == pytest.approx(0.22, abs=0.005)
-    assert fit == pytest.approx(FIGURE_7[stride], abs=0.1)
-    assert pair * 203 / stride + mean["skimming"] <= fit
-    assert sum(mean.values()) == pytest.approx(fit, abs=0.25)
-    assert sum(mean.values()) == pytest.approx(FIGURE_7[stride], abs=0.2)
-
-
-def test_the_deep_teacher():
-    """Table 2b: ten clips in 1.26 T. That its blocks are bottlenecks whose middle width is that of equal channels,
-    126.0 G a clip, is inferred: it gives that figure. The model is counted and never trained.
-    """
-    clip = costs.r2plus1d_bottleneck_macs(16, 112, num_classes=200)
-    assert clip == pytest.approx(126.0e9, abs=5e7)
-    assert round(10 * clip / 1e12, 2) == 1.26
-    assert 203 <= 25.9e12 / clip <= 207  # its dense scheme looks at as many clips as figure 7 has pairs
+    for stride in (2, 3, 4, 5, 6, 7, 10, 20):
+        sparse = config | {"model": config["model"] | {"stride": stride}}
+        macs = build.video_macs(sparse, student, 200, positions=203, steps=10, looks=10, soft=True)
+        taken = -(-203 // stride)
+        assert macs["indexing"] / 1e9 == pytest.approx(223.1 * taken / 203, rel=3e-3)
+        assert macs["skimming"] / 1e9 == pytest.approx(0.22, abs=0.01)
+        assert sum(macs.values()) / 1e9 == pytest.approx(223.1 * taken / 203 + 0.49, abs=0.55)
+    assert 10 * costs.r2plus1d_bottleneck_macs(16, 112) == pytest.approx(1.26e12, rel=1e-3)
 
 
 def test_video_cost_adds_up():
