@@ -68,7 +68,7 @@ def join(rows: list[np.ndarray]) -> np.ndarray:
     return np.stack([np.pad(row, [(0, n - m) for n, m in zip(shape, row.shape, strict=True)]) for row in rows])
 
 
-def measure(arrays: Arrays, multi_label: bool) -> dict[str, float]:
+def measure(arrays: Arrays, multi_label: bool = False) -> dict[str, float]:
     """The metrics of every set of logits: "logits" gives top1, ...; "logits_soft" gives soft_top1, ...
 
     Beside a teacher also "agree", how often the best classes are the same. Without labels nothing else has a meaning.

@@ -138,14 +138,6 @@ def test_tasks_take_the_key_from_their_own_configs(work):
     assert build.skim_task(nonrecurrent, 4, student).model.multi_label
 
 
-def test_several_labels_can_share_a_softmax(work, skimmed):
-    """What the key is compared with: single-label training on the same videos."""
-    single = skim(work, "single")
-    assert runs.read_json(single / "config.json")["config"]["multi_label"] is False
-    assert runs.read_json(single / "done.json")["metrics"]["mAP"] > 0
-    assert not small.same_arrays(single / "variables.npz", skimmed / "variables.npz")
-
-
 @pytest.mark.parametrize("stage", ["finetune", "distill"])
 def test_clip_tasks_train_with_the_key(work, tmp_path, stage):
     clips = two_labels(work / "clips", tmp_path / "clips")

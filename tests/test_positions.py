@@ -43,11 +43,11 @@ def test_highest_against_a_plain_loop():
             assert np.flatnonzero(marks[row]).tolist() == sorted(best)
 
 
-def test_log_mean_is_over_what_is_marked(bank):
+def test_mean_logits_are_of_what_is_marked(bank):
     scores = np.abs(bank)
     marks = np.random.default_rng(2).random((len(LENGTHS), N)) < 0.4
     marks[-1] = False
-    found = np.asarray(positions.log_mean(jnp.asarray(scores), jnp.asarray(marks)))
+    found = np.asarray(positions.mean_logits(jnp.asarray(scores), jnp.asarray(marks), False))
     for row in range(len(LENGTHS) - 1):
         np.testing.assert_allclose(found[row], np.log(scores[row, marks[row]].mean(0)), rtol=1e-5, atol=1e-6)
     assert np.isfinite(found[-1]).all()
