@@ -146,15 +146,26 @@ def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def lineage(member: Member, known: Mapping[str, Member]) -> list[Any]:
+    """Its configuration, those of the runs that it was made from, as far as they are known, and its clips.
+
+    Features are told apart by whose they are: every student makes its own.
+    """
+    made_from = {name: known[x["hash"]] for name, x in member.record["inputs"].items() if x["hash"] in known}
+    before = {name: lineage(other, known) for name, other in made_from.items()}
+    return [identity(member), before, "" if member.config["task"] == "skim" else member.data]
+
+
 def grouped(members: Sequence[Member]) -> list[Group]:
-    """Groups in the order of their first runs.
+    """Groups of one lineage, in the order of their first runs.
 
     Raises:
       RunError: two runs of a group have the same seed.
     """
     found: dict[str, dict[int, Member]] = {}
+    known = {member.hash: member for member in members}
     for member in members:
-        key = json.dumps([identity(member), member.data if member.config["task"] != "skim" else ""], sort_keys=True)
+        key = json.dumps(lineage(member, known), sort_keys=True)
         same = found.setdefault(key, {}).setdefault(member.seed, member)
         if same is not member:
             raise RunError(f"{same.path} and {member.path} are of the same configuration and the same seed: name one")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l.report_plots import Series, chart
+from l2l.report_plots import Chart, Series, chart
 from l2l.tables import paper, terms
 from l2l.tables.charts import look
 from l2l.tables.groups import Group, Values, sources
@@ -106,11 +106,6 @@ def frontier(groups: Sequence[Group]) -> list[Table]:
         "What looks | what recognises: each pair at every stride s with all looks and, where something else "
         f"recognises, after T looks at stride 1; in the way it was trained for. {measured_on(skimmers)}"
     )
-    drawn = chart(
-        "mAP against cost", "GMACs per video, logarithmic", "mAP, %", marks(own, fixed), log=True, percent=True
-    )
-    theirs = [Series(name, points, *look(i)) for i, (name, points) in enumerate(paper.FRONTIER.items())]
-    beside = chart("The paper's figure 7 (ActivityNet)", series=theirs, **axes)
     return [
         Table(
             "frontier",
@@ -121,7 +116,7 @@ def frontier(groups: Sequence[Group]) -> list[Table]:
             claims(tests),
             [terms.MAP, terms.TOP1, terms.GMACS, *terms.COSTS, terms.SPREAD, terms.HELD],
             sources(skimmers),
-            [x for x in (drawn, beside) if x],
+            frontier_charts(own, fixed),
         )
     ]
 
@@ -147,9 +142,13 @@ def selection_rows(group: Group) -> dict[str, Row]:
     return {which: Row(name(which), cells(group, PAIR_KEYS, way=which)) for which in PAIR_SELECTIONS}
 
 
-def marks(own: Mapping[str, Sequence[Row]], fixed: Mapping[str, Mapping[str, Row]]) -> list[Series]:
-    """A line a pair, a mark a selection."""
+def frontier_charts(own: Mapping[str, Sequence[Row]], fixed: Mapping[str, Mapping[str, Row]]) -> list[Chart]:
+    """Ours, a line a pair and a mark a selection; and the paper's beside it."""
     place = lambda row: (row.mean("gmacs"), row.mean("mAP"))
-    lines = [Series(name, sorted(map(place, rows)), *look(i)) for i, (name, rows) in enumerate(own.items())]
+    ours = [Series(name, sorted(map(place, rows)), *look(i)) for i, (name, rows) in enumerate(own.items())]
     others = [row for rows in fixed.values() for row in rows.values()]
-    return [*lines, *(Series(row.name, [place(row)], "plain", look(i)[1], line=False) for i, row in enumerate(others))]
+    ours += [Series(row.name, [place(row)], "plain", look(i)[1], line=False) for i, row in enumerate(others)]
+    theirs = [Series(name, points, *look(i)) for i, (name, points) in enumerate(paper.FRONTIER.items())]
+    axes = {"x_name": "GMACs per video, logarithmic", "y_name": "mAP, %", "log": True, "percent": True}
+    named = {"mAP against cost": ours, "The paper's figure 7 (ActivityNet)": theirs}
+    return [drawn for title, series in named.items() if (drawn := chart(title, series=series, **axes))]

@@ -1,0 +1,65 @@
+"""Folders of finished runs with the real configs and made-up results, for tests of tables."""
+
+from pathlib import Path
+
+import numpy as np
+
+from l2l import inputs, runs
+from l2l.data import schema
+from l2l.tables.trade import PARTS
+from l2l.tasks.selections import SELECTIONS
+
+LABELS = ("a", "b", "c")
+STRIDES, STEPS = (1, 5, 10), (1, 2, 3, 4)
+
+
+def config_of(file: str, **changes):
+    """configs/FILE with changes; keys with dots are written with two underscores."""
+    config = inputs.load_config(f"configs/{file}")
+    with config.unlocked():
+        config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
+    return config
+
+
+def finished(path: Path, file: str, metrics: dict, *, init: str = "", recogniser: str = "", data: str = "d", **changes):
+    """A finished run; `init` is the hash of the run it started from, `recogniser` a config file."""
+    config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
+    inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
+    other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
+    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "student": None, "recogniser": other}
+    runs.start(path, record)
+    done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
+    schema.write_json(path / runs.DONE, done | {"code": "abc"})
+    return path
+
+
+def curves(path: Path, rng: np.random.Generator) -> dict:
+    """RUN/curves.json of a skimmer with random values."""
+
+    def point(**where):
+        parts = {part: float(rng.uniform(0.1, 1)) for part in PARTS}
+        shares = {name: float(rng.uniform()) for name in ("top1", "mAP")}
+        return where | shares | parts | {"gmacs": sum(parts.values())}
+
+    every = [(w, s, t) for s in STRIDES for t in STEPS for w in ("hard", "soft")]
+    found = {
+        "run": runs.hash_at(path),
+        "examples": 9,
+        "split": "test",
+        "positions": 20.0,
+        "mAP_classes": 3,
+        "points": [point(way=w, stride=s, steps=t) for w, s, t in every],
+        "selections": [point(way=name, stride=1, steps=STEPS[-1]) for name in SELECTIONS],
+    }
+    schema.write_json(path / "curves.json", found)
+    return found
+
+
+def sure(path: Path, rng: np.random.Generator) -> dict:
+    """RUN/sure.json with random values."""
+    keys = ("looks", "gmacs", "top1", "difference", "low", "high")
+    outcome = lambda: {key: float(rng.uniform()) for key in keys}
+    found = {"run": runs.hash_at(path), "val": {"examples": 5} | outcome(), "test": {"examples": 9} | outcome()}
+    found |= {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
+    schema.write_json(path / "sure.json", found)
+    return found
