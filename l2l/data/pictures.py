@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 
 from l2l.data.cut import Clip, fill
-from l2l.data.frames import parted, passes
+from l2l.data.frames import frames_at
 from l2l.data.media import Encoder
 from l2l.data.scan import told, walk
 from l2l.data.schema import ClipPolicy
@@ -34,9 +34,9 @@ def read_pictures(
     encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.first)
     found = {}
     with told(path):
-        for part, shown in passes(path, scan, parted(clips, scan.keys)):
-            for clip in fill(part, shown, encoder, step=1 / scan.fps, stop=scan.stop, frames=1):
-                found[clip.start] = clip.jpegs[0]
+        shown = frames_at(path, scan, [clip.start for clip in clips])
+        for clip in fill(iter(clips), shown, encoder, step=1 / scan.fps, stop=scan.stop, frames=1):
+            found[clip.start] = clip.jpegs[0]
     return [found[wanted[at]] for at in times]
 
 
