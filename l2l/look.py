@@ -1,6 +1,5 @@
 """A finished run looks at videos: cut, rounded and padded as preparation, extraction and evaluation do it."""
 
-import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from l2l.stream import Source
 from l2l.view import View, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
+LONG = 500  # positions, about five minutes at the defaults
 
 
 def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
@@ -94,10 +94,9 @@ class Model:
 
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
-        views = self._views(videos)
         at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
-        while chunk := list(itertools.islice(views, at_once)):
-            yield from self._answers(chunk)
+        for views in chunks(self._views(videos), at_once):
+            yield from self._answers(views)
 
     def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
         """Classifies a video while it is still coming.
@@ -193,3 +192,15 @@ class Model:
                     self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
                 )
         return found
+
+
+def chunks(views: Iterable[View], most: int) -> Iterator[list[View]]:
+    """Parts videos into lists of so many, or of so many positions that nobody should wait for further ones."""
+    own: list[View] = []
+    for view in views:
+        own.append(view)
+        if len(own) == most or sum(len(x.rows) for x in own) >= LONG:
+            yield own
+            own = []
+    if own:
+        yield own

@@ -88,6 +88,8 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
+    except ValueError as error:  # of a library, for content that it cannot make sense of
+        view.error = MediaError("undecodable", view.path, str(error))
 
 
 def record_of(clip: Clip, how: Programs) -> Record:
