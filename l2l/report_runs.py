@@ -12,8 +12,9 @@ from l2l.data import schema
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError, read_json
 
-# Prefix of a metric and what it measures: of a skim run, and, the last one, of a distilled student.
+# Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
+WAYS |= {"with_audio": "videos with sound", "without_audio": "videos without sound"}
 STAGES = {"distill": "distillation", "skim": "skimming"}
 
 

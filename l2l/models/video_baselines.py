@@ -40,6 +40,7 @@ class VideoLSTM(nn.Module):
         mask: jax.Array,
         fusion_params: Tree,
         recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,
@@ -49,7 +50,7 @@ class VideoLSTM(nn.Module):
         Raises:
           ValueError: recognition features are given, which it has no use for.
         """
-        del train, hard
+        del has_audio, train, hard
         if recognition is not None:
             raise ValueError("the LSTM over all positions has no looks to recognise: leave config.recognition empty")
         x = fused(self.fusion, image, audio, mask, fusion_params)
@@ -96,6 +97,7 @@ class NonRecurrent(nn.Module):
         mask: jax.Array,
         fusion_params: Tree,
         recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,
