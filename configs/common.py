@@ -64,9 +64,9 @@ def get_config() -> ConfigDict:
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
     c.profile = False  # write a trace of a few steps to RUN/profile
-    # Validation metric that picks the variables to keep; accuracy: top1, or mAP with multi_label; agree: with the
-    # teacher; "": the last ones.
-    c.best = "accuracy"
+    # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), agree (with the
+    # teacher), or "" for the last ones.
+    c.best = "top1"
     c.distill_weight = 100.0  # lambda of the paper's distillation loss
     c.head = 0.0  # skim: weight of the per-step classifier's loss
     c.mute = 0.0  # skim: share of the training videos whose sound is left out, for model.fallback
@@ -91,6 +91,9 @@ SAMPLE_MAKERS = (
     ("data/sample/source", f"{SAMPLE} --parts=source --seed=0"),
     ("data/sample/trimmed", f"{SAMPLE} --parts=trimmed --seed=0"),
     ("data/sample/untrimmed", f"{SAMPLE} --parts=untrimmed --seed=0"),
+    ("data/sample/untrimmed_large", f"{SAMPLE} --parts=untrimmed_large --seed=0"),
+    ("data/sample/untrimmed_large_clips", f"{SAMPLE} --parts=untrimmed_large_clips --seed=0"),
+    ("data/sample/untrimmed_pairs", f"{SAMPLE} --parts=untrimmed_pairs --seed=0"),
     ("runs/sample/teacher", "l2l.main --config=configs/teacher.py:sample"),
     ("runs/sample/distill", "l2l.main --config=configs/distill.py:sample"),
     ("runs/sample/finetune", "l2l.main --config=configs/finetune.py:sample"),

@@ -30,6 +30,7 @@ from l2l.predict import Arrays, jit_predict, predictor
 from l2l.report_skim import positions
 from l2l.runs import Run, RunError
 from l2l.tasks import Skim
+from l2l.tasks.selections import SELECTIONS
 from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 
 FILE = "curves.json"
@@ -126,7 +127,7 @@ def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
 
 def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     """The points of the selections that do not learn."""
-    for name in (key.removeprefix("logits_") for key in arrays if key.startswith("logits_")):
+    for name in (name for name in SELECTIONS if f"logits_{name}" in arrays):
         numbers = {"positions": positions(arrays), "count": model.steps, "recogniser": trial.recogniser}
         gmacs = selection_gmacs(name, trial.run.student, len(trial.run.labels), **numbers)
         yield trial.point(arrays[f"logits_{name}"], arrays["labels"], gmacs, way=name, stride=1, steps=model.steps)

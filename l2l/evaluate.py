@@ -99,8 +99,8 @@ def by_sound(arrays: Arrays) -> dict[str, float]:
 
 
 def criterion(config: Any) -> str:
-    """The validation metric that picks the variables to keep, see config.best."""
-    return ("mAP" if config["multi_label"] else "top1") if config["best"] == "accuracy" else config["best"]
+    """The validation metric that picks the variables to keep: one right class is not enough where there are several."""
+    return "mAP" if config["multi_label"] and config["best"] == "top1" else config["best"]
 
 
 def save_classes(path: Path, arrays: Arrays, index: schema.Index, split: str, multi_label: bool) -> None:

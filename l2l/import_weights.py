@@ -83,6 +83,7 @@ def import_file(args: argparse.Namespace) -> str:
     else:
         arrays = weights.read(file)
         record = weights.record(file) or published.record_of(args.model, arrays, class_names(args.labels))
+        record = runs.completed(record)
         variables, part = published.variables_of(args.model, arrays, record, student)
     inputs = {"weights": {"path": file, "hash": weights.hash_of(file)}}
     if student:

@@ -186,13 +186,14 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             stem = f"{NET_AUDIO}.feature_extraction.0.weight"
             twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
             return "student_released", arrays | twice
-        case "skimmer" if run.recogniser is None:
+        case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
             rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
             rows = import_torch.skimmer(modalities(model["index_by"]))
             return "skimmer_released", from_variables(own, rows) | fusion
-    what = f"{model['name']} with a recogniser" if run.recogniser else model["name"]
-    raise WeightsError(f"{run.path} is a {what}, which has no PyTorch counterpart here")
+    whose = f" over features of a {run.student['model']['name']}" if run.student else ""
+    judge = " with a recogniser" if run.recogniser else ""
+    raise WeightsError(f"{run.path} is a {model['name']}{whose}{judge}, which has no PyTorch counterpart here")
 
 
 def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:

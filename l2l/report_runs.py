@@ -15,6 +15,7 @@ from l2l.runs import RunError, read_json
 # Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
 WAYS |= {"with_audio": "videos with sound", "without_audio": "videos without sound"}
+KEPT = ("config", "inputs", "labels", "policy", "student", "recogniser", "versions")  # of config.json
 STAGES = {"distill": "distillation", "skim": "skimming"}
 
 
@@ -59,14 +60,14 @@ def load(path: Path, name: str) -> Shown:
     record = read_json(path / runs.CONFIG)
     done = read_json(marker) if marker.is_file() else {"step": None, "metrics": {}}
     try:
+        record = runs.completed(record)
         config = record["config"]
         training = "fine-tuning" if config["init"] else "training"
         return Shown(
             path=path,
             name=name,
             stage="extraction" if config["mode"] == "extract" else STAGES.get(config["task"], training),
-            record={key: record[key] for key in ("config", "inputs", "labels", "policy", "student", "versions")}
-            | {"recogniser": record.get("recogniser")},
+            record={key: record[key] for key in KEPT},
             hash=done["hash"] if marker.is_file() else schema.load_index(path).hash,
             step=done["step"],
             metrics=done["metrics"],

@@ -21,7 +21,7 @@ from l2l.data import schema
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Where and how fast a run works, not what comes out of it.
 # Keys that came later, with what earlier runs did without them.
-ADDED_KEYS = {"recognition": "", "mute": 0.0}
+ADDED_KEYS = {"recognition": "", "multi_label": False, "mute": 0.0}
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 
 
@@ -78,15 +78,16 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         raise RunError(f"{path} {what}")
     asked, done = read_json(path / CONFIG), read_json(path / DONE)
     try:
+        asked = completed(asked)
         run = Run(
             path=path,
-            config=ADDED_KEYS | asked["config"],
+            config=asked["config"],
             labels=tuple(asked["labels"]),
             policy=asked["policy"],
             hash=done["hash"],
             variables=checkpoint.load_arrays(path / VARIABLES),
             student=asked["student"],
-            recogniser=asked.get("recogniser"),
+            recogniser=asked["recogniser"],
             part=tuple(asked.get("part", ())),
         )
     except KeyError as error:
@@ -95,6 +96,16 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         held = ", ".join(sorted(run.variables["model"]["params"]))
         raise RunError(f"{path} holds only a part of a model ({held}): start a run from it with --config.init={path}")
     return run
+
+
+def completed(record: dict[str, Any]) -> dict[str, Any]:
+    """What config.json says, with what came later filled in; raises KeyError if it has no config or student."""
+    student, recogniser = record["student"], record.get("recogniser")
+    return record | {
+        "config": ADDED_KEYS | record["config"],
+        "student": student and ADDED_KEYS | student,
+        "recogniser": recogniser and recogniser | {"config": ADDED_KEYS | recogniser["config"]},
+    }
 
 
 def hash_at(path: str | Path) -> str:

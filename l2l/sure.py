@@ -157,7 +157,8 @@ def find(run: runs.Run, data: str, recognition: str, val: str, test: str, tolera
     sure = fit(held, tolerance)
     tried = [dataclasses.replace(sure, threshold=threshold) for threshold in thresholds(sure, held)]
     gmacs = sure_measure.gmacs_of(run, arrays)
-    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "versions": runs.versions()}
+    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
+    facts |= {"config": run.config, "versions": runs.versions()}
     return dataclasses.asdict(sure) | {
         "tolerance": tolerance,
         **facts,

@@ -60,7 +60,7 @@ def markdown(table: dict[str, dict[str, dict[str, Any]]]) -> str:
     lines = ["| run | metric | % | seeds |", "|---|---|---|---|"]
     for name, metrics in table.items():
         for metric, x in metrics.items():
-            if metric.endswith("top1"):
+            if metric.endswith(("top1", "mAP")):
                 percent = f"{100 * x['mean']:.1f} ± {100 * x['spread']:.1f}"
                 lines.append(f"| {name} | {metric} | {percent} | {len(x['values'])} |")
     return "\n".join(lines) + "\n"

@@ -96,34 +96,43 @@ def clip_directory(
 
 
 def feature_directory(
-    out: Path, *, videos: dict[str, int], width: int = 8, classes: int = 3, student: dict | None = None
+    out: Path,
+    *,
+    videos: dict[str, int],
+    width: int = 8,
+    classes: int = 3,
+    student: dict | None = None,
+    labels_each: int = 1,
 ) -> Path:
-    """A finished directory of feature shards: 5 to 20 positions a video, one of which tells the label."""
+    """A finished directory of feature shards: 5 to 20 positions a video, one of which tells each of its labels."""
     out.mkdir(parents=True)
     rng = np.random.default_rng(0)
     splits = {}
     for split, count in videos.items():
         shards = []
         for i in range(4):
-            rows = [feature_video(rng, f"{split}{v}", v % classes, width) for v in range(i, count, 4)]
+            several = lambda v: [(v + j) % classes for j in range(labels_each)]
+            rows = [feature_video(rng, f"{split}{v}", several(v), width) for v in range(i, count, 4)]
             path = out / schema.shard_name("features", split, i, 4)
             features.write_shard(path, rows)
             shards.append(features.describe_shard(path))
         splits[split] = tuple(shards)
     clips = dataclasses.asdict(schema.ClipPolicy(frames=1, hop=1.0))
     policy = {"clips": clips, "student": student or {}, "widths": {"image": width, "audio": width}}
-    schema.save_index(out, schema.Index("features", tuple(f"class {i}" for i in range(classes)), splits, policy))
+    labels = tuple(f"class {i}" for i in range(classes))
+    schema.save_index(out, schema.Index("features", labels, splits, policy, multi_label=labels_each > 1))
     return out
 
 
-def feature_video(rng: np.random.Generator, name: str, label: int, width: int) -> dict:
+def feature_video(rng: np.random.Generator, name: str, labels: list[int], width: int) -> dict:
     n = int(rng.integers(5, 21))
     image, audio = rng.normal(size=(2, n, width)).astype(np.float16)
-    image[rng.integers(n), label] += 6
+    for label in labels:
+        image[rng.integers(n), label] += 6
     times = np.arange(n, dtype=np.float32) + 0.5
     return {
         "video_id": name.encode(),
-        "labels": [label],
+        "labels": labels,
         "times": times,
         "image": image,
         "audio": audio,

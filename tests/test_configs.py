@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_study
+from configs import sweep_multi_label, sweep_study
 from l2l import build, inputs, optim
 
 STAGES = ("teacher", "distill", "finetune", "extract", "skim")
@@ -72,9 +72,10 @@ def test_stages_of_the_sample_follow_each_other():
             assert path in made or path.startswith("data/sample/")
 
 
-def test_sweep_builds_in_order():
-    done = set()
-    for run in sweep_study.get_runs("out"):
+@pytest.mark.parametrize("sweep", [sweep_study, sweep_multi_label])
+def test_sweep_builds_in_order(sweep):
+    done = {"runs/sample/finetune"}  # the demo's student
+    for run in sweep.get_runs("out"):
         config = inputs.load_config(run["config"])
         with config.unlocked():
             config.update_from_flattened_dict(run["overrides"])

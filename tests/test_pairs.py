@@ -1,11 +1,13 @@
 """Skimming by cheap features with costly ones as judges, from extraction to a finished run; and pictures alone."""
 
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
-from l2l import build, checkpoint, evaluate, export_weights, infer, inputs, predict, runs
+from l2l import build, checkpoint, evaluate, export_weights, infer, inputs, predict, runs, train
 from l2l.data import schema
 from l2l.data.source import open_features, source_of
 from l2l.extract import extract
@@ -114,27 +116,18 @@ def test_other_videos_or_times_are_refused(work, tmp_path, change, reason):
 
 
 def test_training_starts_from_the_recognisers_classifier_and_moves_the_queries(work, judged):
-    run, fresh = (
-        runs.load_run(judged),
-        small.run(skim(work, "fresh", recognition=work / "teacher_features", epochs=0.0)),
-    )
-    before, after = (x.variables["model"]["params"] for x in (runs.load_run(fresh), run))
+    before = prepared(skim(work, "fresh", recognition=work / "teacher_features"))["params"]
+    after = runs.load_run(judged).variables["model"]["params"]
     head = runs.load_run(work / "teacher").variables["model"]["params"]["classifier"]
     np.testing.assert_array_equal(before["classifier"]["kernel"], head["kernel"])
     for name in ("keys_image", "query_audio", "lstm", "classifier"):
-        moved = [np.abs(a - b).max() for a, b in zip(*(sorted_leaves(x[name]) for x in (before, after)), strict=True)]
-        assert max(moved) > 0, name
+        moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before[name], after[name])
+        assert max(jax.tree.leaves(moved)) > 0, name
 
 
-def sorted_leaves(tree):
-    return [x for _, x in sorted((k, v) for k, v in flat(tree).items())]
-
-
-def flat(tree, prefix=""):
-    found = {}
-    for key, value in tree.items():
-        found |= flat(value, f"{prefix}{key}/") if isinstance(value, dict) else {f"{prefix}{key}": value}
-    return found
+def prepared(config):
+    """The variables that a run starts from."""
+    return train.prepare(config, inputs.ensure(config)).variables
 
 
 def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
@@ -161,29 +154,52 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     assert {key: found[key] for key in recorded} == pytest.approx(recorded)
     assert {"confident_top1", "oracle_mAP", "dense_top1", "soft_mAP", "front_top5"} <= {*recorded}
     assert export_weights.main([str(judged), f"--out={tmp_path / 'x.safetensors'}"]) == 1
-    assert "skimmer with a recogniser" in capsys.readouterr().err
+    assert "skimmer over features of a student with a recogniser" in capsys.readouterr().err
     assert infer.main(["film.mp4", f"--run={judged}"]) == 1
     assert "features of a second model" in capsys.readouterr().err
 
 
+def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
+    path = tmp_path / "old"
+    shutil.copytree(judged, path)
+    record = runs.read_json(path / "config.json")
+    asked = runs.completed(record)
+    asked["config"]["recognition"] = ""
+    del record["recogniser"], record["config"]["recognition"], record["student"]["recognition"]
+    schema.write_json(path / "config.json", record)
+    run = runs.load_run(path)
+    assert run.recogniser is None
+    assert run.config["recognition"] == run.student["recognition"] == ""
+    runs.check_same(path, {"config": asked["config"], "inputs": {}})  # the same command leaves it alone
+
+
 def test_the_start_cannot_be_judged(work):
     with pytest.raises(ValueError, match="count_start=False"):
-        small.run(skim(work, "start", recognition=work / "teacher_features", model__count_start=True))
+        prepared(skim(work, "start", recognition=work / "teacher_features", model__count_start=True))
 
 
 def test_pictures_alone(work):
     with pytest.raises(ValueError, match="--config.model.index_by=image"):
-        small.run(skim(work, "wrong", "image"))
+        prepared(skim(work, "wrong", "image"))
     run = runs.load_run(small.run(skim(work, "alone", "image", **ALONE)))
     assert "keys_audio" not in run.variables["model"]["params"]
-    values = runs.read_json(run.path / "done.json")["metrics"]
-    assert values["examples"] == VIDEOS["val"]
-    assert small.run(skim(work, "alone_judged", "image", work / "teacher_features", **ALONE))
+    assert runs.read_json(run.path / "done.json")["metrics"]["examples"] == VIDEOS["val"]
 
 
 def test_a_teachers_features_skim_themselves(work):
-    run = runs.load_run(small.run(skim(work, "itself", "teacher", **ALONE)))
-    assert run.variables["model"]["params"]["classifier"]["kernel"].shape == (16, 3)
+    started = prepared(skim(work, "itself", "teacher", **ALONE))
+    head = runs.load_run(work / "teacher").variables["model"]["params"]["classifier"]
+    np.testing.assert_array_equal(started["params"]["classifier"]["kernel"], head["kernel"])
+    macs = build.video_macs(
+        inputs.plain(skim(work, "itself", "teacher", **ALONE)),
+        runs.load_run(work / "teacher").config,
+        3,
+        positions=20,
+        steps=3,
+        looks=3,
+    )
+    assert macs["indexing"] == 20 * build.clip_macs(runs.load_run(work / "teacher").config, 0)
+    assert macs["recognition"] == 0
 
 
 @pytest.mark.parametrize("name", ["lstm", "nonrecurrent"])
