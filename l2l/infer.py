@@ -67,35 +67,20 @@ def look(args: argparse.Namespace) -> int:
     """Prints every video's answer; 1 if one has an error instead."""
     from tqdm import tqdm
 
-    from l2l.data.media import MediaError
-    from l2l.look import Looker  # takes seconds: --help need not wait, and Ctrl-C is caught meanwhile
-    from l2l.runs import load_run
+    from l2l.data.scan import MediaError
+    from l2l.look import load  # takes seconds: --help need not wait, and Ctrl-C is caught meanwhile
 
-    looker, failed = Looker(load_run(args.run)), False
+    model, failed = load(args.run), False
     show = json.dumps if args.json else text
     quiet = True if len(args.videos) == 1 else None
-    for path in tqdm(args.videos, desc="infer", unit="video", leave=False, disable=quiet):
-        try:
-            result = answer(path, looker(path), looker.run.labels, args.top)
-        except (MediaError, ValueError, OSError) as error:
-            result, failed = {"path": path, "error": getattr(error, "reason", None) or str(error)}, True
-        tqdm.write(show(result))
+    videos = tqdm(args.videos, desc="infer", unit="video", leave=False, disable=quiet)
+    for path, found in zip(args.videos, model.each(videos), strict=True):
+        failed |= isinstance(found, MediaError)
+        tqdm.write(
+            show({"path": path, "error": found.reason} if isinstance(found, MediaError) else found.to_json(args.top))
+        )
         sys.stdout.flush()
     return int(failed)
-
-
-def answer(path: str, found: dict[str, Any], labels: Sequence[str], top: int) -> dict[str, Any]:
-    """What is printed of a video."""
-    best = (-found["scores"]).argsort(kind="stable")[:top]
-    return {
-        "path": path,
-        "top": [{"label": labels[i], "score": float(found["scores"][i])} for i in best],
-        "moments": found["moments"],
-        "gmacs": sum(found["gmacs"].values()),
-        "seconds": sum(found["seconds"].values()),
-        "gmacs_of": found["gmacs"],
-        "seconds_of": found["seconds"],
-    }
 
 
 def text(result: dict[str, Any]) -> str:

@@ -1,188 +1,160 @@
-"""A finished run looks at video files: cut, rounded and padded as preparation, extraction and evaluation do it."""
+"""A finished run looks at videos: cut, rounded and padded as preparation, extraction and evaluation do it."""
 
-import dataclasses
-import functools
-import time
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 
-from l2l import build, predict, runs, sharding
-from l2l.data import media, schema
-from l2l.data.batches import Batch, eval_batches, fit_positions
-from l2l.data.video import centre_crop, crop_side
-from l2l.models.student import modalities
+from l2l import answer, compile_cache, programs
+from l2l.data import schema
+from l2l.data.arrays import Arrays
+from l2l.data.batches import fit_positions
+from l2l.data.scan import MediaError
+from l2l.result import Result
+from l2l.view import View, records_of, stack
 
-CLIPS_AT_ONCE = 8  # on every device; the last batch of a video is padded
-STRONGEST = 5  # clips of a clip model that are named as moments
-
-Answer = dict[str, Any]
+Video = str | os.PathLike | Arrays
 
 
-class Looker:
-    """Classifies whole videos, one after another; every program is compiled once and before it is timed.
+def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
+    """A finished run, ready to look at videos.
 
-    A clip model sees every clip that the run's clip policy cuts, and its softmax scores are averaged. A skimmer's
-    student describes every clip, and the skimmer decides with hard selection which ones count.
+    Args:
+      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
+      stride, stop_when_sure: see `Model`.
 
     Raises:
-      ValueError: the run does not fit this code.
+      RunError, ValueError: it cannot be used; the message names the cure.
+    """
+    from l2l import run_programs, runs  # they need flax, which not every model does
+
+    compile_cache.use()
+    return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
+
+
+class Model:
+    """Classifies whole videos. Any number of threads may use one.
+
+    A clip model sees every clip that the run's clip policy cuts, and its scores are averaged. A skimmer's student
+    describes the clips, and the skimmer decides with hard selection which ones count.
+
+    Attributes:
+      labels: class names.
+
+    Args:
+      parts: of a run.
+      stride: of a skimmer: describe every stride-th position only; it picks among those. None: as it was trained.
+      stop_when_sure: of a skimmer: look only until it is as sure as `l2l.sure` found to be enough.
+
+    Raises:
+      ValueError: what is asked for does not fit the run.
     """
 
-    def __init__(self, run: runs.Run):
-        if run.recogniser:
-            raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
-        self.run, self.policy = run, schema.ClipPolicy(**run.policy)
-        self.skims = run.config["task"] == "skim"
-        self.clip_run = student_of(run) if self.skims else run
-        data = self.clip_run.config["data"]
-        self.frames = build.frames_of(self.clip_run.config)
-        self.side = crop_side(data["crop"], data["resize"], self.policy.short_side)
-        self.mesh = sharding.make_mesh((-1, 1))
-        self.ways = self.mesh.shape["data"]
-        self.describe = self._compiled(self.clip_run)
-        self.skim = self._compiled(run) if self.skims else None
-        self.warm: set[int] = set()  # lengths that the skimmer is compiled for
-        blank = media.Clip(0, 1, 0.0, 0.0, [media.encode_jpeg(np.zeros((self.side, self.side, 3), np.uint8), 90)] * 64)
-        list(self.describe(self._batches([self._record(blank)])))
+    def __init__(self, parts: programs.Programs, *, stride: int | None = None, stop_when_sure: bool = False):
+        self.programs, self.stop_when_sure = parts, stop_when_sure
+        self.stride = parts.stride if stride is None else stride
+        if self.stride < 1 or (self.stride > 1 and not parts.skim):
+            raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
+        if stop_when_sure and not parts.sure:
+            raise ValueError(
+                "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"
+            )
+        self.labels = parts.labels
+        blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
+        self._describe([{"frames": blank, "audio": np.zeros(schema.AUDIO_RATE, np.int16)}])  # compiles
 
-    def _compiled(self, run: runs.Run) -> Callable[[Iterable[Batch]], Iterator[tuple[predict.Arrays, Batch]]]:
-        """Batches -> (outputs, batch) of their real rows."""
-        task, variables, frozen = predict.predictor(run)
-        variables, frozen = jax.device_put((variables, frozen), sharding.replicated(self.mesh))
-        program = predict.jit_predict(task, self.mesh)
-        return functools.partial(predict.predict_batches, program, variables, frozen, mesh=self.mesh)
+    def classify(self, videos: Video | Iterable[Video]) -> Result | list[Result | MediaError]:
+        """What is in one video, or in several.
 
-    def __call__(self, path: str) -> Answer:
-        """Looks at one video.
+        Args:
+          videos: a file or a video in memory; or several, whose clips then share batches.
 
         Returns:
-          scores: float32 (k,), softmax.
-          moments: list of {"modality", "seconds", "weight"}. Of a skimmer, what its looks picked, in their order; the
-            weight is the share of the prediction that was read there. (Where the mean of the video counts as a look,
-            it has a share too.) Of a clip model, the clips that speak most for the best class, strongest first; the
-            weight is a clip's share of that class's score.
-          gmacs: {"indexing", "skimming", "recognition"}, 1e9 multiply-adds that the method needs. (A skimmer that
-            indexes by one modality needs the other one's descriptors only where it looks; here all are made.)
-          seconds: {"decode", "features", "skimming"}, measured.
+          A Result for one video. A list for several, in their order; in place of a video that cannot be used stands
+          the MediaError that says why, and the others are not disturbed.
 
         Raises:
-          MediaError: the file cannot be used.
+          MediaError: the one video cannot be used.
         """
-        seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
-        since = time.perf_counter()
-        clips = timed(map(self._record, media.read_clips(path, self.policy)), seconds)
-        rows = self.describe(self._batches(clips))
-        seen = next(predict.videos(rows)) if self.skims else list(rows)
-        seconds["features"] = time.perf_counter() - since - seconds["decode"]
-        answer = self._skimmed(seen, seconds) if self.skims else self._averaged(seen)
-        return answer | {"seconds": seconds}
+        if not isinstance(videos, Video):
+            return list(self.each(videos))
+        (found,) = self.each([videos])
+        if isinstance(found, MediaError):
+            raise found
+        return found
 
-    def _record(self, clip: media.Clip) -> Batch:
-        """What `ClipReader.eval` reads of a clip, without its labels."""
-        frames = [centre_crop(media.decode_jpeg(jpeg), self.side) for jpeg in clip.jpegs[: self.frames]]
-        return {
-            "frames": np.stack(frames),
-            "audio": clip.audio,
-            "labels": np.zeros(len(self.run.labels), np.float32),
-            "has_audio": np.bool_(clip.has_audio),
-            "video_id": b"",
-            "clip": clip.index,
-            "clips": clip.clips,
-            "times": np.float32(clip.start) + np.float32(clip.duration) / 2,
-        }
-
-    def _batches(self, records: Iterable[Batch]) -> Iterator[Batch]:
-        return eval_batches(iter(records), batch=CLIPS_AT_ONCE * self.ways, fit=lambda clip: (0, clip))
-
-    def _averaged(self, rows: list[tuple[predict.Arrays, Batch]]) -> Answer:
-        """The mean of a clip model's scores over all clips."""
-        scores = softmax(np.concatenate([outputs["logits"] for outputs, _ in rows]))  # (n, k)
-        times = [at for _, batch in rows for at in batch["times"]]
-        best = scores[:, scores.mean(0).argmax()]
-        macs = len(scores) * build.clip_macs(self.run.config, len(self.run.labels))
-        modality = self.run.config["model"].get("modality", "image")
-        strongest = np.argsort(-best, kind="stable")[:STRONGEST]
-        return {
-            "scores": scores.mean(0),
-            "moments": [moment(modality, times[i], best[i] / best.sum()) for i in strongest],
-            "gmacs": {"indexing": 0.0, "skimming": 0.0, "recognition": macs / 1e9},
-        }
-
-    def _skimmed(self, video: predict.Video, seconds: dict[str, float]) -> Answer:
-        """The skimmer's hard selection over a video's descriptors."""
-        banks = {m: video[m] for m in predict.MODALITIES}
-        fit = functools.partial(fit_positions, lengths=self.run.config["data"]["lengths"])
-        batch = next(eval_batches(iter([banks]), batch=self.ways, fit=fit))
-        length = batch["valid"].shape[1]
-        if length not in self.warm:
-            list(self.skim([batch]))
-            self.warm.add(length)
-        since = time.perf_counter()
-        ((outputs, _),) = self.skim([batch])
-        seconds["skimming"] = time.perf_counter() - since
-        out = {key: value[0] for key, value in outputs.items()}
-        looks = np.flatnonzero(out["counted"])
-        picked = {int(out[f"picked_{m}"][t]) for t in looks for m in predict.MODALITIES if f"picked_{m}" in out}
-        macs = build.video_macs(
-            self.run.config,
-            self.run.student,
-            len(self.run.labels),
-            positions=len(video["times"]),
-            steps=len(looks),
-            looks=len(picked),
-        )
-        return {
-            "scores": softmax(out["logits"]),
-            "moments": moments(out, video["times"]),
-            "gmacs": {part: count / 1e9 for part, count in macs.items()},
-        }
-
-
-def student_of(run: runs.Run) -> runs.Run:
-    """The run of the student whose descriptors a skimmer reads.
-
-    Raises:
-      RunError: the skimmer was imported without it.
-    """
-    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
-    missing = {*needed} - run.variables["student"]["params"].keys()
-    if missing:
-        raise runs.RunError(
-            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
-            "import it again with --student=RUN"
-        )
-    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
-
-
-def moments(out: predict.Arrays, times: np.ndarray) -> list[dict[str, Any]]:
-    """What the looks that count picked, from the skimmer's outputs for one video."""
-    found = []
-    for t in np.flatnonzero(out["counted"]):
-        for i, m in enumerate(predict.MODALITIES):
-            if f"picked_{m}" in out:
-                found.append(moment(m, times[out[f"picked_{m}"][t]], out["modality"][t, i] / out["looks"]))
-    return found
-
-
-def moment(modality: str, at: float, weight: float) -> dict[str, Any]:
-    return {"modality": modality, "seconds": round(float(at), 3), "weight": float(weight)}
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last axis."""
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return powers / powers.sum(-1, keepdims=True)
-
-
-def timed(items: Iterator[Any], seconds: dict[str, float]) -> Iterator[Any]:
-    """Passes items through and adds the time it takes to get them to `seconds["decode"]`."""
-    while True:
-        since = time.perf_counter()
-        item = next(items, None)
-        seconds["decode"] += time.perf_counter() - since
-        if item is None:
+    def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
+        """`classify` of several videos, each as soon as it is known, in their order."""
+        views = self._views(videos)
+        if not self.programs.skim:
+            yield from (v.error or answer.averaged(self.programs, v) for v in views)
             return
-        yield item
+        while chunk := list(itertools.islice(views, max(self.programs.videos_at_once))):
+            yield from self._skimmed(chunk)
+
+    def features(self, video: Video) -> dict[str, np.ndarray]:
+        """What the clip model makes of the positions that are described.
+
+        Returns:
+          "image" and "audio" float16 (n, d), of width 0 where the model has no such descriptor; "times" float32 (n,),
+          their centres in seconds.
+
+        Raises:
+          MediaError: the video cannot be used.
+        """
+        (view,) = self._views([video])
+        if view.error:
+            raise view.error
+        return view.banks() | {"times": view.times[view.indexed]}
+
+    def _views(self, videos: Iterable[Video]) -> Iterator[View]:
+        """Every video with its positions described, or an error, in their order; a batch holds clips of several."""
+        waiting: deque[View] = deque()
+        rows: list[tuple[View, dict[str, Any]]] = []
+        for video in videos:
+            view = View(video)
+            waiting.append(view)
+            for record in records_of(view, self.programs, self.stride):
+                rows.append((view, record))
+                if len(rows) == self.programs.clips_at_once:
+                    self._fill(rows)
+            while waiting and waiting[0].whole:
+                yield waiting.popleft()
+        self._fill(rows)
+        yield from waiting
+
+    def _fill(self, rows: list[tuple[View, dict[str, Any]]]) -> None:
+        """Describes clips, gives every video what belongs to it, and empties the list."""
+        if not rows:
+            return
+        with answer.Clock() as clock:
+            outputs = self._describe([record for _, record in rows])
+        for i, (view, _) in enumerate(rows):
+            view.take({key: value[i] for key, value in outputs.items()}, clock.seconds / len(rows))
+        rows.clear()
+
+    def _describe(self, records: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
+        return self.programs.describe(stack(records, self.programs.clips_at_once))
+
+    def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
+        """The skimmer's hard selection over videos that are described; those of one length share a batch."""
+        found: list[Any] = [view.error for view in views]
+        groups: dict[int, list[tuple[int, dict[str, np.ndarray]]]] = {}
+        for i, view in enumerate(views):
+            if not view.error:
+                length, banks = fit_positions(view.banks(), self.programs.lengths)
+                groups.setdefault(length, []).append((i, banks))
+        for group in groups.values():
+            room = next(size for size in self.programs.videos_at_once if size >= len(group))
+            batch = stack([banks for _, banks in group], room)
+            with answer.Clock() as clock:
+                out = self.programs.skim(batch)
+            for row, (i, _) in enumerate(group):
+                views[i].seconds["skimming"] = clock.seconds / len(group)
+                found[i] = answer.skimmed(
+                    self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
+                )
+        return found

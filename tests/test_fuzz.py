@@ -11,7 +11,7 @@ from data_prep import prepare, verify
 from data_prep.decoder import Decoder
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l.data import media
+from l2l.data import cut, media
 from tests import mutated
 from tests.prepared import POLICY
 from tests.videos import write_video
@@ -52,7 +52,7 @@ def test_broken_files(tmp_path, peaks):
     assert set(index.table["train"]) <= {"done", "undecodable", "no_video", "too_short"}
     assert index.videos("train") > FILES // 10
     assert len(index.failed) > FILES // 3
-    assert index.records("train") < media.CLIPS
+    assert index.records("train") < cut.CLIPS
     assert sum(shard.bytes for shard in index.splits["train"]) < 1 << 30
     assert len(peaks) == 2
     assert max(peaks) < MEMORY

@@ -17,13 +17,15 @@ from data_prep.rows import Row
 from l2l import build, export_weights, import_weights, infer, main, predict, sharding
 from l2l.data import schema
 from l2l.data.clips import ClipReader
-from l2l.data.media import decode_jpeg, encode_jpeg, read_clips
+from l2l.data.media import decode_jpeg, encode_jpeg
 from l2l.data.source import source_of
 from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
-from l2l.look import Looker
+from l2l.look import load
+from l2l.programs import Hard
 from l2l.runs import load_run
-from l2l.tasks import Classify, Skim
+from l2l.tasks import Classify
+from l2l.view import View, records_of
 from tests.videos import write_video
 
 LABELS = ("clapping", "tuning a guitar", "naïve")
@@ -34,6 +36,8 @@ VIDEOS = {
     "short": {"seconds": 1.6, "clicks": (0.5,), "rate": 22_050, "layout": "mono"},
     "tall": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
 }
+JSON = {"path", "top", "calibrated", "moments", "looks", "positions", "has_audio"}
+JSON |= {"gmacs", "seconds", "gmacs_of", "seconds_of"}
 STEPS = 4  # looks of the skimmer: more than the short video has positions
 
 
@@ -86,16 +90,19 @@ def work(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def skimmer(work):
-    """The skim run as a looker that notes in `traces` which task is traced when."""
+def traces():
+    """Which task is traced when."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def skimmer(work, traces):
+    """The skim run as a model that notes in `traces` what it traces."""
     with pytest.MonkeyPatch.context() as patch:
-        traces = []
-        for kind in (Classify, Skim):
+        for kind in (Classify, Hard):
             traced = lambda self, *args, f=kind.predict, k=kind: (traces.append(k), f(self, *args))[1]
             patch.setattr(kind, "predict", traced)
-        looker = Looker(load_run(work / "skim"))
-    looker.traces = traces
-    return looker
+        yield load(work / "skim")
 
 
 def prepared(work, name, data):
@@ -115,9 +122,9 @@ def test_exported_and_imported_it_says_the_same(work, tmp_path, name, capsys):
     told = [word for word in said if word.startswith("--model=")]
     student = [f"--student={work / 'finetune'}"] if name == "skim" else []
     assert import_weights.main([str(file), f"--out={back}", *told, *student]) == 0
-    before, after = (Looker(load_run(run))(str(work / "long.mp4")) for run in (work / name, back))
-    np.testing.assert_array_equal(before["scores"], after["scores"])
-    assert before["moments"] == after["moments"]
+    before, after = (load(run).classify(work / "long.mp4") for run in (work / name, back))
+    np.testing.assert_array_equal(before.scores, after.scores)
+    assert before.moments == after.moments
 
 
 def scores_of(logits):
@@ -126,17 +133,17 @@ def scores_of(logits):
 
 
 def test_clips_are_the_prepared_ones(work):
-    looker = Looker(load_run(work / "teacher"))
-    source = source_of(looker.run.config, str(work / "shards"))
-    count = 0
+    model = load(work / "teacher")
+    source = source_of(load_run(work / "teacher").config, str(work / "shards"))
+    views = {name: View(work / f"{name}.mp4") for name in VIDEOS}
+    records = {name: list(records_of(view, model.programs, 1)) for name, view in views.items()}
     for batch in source.eval("val", batch=1):
-        name = batch["video_id"][0].decode().split("/")[1]
-        clip = list(read_clips(work / f"{name}.mp4", POLICY))[int(batch["clip"][0])]
-        record = looker._record(clip)
-        for key in ("frames", "audio", "has_audio", "times"):
-            np.testing.assert_array_equal(record[key], batch[key][0], err_msg=f"{name} {key}")
-        count += 1
-    assert count == source.index.records("val") > 15
+        name, at = batch["video_id"][0].decode().split("/")[1], int(batch["clip"][0])
+        for key, value in records[name][at].items():
+            np.testing.assert_array_equal(value, batch[key][0], err_msg=f"{name} {key}")
+        assert views[name].times[at] == batch["times"][0]
+        assert views[name].has_audio == batch["has_audio"][0]
+    assert sum(map(len, records.values())) == source.index.records("val") > 15
 
 
 def test_crops_of_colourful_images_are_the_prepared_ones():
@@ -149,24 +156,25 @@ def test_crops_of_colourful_images_are_the_prepared_ones():
 
 @pytest.mark.parametrize("name", ["teacher", "finetune"])
 def test_clip_model_agrees_with_the_prepared_path(work, name):
-    arrays, looker = prepared(work, name, "shards"), Looker(load_run(work / name))
+    arrays, model, run = prepared(work, name, "shards"), load(work / name), load_run(work / name)
     ids = [x.decode() for x in arrays["video_id"]]
     for video in VIDEOS:
         own = np.array([x == f"val/{video}" for x in ids])
         scores, times = scores_of(arrays["logits"][own]), arrays["times"][own]
-        found = looker(str(work / f"{video}.mp4"))
-        np.testing.assert_allclose(found["scores"], scores.mean(0), rtol=0, atol=1e-5)
+        found = model.classify(str(work / f"{video}.mp4"))
+        np.testing.assert_allclose(found.scores, scores.mean(0), rtol=0, atol=1e-5)
+        np.testing.assert_allclose(found.evidence[1], scores[:2].mean(0), rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(found.times, times)
         best = scores[:, scores.mean(0).argmax()]
-        assert len(found["moments"]) == min(5, own.sum())
-        for m in found["moments"]:
-            assert m["modality"] == {"teacher": "image", "finetune": "both"}[name]
-            at = np.flatnonzero(np.isclose(times, m["seconds"], atol=1e-3))
-            assert m["weight"] == pytest.approx(best[at[0]] / best.sum(), abs=1e-3)
-        weights = [m["weight"] for m in found["moments"]]
-        assert weights == sorted(weights, reverse=True)
-        assert weights[0] == pytest.approx(best.max() / best.sum(), abs=1e-3)
-        macs = build.clip_macs(looker.run.config, 3)
-        assert found["gmacs"] == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(own.sum() * macs / 1e9)}
+        modality = {"teacher": "image", "finetune": "both"}[name]
+        for attention in found.attention.values():
+            np.testing.assert_allclose(attention[0], best / best.sum(), atol=1e-4)
+        strongest = np.argsort(-found.attention["image"][0], kind="stable")[:5]
+        named = [(modality, round(float(times[i]), 3)) for i in strongest]
+        assert [(m.modality, m.seconds) for m in found.moments] == named
+        assert [m.weight for m in found.moments] == pytest.approx(best[strongest] / best.sum(), abs=1e-4)
+        macs = build.clip_macs(run.config, 3)
+        assert found.gmacs == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(own.sum() * macs / 1e9)}
 
 
 def test_skimmer_agrees_with_the_prepared_path(work, skimmer):
@@ -174,39 +182,46 @@ def test_skimmer_agrees_with_the_prepared_path(work, skimmer):
     assert arrays["logits"].std(0).max() > 1e-3  # videos differ by more than what is allowed below
     for i, video_id in enumerate(arrays["video_id"]):
         video = video_id.decode().split("/")[1]
-        found = skimmer(str(work / f"{video}.mp4"))
-        np.testing.assert_allclose(found["scores"], scores_of(arrays["logits"][i]), rtol=0, atol=1e-4)
+        found = skimmer.classify(work / f"{video}.mp4")
+        np.testing.assert_allclose(found.scores, scores_of(arrays["logits"][i]), rtol=0, atol=1e-4)
         looks = np.flatnonzero(arrays["counted"][i])
         expected = [
             (m, arrays["times"][i][arrays[f"picked_{m}"][i, t]], arrays["modality"][i, t, j] / len(looks))
             for t in looks
             for j, m in enumerate(("image", "audio"))
         ]
-        assert [m["modality"] for m in found["moments"]] == [x[0] for x in expected]
-        assert sum(m["weight"] for m in found["moments"]) == pytest.approx(1, abs=1e-5)
+        n = len(found.times)
+        np.testing.assert_allclose(found.evidence, scores_of(arrays["step_logits"][i, looks]), rtol=0, atol=1e-4)
+        assert [m.modality for m in found.moments] == [x[0] for x in expected]
+        assert sum(m.weight for m in found.moments) == pytest.approx(1, abs=1e-5)
+        moments = found.moments
         if video == "silent":  # its sounds are all the same: any of them may be picked
-            found["moments"], expected = found["moments"][::2], expected[::2]
-        np.testing.assert_allclose([m["seconds"] for m in found["moments"]], [x[1] for x in expected], atol=1e-3)
-        np.testing.assert_allclose([m["weight"] for m in found["moments"]], [x[2] for x in expected], atol=1e-3)
+            moments, expected = moments[::2], expected[::2]
+        np.testing.assert_allclose([m.seconds for m in moments], [x[1] for x in expected], atol=1e-3)
+        np.testing.assert_allclose([m.weight for m in moments], [x[2] for x in expected], atol=1e-3)
+        np.testing.assert_allclose(found.attention["image"], arrays["weights_image"][i, looks, :n], atol=1e-3)
+        np.testing.assert_allclose(found.shares, arrays["modality"][i, looks], atol=1e-3)
 
 
 def test_short_video_is_looked_at_as_often_as_it_has_positions(work, skimmer):
-    assert len(skimmer(str(work / "long.mp4"))["moments"]) == 2 * STEPS
-    moments = skimmer(str(work / "short.mp4"))["moments"]
+    assert len(skimmer.classify(work / "long.mp4").moments) == 2 * STEPS
+    found = skimmer.classify(work / "short.mp4")
+    assert found.looks == len(found.evidence) == 2
     for modality in ("image", "audio"):
-        own = sorted(m["seconds"] for m in moments if m["modality"] == modality)
+        own = sorted(m.seconds for m in found.moments if m.modality == modality)
         np.testing.assert_allclose(own, [1 / 15, 1 + 1 / 15], atol=1e-3)
 
 
-def test_programs_compile_once_per_shape(work, skimmer):
+def test_programs_compile_once_per_shape(work, skimmer, traces):
+    traces.clear()
     for name in [*VIDEOS, *VIDEOS]:
-        skimmer(str(work / f"{name}.mp4"))
-    assert skimmer.traces.count(Classify) == 1
-    assert skimmer.traces.count(Skim) == 2  # lengths 8 and 4
+        skimmer.classify(work / f"{name}.mp4")
+    assert traces.count(Classify) == 0
+    assert traces.count(Hard) <= 2  # lengths 8 and 4
 
 
 def test_cost_counts_what_the_method_needs(work, skimmer):
-    run = skimmer.run
+    run = load_run(work / "skim")
     macs = lambda index_by: build.video_macs(
         run.config | {"model": run.config["model"] | {"index_by": index_by}},
         run.student,
@@ -220,8 +235,8 @@ def test_cost_counts_what_the_method_needs(work, skimmer):
     assert both["recognition"] == 0
     assert audio["recognition"] == image["indexing"] * STEPS / 100
     assert audio["skimming"] < both["skimming"]
-    found = skimmer(str(work / "long.mp4"))  # 8 positions
-    assert found["gmacs"]["indexing"] * 1e9 == pytest.approx(both["indexing"] * 8 / 100)
+    found = skimmer.classify(work / "long.mp4")  # 8 positions
+    assert found.gmacs["indexing"] * 1e9 == pytest.approx(both["indexing"] * 8 / 100)
 
 
 def command(work, *arguments, run="skim", code=""):
@@ -261,12 +276,12 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
     assert "no such file" in lines[0]["error"]
     assert "empty" in lines[1]["error"]
     for x, name in ((lines[3], "long"), (lines[5], "short")):
-        assert x.keys() == {"path", "top", "moments", "gmacs", "seconds", "gmacs_of", "seconds_of"}
-        expected = skimmer(str(work / f"{name}.mp4"))
-        order = np.argsort(-expected["scores"])[:2]
+        assert x.keys() == JSON
+        expected = skimmer.classify(work / f"{name}.mp4")
+        order = np.argsort(-expected.scores)[:2]
         assert [t["label"] for t in x["top"]] == [LABELS[i] for i in order]
-        np.testing.assert_allclose([t["score"] for t in x["top"]], expected["scores"][order], atol=1e-3)
-        assert [m["seconds"] for m in x["moments"]] == [m["seconds"] for m in expected["moments"]]
+        np.testing.assert_allclose([t["score"] for t in x["top"]], expected.scores[order], atol=1e-3)
+        assert [m["seconds"] for m in x["moments"]] == [m.seconds for m in expected.moments]
         assert all(m.keys() == {"modality", "seconds", "weight"} for m in x["moments"])
         assert 0 < x["gmacs"] == pytest.approx(sum(x["gmacs_of"].values()))
         assert 0 < x["seconds"] == pytest.approx(sum(x["seconds_of"].values()))
@@ -288,9 +303,9 @@ def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
     assert lines[0] == videos[0]
     assert {line.split("%  ")[1] for line in lines[1:4]} == set(LABELS)
     assert [line.split()[0] for line in lines[4:8]] == ["image", "audio", "GMACs", "seconds"]
-    moments = skimmer(videos[0])["moments"]
+    moments = skimmer.classify(videos[0]).moments
     assert [x for x in lines[4].split() if ":" in x] == [
-        f"00:0{int(m['seconds'])}" for m in moments if m["modality"] == "image"
+        f"00:0{int(m.seconds)}" for m in moments if m.modality == "image"
     ]
     assert lines[8] == f"{videos[1]!a}: the file is empty"
 

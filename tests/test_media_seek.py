@@ -1,5 +1,7 @@
 """A stretch deep in a film, or clips far apart: the same bytes as when everything before is decoded."""
 
+import functools
+
 import av
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from tests.videos import numbers, write_video
 X264 = {"options": {"g": "30"}}
 OPEN = {"options": {"g": "30", "x264-params": "open-gop=1:bframes=4:b-pyramid=2"}}
 REFRESH = {"options": {"g": "30", "x264-params": "intra-refresh=1:scenecut=0"}}
-FILMS = {  # file, how it is written, whether seeking in it leads where it should
+FILMS = {  # file, how it is written, whether much is spared: seeking in it leads where it should, or B-frames are left out
     "mp4": ("a.mp4", X264, True),
     "mp4 without B-frames": ("a.mp4", {"options": {"g": "30", "bf": "0"}}, True),
     "mp4, open groups": ("a.mp4", OPEN, True),
@@ -37,6 +39,11 @@ FILMS = {  # file, how it is written, whether seeking in it leads where it shoul
 }
 
 
+def from_the_start(monkeypatch):
+    """From now on everything is decoded."""
+    monkeypatch.setattr(frames, "displayed", lambda scan, times: [])
+
+
 def content(path, policy: ClipPolicy, **stretch) -> list[tuple]:
     return [
         (c.index, c.clips, c.start, c.duration, c.jpegs, c.frames_valid, c.audio.tobytes(), c.audio_valid, c.has_audio)
@@ -51,17 +58,18 @@ def test_the_same_bytes(tmp_path, monkeypatch, film):
     starts = [7.03, 11.95, 12.0, 17.7]
     asked = [(ClipPolicy(frames=4), {"start": start, "end": start + 1}) for start in starts]
     asked += [(ClipPolicy(frames=4, clips=4), {}), (ClipPolicy(frames=1, hop=3.9), {})]
-    read, decoded = [], frames.decoded
+    read = []
 
-    def counting(*args):
-        for item in decoded(*args):
+    def counting(*args, reader):
+        for item in reader(*args):
             read.append(item)
             yield item
 
-    monkeypatch.setattr(frames, "decoded", counting)
+    for reader in (frames.decoded, frames.leading):
+        monkeypatch.setattr(frames, reader.__name__, functools.partial(counting, reader=reader))
     found = [content(path, policy, **stretch) for policy, stretch in asked]
     once = len(read)
-    monkeypatch.setattr(frames, "JUMP", float("inf"))
+    from_the_start(monkeypatch)
     assert found == [content(path, policy, **stretch) for policy, stretch in asked]
     assert (once < 0.8 * (len(read) - once)) == seeks
     assert once < 1.2 * (len(read) - once)
@@ -91,7 +99,7 @@ def test_marks_of_keyframes_that_are_wrong(tmp_path, monkeypatch):
                 target.mux(packet)
     assert len(walk(tmp_path / "b.mp4").keys) == 200
     found = content(tmp_path / "b.mp4", ClipPolicy(frames=4), start=14.05)
-    monkeypatch.setattr(frames, "JUMP", float("inf"))
+    from_the_start(monkeypatch)
     assert found == content(tmp_path / "b.mp4", ClipPolicy(frames=4), start=14.05)
 
 
@@ -100,5 +108,17 @@ def test_variable_frame_rate(tmp_path, monkeypatch):
     path = write_video(tmp_path / "a.mkv", times=times, seconds=times[-1], **X264)
     policy = ClipPolicy(frames=4, fps=5, hop=3.9)
     found = content(path, policy)
-    monkeypatch.setattr(frames, "JUMP", float("inf"))
+    from_the_start(monkeypatch)
     assert found == content(path, policy)
+
+
+def test_a_frame_that_does_not_come(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.mp4", seconds=6, fps=10, **X264)
+    policy = ClipPolicy(frames=3, hop=1.1)
+    whole, leading = content(path, policy), frames.leading
+
+    def losing(*args):
+        return (item for item in leading(*args) if abs(item[0] - 2.2) > 0.01)
+
+    monkeypatch.setattr(frames, "leading", losing)
+    assert content(path, policy) == whole

@@ -11,24 +11,21 @@ the codec conceals, or that lies where nothing had to be decoded, goes unnoticed
 import collections
 import dataclasses
 import io
-import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
-from l2l.data.frames import EPS, Shown, parted, passes
+from l2l.data.cut import Clip, fill, plan
+from l2l.data.frames import frames_at
 from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.track import Track
 
-CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
 LONGEST = 65_500  # pixels, JPEG's limit
-SILENCE = np.zeros(AUDIO_RATE, np.int16)
-SILENCE.setflags(write=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,33 +38,6 @@ class Probe:
     height: int
     frames: int
     has_audio: bool
-
-
-@dataclasses.dataclass
-class Clip:
-    """One clip of a video, as a clip record stores it.
-
-    Attributes:
-      index: of this clip within its video, from 0.
-      clips: how many the video has.
-      start: presentation time of its first frame, seconds.
-      duration: its length, seconds.
-      jpegs: its frames, in time order, RGB JPEG.
-      frames_valid: how many of them lie inside the video; the rest repeat the last real one.
-      audio: int16 (16000,), 1 s of mono sound at 16 kHz around the clip's centre.
-      audio_valid: [first, stop) of the samples that are real; the rest is 0.
-      has_audio: whether the video has sound at all.
-    """
-
-    index: int
-    clips: int
-    start: float
-    duration: float
-    jpegs: list[bytes] = dataclasses.field(default_factory=list)
-    frames_valid: int = 0
-    audio: np.ndarray = dataclasses.field(default_factory=lambda: SILENCE)
-    audio_valid: tuple[int, int] = (0, 0)
-    has_audio: bool = False
 
 
 def probe(path: str | os.PathLike) -> Probe:
@@ -134,63 +104,60 @@ def read_clips(
       MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
         Clips may have been yielded before.
     """
-    scan = walk(path)
-    begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
-    if begin >= stop:
-        raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-    runs = parted(_plan(path, policy, policy.fps or scan.fps, begin, stop), scan.keys)
-    encoder, track = _Encoder(path, policy, scan.first), Track(path, scan)
-    with told(path):
-        for clips, shown in passes(path, scan, runs):
-            for clip in _fill(clips, shown, encoder, stop):
-                if policy.audio and track.there:
-                    middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
-                    clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
-                    clip.has_audio = True
-                yield clip
+    film = Film(path, policy, start, end)
+    yield from film.heard(film.seen(range(len(film.clips)), policy.frames))
 
 
-def _plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
-    """The clips of [begin, stop), still without content."""
-    length = policy.frames * policy.stride / fps
-    if policy.clips:
-        part, room = (stop - begin) / policy.clips, max(stop - begin - length, 0.0)
-        offsets = [min(max((i + 0.5) * part - length / 2, 0.0), room) for i in range(policy.clips)]
-        starts = [begin + offset for offset in sorted(set(offsets))]
-    else:
-        hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
-        count = max(1, math.ceil((stop - begin - EPS) / hop))
-        if count > CLIPS:
-            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
-        starts = [begin + i * hop for i in range(count)]
-    return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
+class Film:
+    """A video file that is looked at here and there: its clips are planned, of its frames only the first is decoded.
+
+    Attributes:
+      clips: of the whole video, without their content.
+      has_audio: whether there is any sound.
+
+    Raises:
+      MediaError: as `read_clips`.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
+    ) -> None:
+        self.path, self.policy, self.scan = path, policy, walk(path)
+        begin, self.stop = start or 0.0, self.scan.stop if end is None else min(end, self.scan.stop)
+        if begin >= self.stop:
+            raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {self.scan.stop:.2f} s")
+        self.clips = plan(path, policy, policy.fps or self.scan.fps, begin, self.stop)
+        self.track = Track(path, self.scan)
+
+    @property
+    def has_audio(self) -> bool:
+        return self.policy.audio and self.track.there
+
+    def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
+        """The clips at these positions (ascending) with their first `frames` images.
+
+        Raises (while they are read):
+          MediaError: what has to be decoded is damaged.
+        """
+        step = self.clips[0].duration / self.policy.frames
+        clips = collections.deque(dataclasses.replace(self.clips[i], jpegs=[]) for i in positions)
+        times = sorted({at for clip in clips for k in range(frames) if (at := clip.start + k * step) < self.stop})
+        encoder = Encoder(self.path, self.policy, self.scan.first)
+        with told(self.path):
+            shown = frames_at(self.path, self.scan, times)
+            yield from fill(clips, shown, encoder, step=step, stop=self.stop, frames=frames)
+
+    def heard(self, clips: Iterable[Clip]) -> Iterator[Clip]:
+        """The clips (in order of their start; of each call later ones than of the call before) with their sound."""
+        for clip in clips:
+            if self.has_audio:
+                middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
+                clip.audio, clip.audio_valid = self.track.window(middle, middle + AUDIO_RATE)
+                clip.has_audio = True
+            yield clip
 
 
-def _fill(waiting: collections.deque[Clip], shown: Shown, encoder: "_Encoder", stop: float) -> Iterator[Clip]:
-    """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full."""
-    step = waiting[0].duration / encoder.policy.frames
-    for frame, gone in shown:
-        jpeg, until = None, min(gone, stop) - EPS
-        for clip in waiting:
-            if clip.start >= until:
-                break
-            while (have := len(clip.jpegs)) < encoder.policy.frames and clip.start + have * step < until:
-                jpeg = jpeg or encoder(frame)
-                clip.jpegs.append(jpeg)
-        while waiting and len(waiting[0].jpegs) == encoder.policy.frames:
-            waiting[0].frames_valid = encoder.policy.frames
-            yield waiting.popleft()
-        if not waiting or until >= stop - EPS:
-            break
-    while waiting:
-        clip = waiting.popleft()
-        clip.frames_valid = len(clip.jpegs)
-        last = clip.jpegs[-1] if clip.jpegs else encoder(frame)
-        clip.jpegs += [last] * (encoder.policy.frames - clip.frames_valid)
-        yield clip
-
-
-class _Encoder:
+class Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
     def __init__(self, path: str | os.PathLike, policy: ClipPolicy, first: av.VideoFrame) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 
 WHOLE = 0.9  # share of a file that must be there and decode
 STILL = 600.0  # seconds that one frame may stay on display; beyond it the time stamps are broken
+APART = 2e-3  # seconds between frames, below which time stamps do not tell them from each other
 PIXELS = 1 << 26  # of one frame: twice 8K
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
@@ -104,8 +105,8 @@ class Scan:
       stop: when it leaves the display.
       fps: average frames per second.
       has_audio: whether there is a sound stream.
-      keys: when those frames come on display from which decoding can begin, ascending; empty where it can begin
-        at the start alone.
+      times: when each of them does, ascending; empty where that is a guess.
+      keys: of those from which decoding can begin; empty where it can begin at the start alone.
       timeless: whether the file holds the frames' order without their times.
     """
 
@@ -116,17 +117,18 @@ class Scan:
     stop: float
     fps: float
     has_audio: bool
+    times: Sequence[float]
     keys: Sequence[float]
     timeless: bool
 
-    def time_of(self, frame: av.VideoFrame) -> float | None:
-        """When a frame comes on display; None if it does not say.
+    def time_of(self, frame: av.VideoFrame | av.Packet) -> float | None:
+        """When a frame, or the one in a packet, comes on display; None if it does not say.
 
         A decoder gives a frame the time (dts) of the packet that made it come out. Where frames have no time of
         their own, that one is right but for the delay of the first frame.
         """
         if not self.timeless:
-            return None if frame.time is None else frame.time - self.origin
+            return None if frame.pts is None else _seconds(frame.pts, frame.time_base) - self.origin
         if frame.dts is None or self.first.dts is None:
             return None
         return _seconds(frame.dts - self.first.dts, frame.time_base)
@@ -151,9 +153,9 @@ def walk(path: str | os.PathLike) -> Scan:
         origin = times.shown[0] if timeless and times.shown else first.time or 0.0
         _check(path, container, times, reached, origin)
         last, stop = max(times.shown) - origin, times.stop - origin
-        keys = array.array("d", sorted(at - origin for at in times.keys))
-        fps = times.average(stop)
-        return Scan(first, origin, len(times.shown), last, stop, fps, bool(sound_of(container)), keys, timeless)
+        shown, keys = times.known(origin)
+        heard, fps = bool(sound_of(container)), times.average(stop)
+        return Scan(first, origin, len(times.shown), last, stop, fps, heard, shown, keys, timeless)
 
 
 def _check(
@@ -210,6 +212,13 @@ class _Times:
             del self.keys[:]
         elif packet.is_keyframe:
             self.keys.append(at)
+
+    def known(self, origin: float) -> tuple[Sequence[float], Sequence[float]]:
+        """(when each frame comes on display, those of keyframes), ascending from the origin; none if one is a guess."""
+        if self.guessed or np.diff(np.sort(self.shown)).min(initial=np.inf) < APART:
+            return array.array("d"), array.array("d")
+        both = (self.shown, self.keys)
+        return tuple(array.array("d", sorted(at - origin for at in times)) for times in both)
 
     def average(self, stop: float) -> float:
         """Frames per second as the file says, unless its frames are far from it."""

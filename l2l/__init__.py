@@ -1,0 +1,25 @@
+"""Listen to Look: what is in a long video, from the few moments worth looking at.
+
+model = l2l.load("runs/sample/skim")
+result = model.classify("film.mp4")  # -> l2l.Result
+"""
+
+from typing import Any
+
+_LAZY = {
+    "load": "l2l.look",
+    "Model": "l2l.look",
+    "Result": "l2l.result",
+    "Moment": "l2l.result",
+    "Arrays": "l2l.data.arrays",
+    "MediaError": "l2l.data.scan",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Reached when asked for, so that importing a leaf of the package pulls in nothing."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_LAZY[name]), name)

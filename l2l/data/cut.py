@@ -1,0 +1,101 @@
+"""Clips: where they lie in a video, and the walk that gives them their frames."""
+
+import collections
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from l2l.data.frames import EPS, Shown
+from l2l.data.scan import MediaError
+from l2l.data.schema import AUDIO_RATE, ClipPolicy
+
+CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
+SILENCE = np.zeros(AUDIO_RATE, np.int16)
+SILENCE.setflags(write=False)
+
+
+@dataclasses.dataclass
+class Clip:
+    """One clip of a video, as a clip record stores it.
+
+    Attributes:
+      index: of this clip within its video, from 0.
+      clips: how many the video has.
+      start: presentation time of its first frame, seconds.
+      duration: its length, seconds.
+      jpegs: its frames, in time order, RGB JPEG.
+      frames_valid: how many of them lie inside the video; the rest repeat the last real one.
+      audio: int16 (16000,), 1 s of mono sound at 16 kHz around the clip's centre.
+      audio_valid: [first, stop) of the samples that are real; the rest is 0.
+      has_audio: whether the video has sound at all.
+    """
+
+    index: int
+    clips: int
+    start: float
+    duration: float
+    jpegs: list[bytes] = dataclasses.field(default_factory=list)
+    frames_valid: int = 0
+    audio: np.ndarray = dataclasses.field(default_factory=lambda: SILENCE)
+    audio_valid: tuple[int, int] = (0, 0)
+    has_audio: bool = False
+
+
+def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
+    """The clips of [begin, stop), still without content."""
+    length = policy.frames * policy.stride / fps
+    if policy.clips:
+        part, room = (stop - begin) / policy.clips, max(stop - begin - length, 0.0)
+        offsets = [min(max((i + 0.5) * part - length / 2, 0.0), room) for i in range(policy.clips)]
+        starts = [begin + offset for offset in sorted(set(offsets))]
+    else:
+        hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
+        count = max(1, math.ceil((stop - begin - EPS) / hop))
+        if count > CLIPS:
+            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
+        starts = [begin + i * hop for i in range(count)]
+    return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
+
+
+def fill(
+    waiting: collections.deque[Clip],
+    shown: Shown,
+    encoder: Callable[[Any], bytes],
+    *,
+    step: float,
+    stop: float,
+    frames: int,
+) -> Iterator[Clip]:
+    """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full.
+
+    Args:
+      waiting: the clips, in order of their start; emptied.
+      shown: frames from the start of the first clip on; of those between, only the ones that are needed.
+      encoder: frame -> JPEG.
+      step: between the frames of a clip, seconds.
+      stop: where the video ends, seconds.
+      frames: how many every clip gets.
+    """
+    for frame, gone in shown:
+        jpeg, until = None, min(gone, stop) - EPS
+        for clip in waiting:
+            if clip.start >= until:
+                break
+            while (have := len(clip.jpegs)) < frames and clip.start + have * step < until:
+                jpeg = jpeg or encoder(frame)
+                clip.jpegs.append(jpeg)
+        while waiting and len(waiting[0].jpegs) == frames:
+            waiting[0].frames_valid = frames
+            yield waiting.popleft()
+        if not waiting or until >= stop - EPS:
+            break
+    while waiting:
+        clip = waiting.popleft()
+        clip.frames_valid = len(clip.jpegs)
+        last = clip.jpegs[-1] if clip.jpegs else encoder(frame)
+        clip.jpegs += [last] * (frames - clip.frames_valid)
+        yield clip

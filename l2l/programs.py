@@ -1,0 +1,87 @@
+"""What looking at videos needs of a model: plain functions over numpy batches, compiled once per shape.
+
+`run_programs.py` makes them of a run folder.
+"""
+
+import dataclasses
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+
+from l2l import sharding
+from l2l.data import schema
+
+if TYPE_CHECKING:
+    from l2l.sure import Sure
+
+CLIPS_AT_ONCE = 8  # on every device
+VIDEOS_AT_ONCE = 8  # of one length, on every device
+
+Arrays = dict[str, np.ndarray]
+Macs = Callable[[int, int, int], dict[str, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Programs:
+    """A run's two networks and the constants around them; an exported artefact is read into the same.
+
+    Attributes:
+      labels: class names.
+      policy: cuts the clips; a clip is a position.
+      frames: how many images of a clip the clip model reads, from the first.
+      side: of the squares that it reads, pixels; cut out of the middle of images of `policy.short_side`.
+      modality: what the clip model takes in: "image", "audio" or "both".
+      describe: {"frames": uint8 (b, frames, side, side, 3), "audio": int16 (b, 16000)} -> {"logits": float32 (b, k)
+        and, where it has them, "image", "audio": (b, d)}. Safe to be called by several threads.
+      clips_at_once: b of `describe`.
+      skim: {"image", "audio": float16 (b, n, d), "valid": bool (b, n)} -> with hard selection
+        {"step_logits": (b, T, k), "modality": (b, T, 2), "counted": (b, T), "looks": (b,), and for every modality that
+        indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}; where the classifier on the LSTM's state
+        is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe.
+      videos_at_once: b of `skim` is 1 or this, times the number of devices.
+      lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
+      macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
+        "indexing", "skimming" and "recognition".
+      stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
+      multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.sure`; None if that was not measured.
+    """
+
+    labels: tuple[str, ...]
+    policy: schema.ClipPolicy
+    frames: int
+    side: int
+    modality: str
+    describe: Callable[[Arrays], Arrays]
+    clips_at_once: int
+    skim: Callable[[Arrays], Arrays] | None
+    videos_at_once: tuple[int, ...]
+    lengths: tuple[int, ...]
+    macs: Macs
+    stride: int = 1
+    multi_label: bool = False
+    sure: "Sure | None" = None
+
+
+def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
+    """program(constants, batch) over numpy batches, whose size the mesh must divide; waits for the answer.
+
+    Of several threads that bring a new shape one compiles it and the others wait.
+    """
+    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
+    constants = jax.device_put(constants, whole)
+    jitted, lock, known = jax.jit(program, in_shardings=(whole, split), out_shardings=split), threading.Lock(), {}
+
+    def call(batch: Arrays) -> Arrays:
+        shapes = tuple(sorted((key, x.shape) for key, x in batch.items()))
+        args = constants, sharding.put_batch(mesh, batch)
+        with lock:
+            if shapes not in known:
+                known[shapes] = jitted.lower(*args).compile()
+            ready = known[shapes]
+        return jax.device_get(ready(*args))
+
+    return call

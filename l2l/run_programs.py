@@ -1,0 +1,110 @@
+"""The programs of a finished run, see `programs.Programs`."""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from l2l import build, predict, runs, sharding, sure
+from l2l.data import schema
+from l2l.data.video import crop_side
+from l2l.models.student import modalities
+from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Macs, Programs, compiled
+from l2l.tasks.skim import by_step
+
+
+def of_run(run: runs.Run) -> Programs:
+    """The programs of a finished run.
+
+    Raises:
+      ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
+    """
+    skims = run.config["task"] == "skim"
+    clip_run, stride = (student_of(run), stride_of(run)) if skims else (run, 1)
+    run = without_stride(run) if skims else run
+    policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
+    data, ways = clip_run.config["data"], mesh.shape["data"]
+    return Programs(
+        labels=run.labels,
+        policy=policy,
+        frames=build.frames_of(clip_run.config),
+        side=crop_side(data["crop"], data["resize"], policy.short_side),
+        modality=modality_of(clip_run.config),
+        describe=on_mesh(*predict.predictor(clip_run), mesh),
+        clips_at_once=CLIPS_AT_ONCE * ways,
+        skim=on_mesh(*skimmer(run), mesh) if skims else None,
+        videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
+        lengths=tuple(run.config["data"]["lengths"]) if skims else (),
+        macs=macs_of(run),
+        stride=stride,
+        multi_label=run.config["multi_label"],
+        sure=sure.load(run.path) if skims else None,
+    )
+
+
+def stride_of(run: runs.Run) -> int:
+    return build.model_of(run.config, len(run.labels), fusion=None).stride
+
+
+def without_stride(run: runs.Run) -> runs.Run:
+    """The same skimmer over described positions alone: with hard selection it reads no others."""
+    return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1}})
+
+
+def on_mesh(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
+    """task.predict over numpy batches."""
+    return compiled(lambda constants, batch: task.predict(*constants, batch), (variables, frozen), mesh)
+
+
+def modality_of(config: dict[str, Any]) -> str:
+    return config["model"]["modality"] if config["model"]["name"] == "student" else "image"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hard:
+    """A skim task that only does what looking needs: hard selection, without what it is compared with."""
+
+    task: Any
+
+    def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """See `Programs.skim`."""
+        _, out = self.task.model.apply(variables, *self.task.inputs(batch, frozen), train=False, hard=True)
+        return by_step(out, head=self.task.head > 0) | {"looks": out["looks"]}
+
+
+def skimmer(run: runs.Run) -> tuple[Hard, Any, Any]:
+    """(task, variables, frozen) of a skimmer."""
+    task, variables, frozen = predict.predictor(run)
+    return Hard(task), variables, frozen
+
+
+def student_of(run: runs.Run) -> runs.Run:
+    """The run of the student whose descriptors a skimmer reads.
+
+    Raises:
+      RunError: the skimmer was imported without it, or the run is not a skimmer that an own student suffices for.
+    """
+    if run.config["model"]["name"] != "skimmer":
+        raise runs.RunError(f"{run.path} is a {kind} over features, not a skimmer: use a skim run")
+    if run.recogniser:
+        raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
+    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
+    missing = {*needed} - run.variables["student"]["params"].keys()
+    if missing:
+        raise runs.RunError(
+            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
+            "import it again with --student=RUN"
+        )
+    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
+
+
+def macs_of(run: runs.Run) -> Macs:
+    """Multiply-adds of a run on a video, see `Programs.macs`."""
+    classes = len(run.labels)
+    if run.config["task"] == "skim":
+        of_video = functools.partial(build.video_macs, run.config, run.student, classes)
+        return lambda positions, steps, looks: of_video(positions=positions, steps=steps, looks=looks)
+    one = build.clip_macs(run.config, classes)
+    return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}

@@ -1,0 +1,82 @@
+"""A video on its way through a model: what is read of it at every position, and what became of that."""
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from l2l.data.arrays import Arrays
+from l2l.data.media import Film, decode_jpeg
+from l2l.data.scan import MediaError
+from l2l.data.video import centre_crop
+from l2l.programs import Programs
+
+Record = dict[str, np.ndarray]
+
+
+class View:
+    """One video.
+
+    Attributes:
+      video: the file, or the video in memory.
+      times: float32 (n,), centres of its positions, seconds.
+      indexed: bool (n,), which of them are described.
+      has_audio: whether it has sound.
+      error: why it cannot be used, or None.
+      seconds: spent on it so far, by part.
+    """
+
+    def __init__(self, video: str | os.PathLike | Arrays):
+        self.video = video
+        self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
+        self.has_audio, self.error = False, None
+        self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
+        self.rows: list[Record] = []
+
+    @property
+    def path(self) -> str:
+        return "" if isinstance(self.video, Arrays) else os.fspath(self.video)
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing more is to come, once all that is read has been handed out."""
+        return self.error is not None or len(self.rows) == self.indexed.sum()
+
+    def take(self, row: Record, seconds: float) -> None:
+        """Keeps what became of the next position."""
+        self.seconds["features"] += seconds
+        kept = {key: row[key] for key in ("image", "audio") if key in row} or {"image": row["feature"]}
+        self.rows.append({key: value.astype(np.float16) for key, value in kept.items()} | {"logits": row["logits"]})
+
+    def banks(self) -> Record:
+        """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none."""
+        none = np.zeros(0, np.float16)
+        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
+
+
+def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
+    """The clips of a video as a clip model takes them, see `Programs.describe`; every stride-th one.
+
+    An error ends them and stays in the view.
+    """
+    since = time.perf_counter()
+    try:
+        film = Film(view.video, how.policy)
+        view.times = np.array([c.start for c in film.clips], np.float32)
+        view.times += np.float32(film.clips[0].duration) / 2
+        view.indexed = np.arange(len(film.clips)) % stride == 0
+        view.has_audio = film.has_audio
+        for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
+            frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+            view.seconds["decode"] += time.perf_counter() - since
+            yield {"frames": frames, "audio": clip.audio}
+            since = time.perf_counter()
+    except MediaError as error:
+        view.error = error
+
+
+def stack(records: Sequence[Record], size: int) -> Record:
+    """Records -> a batch of that size; missing rows are zero."""
+    pad = lambda x: np.concatenate([x, np.zeros((size - len(x), *x.shape[1:]), x.dtype)])
+    return {key: pad(np.stack([record[key] for record in records])) for key in records[0]}
