@@ -194,9 +194,14 @@ def preview_task(config: Mapping[str, Any], student: Run) -> DistilPreview:
     for key in ("crop", "resize", "mean", "std"):
         if np.any(np.not_equal(config["data"][key], student.config["data"][key])):
             raise ValueError(f"{student.path} sees with data.{key}={student.config['data'][key]}: set the same")
-    ear = Preview(8 * model.width, model.preview, model.dtype)
     parts = clip_task(config, classes), clip_task(student.config, classes)
-    return DistilPreview(*parts, ear, fusion_of(student.config), config["distill_weight"])
+    return DistilPreview(*parts, preview_of(config), fusion_of(student.config), config["distill_weight"])
+
+
+def preview_of(config: Mapping[str, Any]) -> Preview:
+    """The audio trunk of a student that hears through a preview."""
+    model = model_of(config, 1)
+    return Preview(8 * model.width, model.preview, model.dtype)
 
 
 def check_described(source: "Source", student: Run) -> None:

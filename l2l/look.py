@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, compile_cache, programs
+from l2l import answer, compile_cache, listen_look, programs
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
+from l2l.data.media import Film
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.view import View, records_of, stack
@@ -88,12 +89,28 @@ class Model:
 
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
+        if self.programs.listen:
+            yield from map(self._listened, videos)
+            return
         views = self._views(videos)
         if not self.programs.skim:
             yield from (v.error or answer.averaged(self.programs, v) for v in views)
             return
         while chunk := list(itertools.islice(views, max(self.programs.videos_at_once))):
             yield from self._skimmed(chunk)
+
+    def _listened(self, video: Video) -> Result | MediaError:
+        """One video, listened to first; one without sound is looked at as the fallback has it."""
+        view, how = View(video), self.programs
+        try:
+            film = Film(video, how.policy)
+            if how.listen.fallback and not film.has_audio:
+                return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
+            listen_look.listen(view, film, how)
+            out = listen_look.look(view, film, how, self.stop_when_sure)
+        except MediaError as error:
+            return error
+        return answer.skimmed(how, view, out, self.stop_when_sure)
 
     def features(self, video: Video) -> dict[str, np.ndarray]:
         """What the clip model makes of the positions that are described.
@@ -110,14 +127,14 @@ class Model:
             raise view.error
         return view.banks() | {"times": view.times[view.indexed]}
 
-    def _views(self, videos: Iterable[Video]) -> Iterator[View]:
+    def _views(self, videos: Iterable[Video], stride: int | None = None) -> Iterator[View]:
         """Every video with its positions described, or an error, in their order; a batch holds clips of several."""
         waiting: deque[View] = deque()
         rows: list[tuple[View, dict[str, Any]]] = []
         for video in videos:
             view = View(video)
             waiting.append(view)
-            for record in records_of(view, self.programs, self.stride):
+            for record in records_of(view, self.programs, stride or self.stride):
                 rows.append((view, record))
                 if len(rows) == self.programs.clips_at_once:
                     self._fill(rows)
@@ -146,6 +163,8 @@ class Model:
         for i, view in enumerate(views):
             if not view.error:
                 length, banks = fit_positions(view.banks(), self.programs.lengths)
+                if self.programs.listen and self.programs.listen.fallback:
+                    banks |= {"has_audio": np.bool_(view.has_audio)}
                 groups.setdefault(length, []).append((i, banks))
         for group in groups.values():
             room = next(size for size in self.programs.videos_at_once if size >= len(group))

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from l2l.data.arrays import Arrays
+from l2l.data.cut import Clip
 from l2l.data.media import Film, decode_jpeg
 from l2l.data.scan import MediaError
 from l2l.data.video import centre_crop
@@ -63,17 +64,27 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     since = time.perf_counter()
     try:
         film = Film(view.video, how.policy)
-        view.times = np.array([c.start for c in film.clips], np.float32)
-        view.times += np.float32(film.clips[0].duration) / 2
-        view.indexed = np.arange(len(film.clips)) % stride == 0
-        view.has_audio = film.has_audio
+        place(view, film, stride)
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
-            frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+            frames = squares(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
             yield {"frames": frames, "audio": clip.audio}
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
+
+
+def place(view: View, film: Film, stride: int) -> None:
+    """Writes down where a film's positions lie, of which every stride-th one is described."""
+    view.times = np.array([c.start for c in film.clips], np.float32)
+    view.times += np.float32(film.clips[0].duration) / 2
+    view.indexed = np.arange(len(film.clips)) % stride == 0
+    view.has_audio = film.has_audio
+
+
+def squares(clip: Clip, how: Programs) -> np.ndarray:
+    """A clip's images as the clip model reads them: uint8 (frames, side, side, 3)."""
+    return np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
 
 
 def stack(records: Sequence[Record], size: int) -> Record:

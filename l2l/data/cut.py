@@ -44,6 +44,11 @@ class Clip:
     audio_valid: tuple[int, int] = (0, 0)
     has_audio: bool = False
 
+    @property
+    def second(self) -> int:
+        """Where its second of sound begins, samples from the video's beginning; may be before it."""
+        return round((self.start + self.duration / 2 - 0.5) * AUDIO_RATE)
+
 
 def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
     """The clips of [begin, stop), still without content."""

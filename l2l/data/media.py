@@ -151,8 +151,7 @@ class Film:
         """The clips (in order of their start; of each call later ones than of the call before) with their sound."""
         for clip in clips:
             if self.has_audio:
-                middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
-                clip.audio, clip.audio_valid = self.track.window(middle, middle + AUDIO_RATE)
+                clip.audio, clip.audio_valid = self.track.window(clip.second, clip.second + AUDIO_RATE)
                 clip.has_audio = True
             yield clip
 

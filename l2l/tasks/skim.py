@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from l2l import losses
 from l2l.models.positions import mean_logits
+from l2l.models.skimmer import Skimmer
 from l2l.tasks.classify import top1
 from l2l.tasks.selections import SELECTIONS, Videos
 
@@ -51,8 +52,13 @@ class Skim:
     def inputs(self, batch: Tree, frozen: Tree) -> tuple:
         """What the model is called with."""
         image, audio = (batch[m].astype(jnp.float32) for m in ("image", "audio"))
-        fusion = {"params": frozen["fusion"]}
-        return image, audio, batch["valid"], fusion, self._recognition(batch, frozen), batch["has_audio"]
+        fusion, has_audio = {"params": frozen["fusion"]}, batch["has_audio"] if self.falls_back else None
+        return image, audio, batch["valid"], fusion, self._recognition(batch, frozen), has_audio
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether the model chooses by image where a video has no sound."""
+        return isinstance(self.model, Skimmer) and self.model.fallback > 0
 
     def muted(self, batch: Tree, rng: jax.Array) -> Tree:
         """The batch with a random share of its videos marked as without sound."""
