@@ -103,7 +103,9 @@ class Model:
         """One video, listened to first; one without sound is looked at as the fallback has it."""
         view, how = View(video), self.programs
         try:
-            film = Film(video, how.policy)
+            with answer.Clock() as clock:
+                film = Film(video, how.policy)
+            view.seconds["decode"] += clock.seconds
             if how.listen.fallback and not film.has_audio:
                 return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
             listen_look.listen(view, film, how)
