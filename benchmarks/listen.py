@@ -20,7 +20,7 @@ import jax
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
 from l2l import inputs, listen_look
-from l2l.data.media import Film
+from l2l.data.media import open_film
 from l2l.look import Model, load
 from l2l.view import View
 
@@ -43,7 +43,7 @@ def models(where: Path) -> dict[str, Model]:
 def stages(model: Model, film: Path) -> dict[str, float]:
     """Seconds of every stage of listening to a film first."""
     view, how, since = View(film), model.programs, time.perf_counter()
-    opened = Film(film, how.policy)
+    opened = open_film(film, how.policy)
     scan = time.perf_counter() - since
     listen_look.listen(view, opened, how)
     sound, heard = view.seconds["decode"], view.seconds["features"]

@@ -15,9 +15,7 @@ from typing import Any
 
 from data_prep import files
 from data_prep.rows import PrepareError
-
-SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".mts"}
-SUFFIXES |= {".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+from l2l.data.schema import VIDEO_SUFFIXES
 
 
 def videos_in(folder: str | os.PathLike) -> Iterator[str]:
@@ -26,7 +24,7 @@ def videos_in(folder: str | os.PathLike) -> Iterator[str]:
     for place, _, names in files.walk(root):
         inner = place[len(root) :].lstrip("/")
         if not any(part.startswith(".") for part in inner.split("/")):
-            shown = [n for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in SUFFIXES]
+            shown = [n for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES]
             yield from (f"{inner}/{name}".lstrip("/") for name in shown)
 
 

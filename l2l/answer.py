@@ -47,7 +47,7 @@ def averaged(programs: Programs, view: View) -> Result:
         looks=len(clips),
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(clips), 0, 0),
-        seconds=view.seconds,
+        seconds=dict(view.seconds),
     )
 
 
@@ -79,7 +79,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         looks=looks,
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
-        seconds=view.seconds,
+        seconds=dict(view.seconds),
     )
 
 

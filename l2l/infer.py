@@ -1,25 +1,30 @@
-"""What is in a video: the best classes, the moments a finished run looked at, and what it cost.
+"""What is in videos: the best classes, the moments a finished run looked at, and what it cost.
 
-    python -m l2l.infer VIDEO... --run=RUN [--json] [--top=5]
+    python -m l2l.infer VIDEO... --run=RUN [--stride=5] [--stop_when_sure] [--json] [--html=DIR]
+    python -m l2l.infer --follow=FILE --run=RUN
 
-RUN is the folder of any finished teacher, distill, finetune or skim run. Clips are cut as the run's data were. A clip
-model sees all of them and its scores are averaged; the moments are then the clips that speak most for the best class.
-A skimmer names what it picked, with the share of the prediction that was read there.
+RUN is the folder of any finished teacher, distill, finetune or skim run. VIDEO is a file, a folder (all videos below
+it), a pattern, or @LIST, a text file with one of these a line. Clips are cut as the run's data were. A clip model sees
+all of them and its scores are averaged; the moments are then the clips that speak most for the best class. A skimmer
+names what it picked, with the share of the prediction that was read there.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 EPILOG = """\
 --json prints one object per video and line:
-  path, top (list of {label, score}), moments (list of {modality, seconds, weight}; modality is image, audio, or both),
-  gmacs (1e9 multiply-adds in all), seconds (in all), and gmacs_of {indexing, skimming, recognition} and
-  seconds_of {decode, features, skimming}, which add up to them;
+  path; top, a list of {label, score}; calibrated, whether the scores can be read as probabilities;
+  moments, a list of {modality, seconds, weight} (modality is image, audio, or both); looks; positions; has_audio;
+  gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
+  seconds (in all) and seconds_of {decode, features, skimming}, which add up to it; with --html, page;
   or path and error for a video that cannot be used, which does not stop the others.
+With --follow one such object follows the other while the video comes; the last one is the answer to the whole.
 
 Exit status: 0, 1 if a video or the run cannot be used, 130 after Ctrl-C.
 """
@@ -39,19 +44,27 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    result.add_argument("videos", nargs="+", metavar="VIDEO", help="video file")
-    result.add_argument("--run", required=True, help="folder of a finished run")
-    result.add_argument("--json", action="store_true", help="one JSON object per video and line")
-    result.add_argument("--top", type=at_least_one, default=5, help="how many classes (default: %(default)s)")
+    add = result.add_argument
+    add("videos", nargs="*", metavar="VIDEO", help="video file, folder, pattern, or @LIST")
+    add("--list", action="append", default=[], metavar="LIST", help="text file with one VIDEO a line")
+    add("--follow", metavar="FILE", help="a video that is still being written, or - for the standard input")
+    add("--run", required=True, help="folder of a finished run")
+    add("--stride", type=at_least_one, help="skimmer: describe every so many-th position (default: as it was trained)")
+    add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")
+    add("--json", action="store_true", help="one JSON object per video and line")
+    add("--html", metavar="DIR", help="write a page per video into this folder")
+    add("--top", type=at_least_one, default=5, help="how many classes (default: %(default)s)")
     return result
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
+    if bool(args.follow) == bool(args.videos or args.list):
+        parser().error("name videos, or one with --follow")
     sys.stdout.reconfigure(errors="backslashreplace")  # labels that the terminal's encoding lacks
     try:
-        return look(args)
+        return follow(args) if args.follow else look(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -63,50 +76,99 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def load(args: argparse.Namespace) -> Any:
+    """The model; takes seconds: --help need not wait, and Ctrl-C is caught meanwhile."""
+    from l2l.look import load
+
+    return load(args.run, stride=args.stride, stop_when_sure=args.stop_when_sure)
+
+
 def look(args: argparse.Namespace) -> int:
-    """Prints every video's answer; 1 if one has an error instead."""
+    """Prints every video's answer, or why there is none; 1 if that happens."""
     from tqdm import tqdm
 
-    from l2l.data.scan import MediaError
-    from l2l.look import load  # takes seconds: --help need not wait, and Ctrl-C is caught meanwhile
+    from l2l.video_paths import paths_of
 
-    model, failed = load(args.run), False
-    show = json.dumps if args.json else text
-    quiet = True if len(args.videos) == 1 else None
-    videos = tqdm(args.videos, desc="infer", unit="video", leave=False, disable=quiet)
-    for path, found in zip(args.videos, model.each(videos), strict=True):
-        failed |= isinstance(found, MediaError)
-        tqdm.write(
-            show({"path": path, "error": found.reason} if isinstance(found, MediaError) else found.to_json(args.top))
-        )
+    model, paths, failed = load(args), paths_of(args.videos, args.list), []
+    quiet = True if len(paths) == 1 else None
+    calibrated = True
+    for path, found in tqdm(answers(model, paths), "infer", len(paths), unit="video", leave=False, disable=quiet):
+        told = tell(path, found, args)
+        calibrated &= told.get("calibrated", True)
+        failed += [told] if "error" in told else []
+        tqdm.write(show(told, args))
         sys.stdout.flush()
-    return int(failed)
+    remark(failed, len(paths), calibrated or args.json)
+    return int(bool(failed))
 
 
-def text(result: dict[str, Any]) -> str:
-    """For a person: several lines, or `path: error`."""
-    name = printable(result["path"])
-    if "error" in result:
-        return f"{name}: {result['error']}"
-    parts = lambda numbers: ", ".join(f"{part} {value:.3g}" for part, value in numbers.items())
-    lines = [f"{100 * x['score']:5.1f} %  {printable(x['label'])}" for x in result["top"]]
-    for modality in dict.fromkeys(m["modality"] for m in result["moments"]):
-        own = [m for m in result["moments"] if m["modality"] == modality]
-        lines.append(f"{modality:<8} " + "  ".join(f"{clock(m['seconds'])} ({m['weight']:.2f})" for m in own))
-    lines.append(f"GMACs    {result['gmacs']:.3g}: {parts(result['gmacs_of'])}")
-    lines.append(f"seconds  {result['seconds']:.3g}: {parts(result['seconds_of'])}")
-    return "\n  ".join([name, *lines])
+def answers(model: Any, paths: Sequence[Any]) -> Iterable[tuple[str, Any]]:
+    """Every path with its Result or MediaError."""
+    found = model.each(path for path in paths if isinstance(path, str))
+    for path in paths:
+        yield (path, next(found)) if isinstance(path, str) else (path.path, path)
 
 
-def clock(seconds: float) -> str:
-    """mm:ss, as a player shows it."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes:02d}:{rest:02d}"
+def tell(path: str, found: Any, args: argparse.Namespace) -> dict[str, Any]:
+    """What is said of a video; writes its page."""
+    from l2l.data.scan import MediaError
+
+    if isinstance(found, MediaError):
+        return {"path": path, "error": found.reason}
+    page = {"page": write_page(found, args.html)} if args.html else {}
+    return found.to_json(args.top) | page
 
 
-def printable(name: str) -> str:
-    """A name on one line, quoted and escaped where it has characters that a terminal must not get."""
-    return name if name.isprintable() else ascii(name)
+def show(told: dict[str, Any], args: argparse.Namespace) -> str:
+    from l2l.summary import text
+
+    return json.dumps(told) if args.json else text(told)
+
+
+def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> None:
+    """What concerns all videos together goes to the standard error."""
+    from l2l import summary
+
+    if not calibrated and len(failed) < count:
+        print(summary.NOT_CALIBRATED, file=sys.stderr)
+    if failed and count > 1:
+        print(summary.failures(failed, count), file=sys.stderr)
+
+
+def write_page(result: Any, folder: str) -> str:
+    """Writes a video's page into a folder, under a name that no other has, and returns its path."""
+    from pathlib import Path
+
+    from l2l.checkpoint import replacing
+    from l2l.video_page import html_of
+
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(result.path).stem)[:80] or "video"
+    names = (f"{stem}{'' if number == 1 else f'-{number}'}.html" for number in itertools.count(1))
+    path = next(path for path in (Path(folder) / name for name in names) if not path.exists())
+    with replacing(path) as temporary:
+        temporary.write_text(html_of(result, result.path), encoding="utf-8")
+    return str(path)
+
+
+def follow(args: argparse.Namespace) -> int:
+    """Prints the answer to what has come so far again and again, and at the end the one to the whole."""
+    from l2l.data.scan import MediaError
+    from l2l.summary import running
+
+    model, result = load(args), None
+    try:
+        for result in model.stream(args.follow):
+            told = result.to_json(args.top)
+            print(json.dumps(told) if args.json else running(told, float(result.times[-1])), flush=True)
+    except MediaError as error:
+        print(show(tell(args.follow, error, args), args))
+        return 1
+    told = tell(args.follow, result, args)
+    if not args.json:
+        print(show(told, args))
+    remark([], 1, result.calibrated or args.json)
+    return 0
 
 
 if __name__ == "__main__":

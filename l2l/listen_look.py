@@ -12,7 +12,7 @@ from l2l.answer import Clock
 from l2l.data.batches import fit_positions
 from l2l.data.media import Film
 from l2l.programs import Programs
-from l2l.view import Record, View, place, squares, stack
+from l2l.view import Record, View, place, record_of, stack
 
 
 def listen(view: View, film: Film, how: Programs) -> None:
@@ -69,7 +69,7 @@ def see(view: View, film: Film, how: Programs, position: int) -> np.ndarray:
     """The image descriptor of a position, float16 (d,)."""
     since = time.perf_counter()
     (clip,) = film.seen([position], how.frames)
-    record = {"frames": squares(clip, how), "audio": clip.audio}
+    record = record_of(clip, how)
     decoded = time.perf_counter()
     found = how.describe(stack([record], how.videos_at_once[0]))["image"][0].astype(np.float16)
     view.seconds["decode"] += decoded - since

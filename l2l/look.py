@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, compile_cache, listen_look, programs
+from l2l import answer, compile_cache, listen_look, programs, stream
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
-from l2l.data.media import Film
 from l2l.data.scan import MediaError
 from l2l.result import Result
-from l2l.view import View, records_of, stack
+from l2l.stream import Source
+from l2l.view import View, opened, records_of, stack
 
 Video = str | os.PathLike | Arrays
 
@@ -93,18 +93,34 @@ class Model:
             yield from map(self._listened, videos)
             return
         views = self._views(videos)
-        if not self.programs.skim:
-            yield from (v.error or answer.averaged(self.programs, v) for v in views)
-            return
-        while chunk := list(itertools.islice(views, max(self.programs.videos_at_once))):
-            yield from self._skimmed(chunk)
+        at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
+        while chunk := list(itertools.islice(views, at_once)):
+            yield from self._answers(chunk)
+
+    def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
+        """Classifies a video while it is still coming.
+
+        Args:
+          source: "-" for the standard input, a file that something still writes to, a binary file object, or an
+            iterable of `Arrays`, stretches of one video that follow each other (with `fps`, or with times that go on).
+          every: an answer comes after new positions, but no sooner than so many seconds after the one before it.
+          patience: a file that has not grown for so many seconds has ended.
+
+        Yields:
+          The answer to what has come so far; at the end the one to the whole, the same as `classify` gives, as long
+          as the source says the same rate of frames from front to back as it does as a file.
+
+        Raises:
+          MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
+        """
+        return stream.results(self, source, every, patience)
 
     def _listened(self, video: Video) -> Result | MediaError:
         """One video, listened to first; one without sound is looked at as the fallback has it."""
         view, how = View(video), self.programs
         try:
             with answer.Clock() as clock:
-                film = Film(video, how.policy)
+                film = opened(video, how.policy)
             view.seconds["decode"] += clock.seconds
             if how.listen.fallback and not film.has_audio:
                 return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
@@ -155,8 +171,21 @@ class Model:
             view.take({key: value[i] for key, value in outputs.items()}, clock.seconds / len(rows))
         rows.clear()
 
+    def describe(self, view: View, records: list[dict[str, Any]]) -> None:
+        """Describes the next clips of one video, no more than `programs.clips_at_once`."""
+        self._fill([(view, record) for record in records])
+
+    def answer(self, view: View) -> Result:
+        """What is known of one video from what is described of it."""
+        return self._answers([view])[0]
+
     def _describe(self, records: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
         return self.programs.describe(stack(records, self.programs.clips_at_once))
+
+    def _answers(self, views: list[View]) -> list[Result | MediaError]:
+        if self.programs.skim:
+            return self._skimmed(views)
+        return [view.error or answer.averaged(self.programs, view) for view in views]
 
     def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
         """The skimmer's hard selection over videos that are described; those of one length share a batch."""

@@ -102,10 +102,11 @@ def student_of(run: runs.Run) -> runs.Run:
     """The run of the student whose descriptors a skimmer reads.
 
     Raises:
-      RunError: the skimmer was imported without it, or the run is not a skimmer that an own student suffices for.
+      RunError: the skimmer was imported without it, recognises with the features of another model, or is none.
     """
     if run.config["model"]["name"] != "skimmer":
-        raise runs.RunError(f"{run.path} is a {kind} over features, not a skimmer: use a skim run")
+        kind = run.config["model"]["name"]
+        raise runs.RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
     if run.recogniser:
         raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
     needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()

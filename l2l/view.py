@@ -8,8 +8,10 @@ import numpy as np
 
 from l2l.data.arrays import Arrays
 from l2l.data.cut import Clip
-from l2l.data.media import Film, decode_jpeg
+from l2l.data.media import Film, decode_jpeg, open_film
+from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
+from l2l.data.schema import ClipPolicy
 from l2l.data.video import centre_crop
 from l2l.programs import Programs
 
@@ -56,6 +58,11 @@ class View:
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
 
 
+def opened(video: str | os.PathLike | Arrays, policy: ClipPolicy) -> Film:
+    """Raises MediaError if it cannot be used."""
+    return film_of(video, policy) if isinstance(video, Arrays) else open_film(video, policy)
+
+
 def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """The clips of a video as a clip model takes them, see `Programs.describe`; every stride-th one.
 
@@ -63,12 +70,12 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """
     since = time.perf_counter()
     try:
-        film = Film(view.video, how.policy)
+        film = opened(view.video, how.policy)
         place(view, film, stride)
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
-            frames = squares(clip, how)
+            record = record_of(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
-            yield {"frames": frames, "audio": clip.audio}
+            yield record
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
@@ -82,9 +89,10 @@ def place(view: View, film: Film, stride: int) -> None:
     view.has_audio = film.has_audio
 
 
-def squares(clip: Clip, how: Programs) -> np.ndarray:
-    """A clip's images as the clip model reads them: uint8 (frames, side, side, 3)."""
-    return np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+def record_of(clip: Clip, how: Programs) -> Record:
+    """A clip as a clip model takes it."""
+    frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+    return {"frames": frames, "audio": clip.audio}
 
 
 def stack(records: Sequence[Record], size: int) -> Record:

@@ -10,7 +10,11 @@ jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_lev
 
 def fill(init, *args, **kwargs):
     """Variables of the shapes that `init` would make: positive scales and variances, kernels of about unit gain."""
-    shapes = jax.eval_shape(lambda *x: init(jax.random.key(0), *x, **kwargs), *args)
+    return values(jax.eval_shape(lambda *x: init(jax.random.key(0), *x, **kwargs), *args))
+
+
+def values(shapes):
+    """A tree of shapes -> variables as above."""
     rng = np.random.default_rng(0)
 
     def value(path, x):

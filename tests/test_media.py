@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from fractions import Fraction
-from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -114,9 +113,7 @@ def test_sound_of_a_clip_is_around_its_centre(tmp_path):
 
 
 def track_of(pieces: list[tuple[int, np.ndarray]]) -> Track:
-    track = Track("", SimpleNamespace(stop=1.5, origin=0.0))
-    track.source = iter(pieces)
-    return track
+    return Track(iter(pieces), stop=1.5)
 
 
 def test_windows_of_a_track():

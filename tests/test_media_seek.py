@@ -15,7 +15,8 @@ from tests.videos import numbers, write_video
 X264 = {"options": {"g": "30"}}
 OPEN = {"options": {"g": "30", "x264-params": "open-gop=1:bframes=4:b-pyramid=2"}}
 REFRESH = {"options": {"g": "30", "x264-params": "intra-refresh=1:scenecut=0"}}
-FILMS = {  # file, how it is written, whether much is spared: seeking in it leads where it should, or B-frames are left out
+# File, how it is written, whether much is spared: seeking in it leads where it should, or B-frames are left out.
+FILMS = {
     "mp4": ("a.mp4", X264, True),
     "mp4 without B-frames": ("a.mp4", {"options": {"g": "30", "bf": "0"}}, True),
     "mp4, open groups": ("a.mp4", OPEN, True),

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from data_prep.lists import SUFFIXES
 from l2l.data import media, schema
 
 FOLDER = os.environ.get("L2L_REAL_CLIPS")
@@ -23,7 +22,7 @@ def run(module: str, *args: object) -> str:
 def test_prepared_verified_and_read_back(tmp_path):
     import tensorflow_datasets as tfds
 
-    videos = sorted(path for path in Path(FOLDER).absolute().iterdir() if path.suffix.lower() in SUFFIXES)
+    videos = sorted(path for path in Path(FOLDER).absolute().iterdir() if path.suffix.lower() in schema.VIDEO_SUFFIXES)
     assert videos
     with open(tmp_path / "list.csv", "w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "split"), *((path, "a", "train") for path in videos)])

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import itertools
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -50,15 +51,24 @@ class Clip:
         return round((self.start + self.duration / 2 - 0.5) * AUDIO_RATE)
 
 
-def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
-    """The clips of [begin, stop), still without content."""
+def pace(policy: ClipPolicy, fps: float) -> tuple[float, float]:
+    """(length of a clip, distance between the starts of neighbouring ones), seconds, of a video with this rate."""
     length = policy.frames * policy.stride / fps
+    return length, policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
+
+
+def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, stop: float) -> list[Clip]:
+    """The clips of [begin, stop), still without content.
+
+    Raises:
+      MediaError: there are more than CLIPS.
+    """
+    length, hop = pace(policy, fps)
     if policy.clips:
         part, room = (stop - begin) / policy.clips, max(stop - begin - length, 0.0)
         offsets = [min(max((i + 0.5) * part - length / 2, 0.0), room) for i in range(policy.clips)]
         starts = [begin + offset for offset in sorted(set(offsets))]
     else:
-        hop = policy.hop or (policy.hop_frames or policy.frames * policy.stride) / fps
         count = max(1, math.ceil((stop - begin - EPS) / hop))
         if count > CLIPS:
             raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
@@ -67,7 +77,7 @@ def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, 
 
 
 def fill(
-    waiting: collections.deque[Clip],
+    clips: Iterator[Clip],
     shown: Shown,
     encoder: Callable[[Any], bytes],
     *,
@@ -78,28 +88,30 @@ def fill(
     """Gives clips their frames in one walk over the frames on display; yields each as soon as it is full.
 
     Args:
-      waiting: the clips, in order of their start; emptied.
+      clips: in order of their start, without frames.
       shown: frames from the start of the first clip on; of those between, only the ones that are needed.
       encoder: frame -> JPEG.
       step: between the frames of a clip, seconds.
-      stop: where the video ends, seconds.
+      stop: where the video ends, seconds; clips that reach beyond are filled up with their last frame.
       frames: how many every clip gets.
     """
+    waiting: collections.deque[Clip] = collections.deque()
+    coming = next(clips, None)
     for frame, gone in shown:
         jpeg, until = None, min(gone, stop) - EPS
+        while coming and coming.start < until:
+            waiting.append(coming)
+            coming = next(clips, None)
         for clip in waiting:
-            if clip.start >= until:
-                break
             while (have := len(clip.jpegs)) < frames and clip.start + have * step < until:
                 jpeg = jpeg or encoder(frame)
                 clip.jpegs.append(jpeg)
         while waiting and len(waiting[0].jpegs) == frames:
             waiting[0].frames_valid = frames
             yield waiting.popleft()
-        if not waiting or until >= stop - EPS:
+        if until >= stop - EPS or not (waiting or coming):
             break
-    while waiting:
-        clip = waiting.popleft()
+    for clip in itertools.chain(waiting, [coming] if coming else [], clips):
         clip.frames_valid = len(clip.jpegs)
         last = clip.jpegs[-1] if clip.jpegs else encoder(frame)
         clip.jpegs += [last] * (frames - clip.frames_valid)

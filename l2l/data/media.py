@@ -8,11 +8,11 @@ lies in its last tenth: then the last good frame stands for the rest, and `frame
 the codec conceals, or that lies where nothing had to be decoded, goes unnoticed.
 """
 
-import collections
 import dataclasses
+import functools
 import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import av
 import numpy as np
@@ -20,10 +20,10 @@ from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
 from l2l.data.cut import Clip, fill, plan
-from l2l.data.frames import frames_at
+from l2l.data.frames import Shown, frames_at
 from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
-from l2l.data.track import Track
+from l2l.data.track import Track, track_of
 
 LONGEST = 65_500  # pixels, JPEG's limit
 
@@ -63,7 +63,8 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    track = Track(path, walk(path))
+    scan = walk(path)
+    track = track_of(path, scan)
     wave, (first, stop) = track.window(0, track.limit)
     return (wave[:stop], (first, stop)) if track.there else None
 
@@ -104,33 +105,51 @@ def read_clips(
       MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
         Clips may have been yielded before.
     """
-    film = Film(path, policy, start, end)
+    film = open_film(path, policy, start, end)
     yield from film.heard(film.seen(range(len(film.clips)), policy.frames))
 
 
-class Film:
-    """A video file that is looked at here and there: its clips are planned, of its frames only the first is decoded.
-
-    Attributes:
-      clips: of the whole video, without their content.
-      has_audio: whether there is any sound.
+def open_film(
+    path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
+) -> "Film":
+    """A file, to be looked at here and there: its clips are planned, of its frames only the first is decoded.
 
     Raises:
       MediaError: as `read_clips`.
     """
+    scan = walk(path)
+    begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
+    if begin >= stop:
+        raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
+    clips = plan(path, policy, policy.fps or scan.fps, begin, stop)
+    return Film(path, policy, clips, stop, scan.first, track_of(path, scan), functools.partial(frames_at, path, scan))
 
-    def __init__(
-        self, path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
-    ) -> None:
-        self.path, self.policy, self.scan = path, policy, walk(path)
-        begin, self.stop = start or 0.0, self.scan.stop if end is None else min(end, self.scan.stop)
-        if begin >= self.stop:
-            raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {self.scan.stop:.2f} s")
-        self.clips = plan(path, policy, policy.fps or self.scan.fps, begin, self.stop)
-        self.track = Track(path, self.scan)
+
+@dataclasses.dataclass(frozen=True)
+class Film:
+    """A video whose clips are planned and not yet decoded.
+
+    Attributes:
+      path: of the file, for messages.
+      policy: how the clips are cut.
+      clips: all of them, without their content.
+      stop: where they end, seconds.
+      first: frame of the video.
+      track: its sound.
+      frames_at: ascending times, seconds -> the frames on display at them, see `frames.frames_at`.
+    """
+
+    path: str | os.PathLike
+    policy: ClipPolicy
+    clips: Sequence[Clip]
+    stop: float
+    first: av.VideoFrame
+    track: Track
+    frames_at: Callable[[Sequence[float]], Shown]
 
     @property
     def has_audio(self) -> bool:
+        """Whether there is any sound."""
         return self.policy.audio and self.track.there
 
     def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
@@ -139,21 +158,26 @@ class Film:
         Raises (while they are read):
           MediaError: what has to be decoded is damaged.
         """
-        step = self.clips[0].duration / self.policy.frames
-        clips = collections.deque(dataclasses.replace(self.clips[i], jpegs=[]) for i in positions)
-        times = sorted({at for clip in clips for k in range(frames) if (at := clip.start + k * step) < self.stop})
-        encoder = Encoder(self.path, self.policy, self.scan.first)
+        step, places = self.clips[0].duration / self.policy.frames, list(positions)
+        starts = (self.clips[i].start for i in places)
+        times = sorted({at for start in starts for k in range(frames) if (at := start + k * step) < self.stop})
+        clips = (dataclasses.replace(self.clips[i], jpegs=[]) for i in places)
+        encoder = Encoder(self.path, self.policy, self.first)
         with told(self.path):
-            shown = frames_at(self.path, self.scan, times)
-            yield from fill(clips, shown, encoder, step=step, stop=self.stop, frames=frames)
+            yield from fill(clips, self.frames_at(times), encoder, step=step, stop=self.stop, frames=frames)
 
     def heard(self, clips: Iterable[Clip]) -> Iterator[Clip]:
-        """The clips (in order of their start; of each call later ones than of the call before) with their sound."""
-        for clip in clips:
-            if self.has_audio:
-                clip.audio, clip.audio_valid = self.track.window(clip.second, clip.second + AUDIO_RATE)
-                clip.has_audio = True
-            yield clip
+        """The clips with their sound, see `heard`."""
+        return heard(clips, self.policy, self.track)
+
+
+def heard(clips: Iterable[Clip], policy: ClipPolicy, track: Track) -> Iterator[Clip]:
+    """The clips (in order of their start; in each call later ones than in the call before) with their sound."""
+    for clip in clips:
+        if policy.audio and track.there:
+            clip.audio, clip.audio_valid = track.window(clip.second, clip.second + AUDIO_RATE)
+            clip.has_audio = True
+        yield clip
 
 
 class Encoder:

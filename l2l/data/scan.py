@@ -9,6 +9,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import BinaryIO
 
 import av
 import numpy as np
@@ -60,20 +61,33 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContaine
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
     # "file:" keeps a colon in the name from being read as a protocol.
-    url, options = f"file:{os.path.abspath(path)}", {"protocol_whitelist": "file"}
-    with told(path), av.open(url, options=options, **_OPEN) as container:
-        if _REFUSED & set(container.format.name.split(",")):
-            raise MediaError("undecodable", path, "not a video file")
-        cover = av.stream.Disposition.attached_pic
-        streams = [s for s in container.streams.video if not s.disposition & cover]
-        if not streams:
-            raise MediaError("no_video", path, "the file has no video stream")
-        if streams[0].codec_context is None:
-            raise MediaError("undecodable", path, "there is no decoder for its video stream")
-        streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
-        for stream in (streams[0], *sound_of(container)):
-            stream.codec_context.thread_count = 1  # one process per core
-        yield container, streams[0]
+    with told(path), open_container(f"file:{os.path.abspath(path)}") as container:
+        yield container, picture_of(container, path)
+
+
+def open_container(source: str | BinaryIO) -> av.container.InputContainer:
+    """Opens an address of a file, or what can only be read from front to back."""
+    return av.open(source, options={"protocol_whitelist": "file"}, **_OPEN)
+
+
+def picture_of(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
+    """The video stream that is read, ready to be decoded.
+
+    Raises:
+      MediaError: there is none.
+    """
+    if _REFUSED & set(container.format.name.split(",")):
+        raise MediaError("undecodable", path, "not a video file")
+    cover = av.stream.Disposition.attached_pic
+    streams = [s for s in container.streams.video if not s.disposition & cover]
+    if not streams:
+        raise MediaError("no_video", path, "the file has no video stream")
+    if streams[0].codec_context is None:
+        raise MediaError("undecodable", path, "there is no decoder for its video stream")
+    streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
+    for stream in (streams[0], *sound_of(container)):
+        stream.codec_context.thread_count = 1  # one process per core
+    return streams[0]
 
 
 def sound_of(container: av.container.InputContainer) -> list[av.AudioStream]:
@@ -142,7 +156,7 @@ def walk(path: str | os.PathLike) -> Scan:
     """
     with opened(path) as (container, video):
         timeless, first = container.format.name in _TIMELESS, None
-        times, reached = _Times(video, timeless), 0.0
+        times, reached = Times(video, timeless), 0.0
         for packet in readable(container, video, *sound_of(container)):
             reached = max(reached, _end(packet))
             if packet.stream is video:
@@ -159,7 +173,7 @@ def walk(path: str | os.PathLike) -> Scan:
 
 
 def _check(
-    path: str | os.PathLike, container: av.container.InputContainer, times: "_Times", reached: float, origin: float
+    path: str | os.PathLike, container: av.container.InputContainer, times: "Times", reached: float, origin: float
 ) -> None:
     """Refuses a file that is cut short, that has too little in it, or whose time stamps make no sense."""
     if times.video.duration:
@@ -177,7 +191,7 @@ def _check(
         raise MediaError("undecodable", path, f"its time stamps are broken: one frame would stay for {still:.0f} s")
 
 
-class _Times:
+class Times:
     """When frames are shown, told by their packets alone, which may come out of order; on the file's own clock.
 
     Attributes:

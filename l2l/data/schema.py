@@ -19,6 +19,10 @@ VERSION = 1
 AUDIO_RATE = 16_000  # Hz, mono, int16
 INDEX = "index.json"
 
+# By these a video is known in a folder.
+VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+VIDEO_SUFFIXES |= {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+
 BYTES, INT, FLOAT = "bytes", "int64", "float32"
 
 

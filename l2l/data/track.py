@@ -21,11 +21,14 @@ class Track:
 
     Sample i belongs to i / 16000 s from the moment at which the first frame comes on display. The track goes on for at
     most a second after the picture.
+
+    Args:
+      source: its pieces.
+      stop: where the picture ends, seconds.
     """
 
-    def __init__(self, path: str | os.PathLike, scan: Scan) -> None:
-        self.limit = round((scan.stop + 1) * AUDIO_RATE)
-        self.source = laid(_decoded(path), scan.origin)
+    def __init__(self, source: Iterator[Piece], stop: float) -> None:
+        self.source, self.limit = source, round((stop + 1) * AUDIO_RATE)
         self.held: collections.deque[Piece] = collections.deque()
         self.real: tuple[int, int] | None = None  # what the track covers, as far as it was read
 
@@ -65,6 +68,11 @@ class Track:
             self.real = min(first, at), max(stop, at + len(piece))
             self.held.append((at, piece))
         return True
+
+
+def track_of(path: str | os.PathLike, scan: Scan) -> Track:
+    """The sound of a file."""
+    return Track(laid(_decoded(path), scan.origin), scan.stop)
 
 
 def laid(frames: Iterator[av.AudioFrame], origin: float) -> Iterator[Piece]:

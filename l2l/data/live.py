@@ -1,0 +1,180 @@
+"""A video that is still coming, cut into the clips that a file with the same content is cut into.
+
+Pictures and sound come interleaved. What is asked for is decoded, and what comes before it waits undecoded; besides,
+only the frames of open clips and about a second of sound are held.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import av
+
+from l2l.data import memory
+from l2l.data.arrays import Arrays
+from l2l.data.cut import CLIPS, Clip, fill, pace
+from l2l.data.frames import EPS, Shown
+from l2l.data.media import Encoder, heard
+from l2l.data.scan import MediaError, Times, packets, picture_of, sound_of
+from l2l.data.schema import ClipPolicy
+from l2l.data.track import Track, laid
+
+LAG = 10.0  # seconds that sound may come after its picture; where it does not, the rest of the video is silent
+
+Picture = tuple[av.VideoFrame, float | None]  # when it comes on display on the source's own clock, if it says so
+
+
+@dataclasses.dataclass(frozen=True)
+class Came:
+    """A piece of a video.
+
+    Attributes:
+      kind: "picture" or "sound".
+      decode: () -> Pictures, or av.AudioFrames.
+      stop: where the pictures so far end, seconds on the source's own clock.
+    """
+
+    kind: str
+    decode: Callable[[], Iterable[Any]]
+    stop: float
+
+
+class Feed:
+    """Parts what comes; what nobody has asked for yet waits."""
+
+    def __init__(self, pieces: Iterator[Came]) -> None:
+        self.pieces, self.stop = pieces, 0.0
+        self.waiting = {kind: collections.deque() for kind in ("picture", "sound")}
+
+    def pictures(self) -> Iterator[Picture]:
+        while self.waiting["picture"] or self._pull():
+            if self.waiting["picture"]:
+                yield from self.waiting["picture"].popleft().decode()
+
+    def sounds(self) -> Iterator[av.AudioFrame]:
+        """Ends where sound is too far behind the pictures."""
+        own, ahead = self.waiting["sound"], self.waiting["picture"]
+        while own or ((not ahead or self.stop - ahead[0].stop < LAG) and self._pull()):
+            if own:
+                yield from own.popleft().decode()
+        del self.waiting["sound"]
+
+    def _pull(self) -> bool:
+        """Waits for more; False at the end."""
+        piece = next(self.pieces, None)
+        if piece is None:
+            return False
+        self.stop = piece.stop
+        if piece.kind in self.waiting:
+            self.waiting[piece.kind].append(piece)
+        return True
+
+
+def from_container(container: av.container.InputContainer, name: str) -> tuple[float, Iterator[Came]]:
+    """(frames per second, pieces) of a container format that is read from front to back. Damage leaves a hole.
+
+    Raises:
+      MediaError: it has no pictures.
+    """
+    video = picture_of(container, name)
+
+    def pieces() -> Iterator[Came]:
+        times = Times(video, timeless=False)
+        for packet in packets(container, video, *sound_of(container)):
+            if packet.stream is video:
+                times.add(packet)
+                yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet)), times.stop)
+            else:
+                yield Came("sound", lambda packet=packet: decoded(packet), times.stop)
+
+    return float(video.average_rate or video.guessed_rate or 0), pieces()
+
+
+def decoded(packet: av.Packet) -> Iterator[Any]:
+    with contextlib.suppress(av.FFmpegError):
+        yield from packet.decode()
+
+
+def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came]]:
+    """(frames per second, pieces) of stretches of a video that follow each other.
+
+    Raises:
+      MediaError: there are none.
+    """
+    first = next(stretches, None)
+    if first is None:
+        raise MediaError("too_short", memory.NAME, "it holds no frames")
+
+    def pieces() -> Iterator[Came]:
+        frames, samples, stop = 0, 0, 0.0
+        for stretch in itertools.chain([first], stretches):
+            for i, rgb in enumerate(stretch.frames):
+                at = (frames + i) / stretch.fps if stretch.fps else float(stretch.times[i])
+                stop = at + (1 / stretch.fps if stretch.fps else at - stop)
+                yield Came("picture", lambda rgb=rgb, at=at: [(memory.picture(rgb), at)], stop)
+            for sound in memory.sound_of(stretch, samples):
+                yield Came("sound", lambda sound=sound: [sound], stop)
+            frames += len(stretch.frames)
+            samples += 0 if stretch.wave is None else len(stretch.wave)
+
+    return memory.scan_of(first).fps, pieces()
+
+
+class LiveFilm:
+    """The clips of a video that is still coming, each as soon as its pictures and its sound are there.
+
+    Attributes:
+      length, hop: of clips, seconds.
+      stop: where the video ends, seconds; infinity while that is not known.
+
+    Raises:
+      MediaError: it ends before the first picture, its rate is not known, or the policy cuts a number of clips that
+        are spread over the whole video.
+    """
+
+    def __init__(self, name: str, fps: float, pieces: Iterator[Came], policy: ClipPolicy) -> None:
+        if policy.clips:
+            raise MediaError("undecodable", name, "the run spreads its clips over a whole video, of known length")
+        if not (policy.fps or fps):
+            raise MediaError("undecodable", name, "it does not say how many frames a second it has")
+        self.name, self.policy, self.fps, self.feed = name, policy, policy.fps or fps, Feed(pieces)
+        self.length, self.hop = pace(policy, self.fps)
+        self.pictures, self.stop = self.feed.pictures(), math.inf
+        self.first, at = next(self.pictures, (None, None))
+        if self.first is None:
+            raise MediaError("too_short", name, "its video stream holds no frames")
+        self.origin = at or 0.0
+        self.track = Track(laid(self.feed.sounds(), self.origin), CLIPS * self.hop)
+
+    def clips(self, stride: int, frames: int) -> Iterator[Clip]:
+        """Every stride-th clip with its first `frames` images and its sound; at most CLIPS are counted."""
+        planned = (Clip(i, 0, i * self.hop, self.length) for i in range(0, CLIPS, stride))
+        encoder, step = Encoder(self.name, self.policy, self.first), self.length / self.policy.frames
+        filled = fill(planned, self._shown(), encoder, step=step, stop=math.inf, frames=frames)
+        own = itertools.takewhile(lambda clip: clip.start < self.stop - EPS, filled)
+        yield from heard(own, self.policy, self.track)
+
+    def _shown(self) -> Shown:
+        """Frames, each with the time at which it leaves the display."""
+        frame, now = self.first, 0.0
+        for after, at in self.pictures:
+            gone = now + 1 / self.fps if at is None else at - self.origin
+            gone = now + 1 / self.fps if gone < now - EPS else gone
+            yield frame, gone
+            frame, now = after, gone
+        self.stop = max(self.feed.stop - self.origin, now)
+        yield frame, self.stop
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether any sound has come."""
+        return self.policy.audio and self.track.real is not None
+
+    @property
+    def count(self) -> int:
+        """How many clips the video has, once `stop` is known."""
+        return max(1, math.ceil((self.stop - EPS) / self.hop))

@@ -1,0 +1,72 @@
+"""A video in memory, read as a file is."""
+
+import bisect
+import functools
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from l2l.data.arrays import Arrays
+from l2l.data.cut import plan
+from l2l.data.frames import Shown, displayed, leaves
+from l2l.data.media import Film
+from l2l.data.scan import Scan
+from l2l.data.schema import ClipPolicy
+from l2l.data.track import Track, laid
+
+NAME = "the video in memory"
+PIECE = 1 << 16  # samples handed on at a time
+
+
+def film_of(arrays: Arrays, policy: ClipPolicy) -> Film:
+    """Frames and sound as a film.
+
+    Raises:
+      MediaError: it has more than `cut.CLIPS` clips.
+    """
+    scan = scan_of(arrays)
+    clips = plan(NAME, policy, policy.fps or scan.fps, 0.0, scan.stop)
+    track = Track(laid(sound_of(arrays), scan.origin), scan.stop)
+    return Film(NAME, policy, clips, scan.stop, scan.first, track, functools.partial(frames_at, arrays, scan))
+
+
+def scan_of(arrays: Arrays) -> Scan:
+    """What a walk over a file with these frames tells; the last one stays as long as the average one."""
+    times, origin = times_of(arrays)
+    count = len(times)
+    stop = times[-1] + (1 / arrays.fps if arrays.fps else times[-1] / max(count - 1, 1) or 1.0)
+    fps = arrays.fps or count / stop
+    heard = arrays.wave is not None
+    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, heard, times, (), timeless=False)
+
+
+def times_of(arrays: Arrays) -> tuple[list[float], float]:
+    """When frames come on display, seconds after the first one; and when that does on the clock of the sound."""
+    if arrays.times is None:
+        return [i / arrays.fps for i in range(len(arrays.frames))], 0.0
+    return [float(at - arrays.times[0]) for at in arrays.times], float(arrays.times[0])
+
+
+def picture(rgb: np.ndarray) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24")
+
+
+def frames_at(arrays: Arrays, scan: Scan, times: Sequence[float]) -> Shown:
+    """See `frames.frames_at`."""
+    for at in displayed(scan, times):
+        yield picture(arrays.frames[bisect.bisect_left(scan.times, at)]), leaves(scan, at)
+
+
+def sound_of(arrays: Arrays, first: int = 0) -> Iterator[av.AudioFrame]:
+    """The sound in pieces, as a decoder gives it; the first sample is number `first`."""
+    wave = np.zeros(0, np.int16) if arrays.wave is None else np.asarray(arrays.wave)
+    kind = "s16" if wave.dtype == np.int16 else "flt"
+    wave = wave if kind == "s16" else wave.astype(np.float32)
+    for at in range(0, len(wave), PIECE):
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(wave[None, at : at + PIECE]), format=kind, layout="mono"
+        )
+        frame.rate, frame.pts, frame.time_base = arrays.rate, first + at, Fraction(1, arrays.rate)
+        yield frame

@@ -1,0 +1,203 @@
+"""A video that is still coming gets, at its end, the answer that the whole video gets."""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+import l2l
+from l2l.data.arrays import Arrays
+from l2l.data.cut import CLIPS
+from l2l.data.live import LAG, Came, Feed, LiveFilm
+from l2l.data.schema import ClipPolicy
+from tests import untrained
+from tests.test_look import in_memory, same
+from tests.videos import write_video
+
+FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs")
+    runs = {"clip": untrained.clip_run(folder / "clip"), "skim": untrained.skim_run(folder / "skim")}
+    return {name: l2l.load(run) for name, run in runs.items()}
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("films")
+    how = {"seconds": 6.3, "fps": 12, "clicks": (0.4, 1.9, 3.3, 5.1)}
+    for name in ("a.mkv", "a.ts"):
+        write_video(folder / name, **how)
+    write_video(folder / "silent.mkv", **how | {"audio": False})
+    write_video(folder / "late.mkv", **how | {"audio_start": 2.0, "audio_stop": 5.0})
+    write_video(folder / "index_last.mp4", **how)
+    return folder
+
+
+def last(results):
+    *_, result = results
+    return result
+
+
+@pytest.mark.parametrize("kind", ["clip", "skim"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "silent.mkv", "late.mkv"])
+def test_the_end_is_the_whole(films, models, kind, name):
+    whole = models[kind].classify(films / name)
+    with open(films / name, "rb") as file:
+        found = list(models[kind].stream(file, every=0.0))
+    same(found[-1], whole, atol=1e-5)
+    counts = [len(result.times) for result in found]
+    assert counts == sorted(counts)
+    for result in found:  # what was said on the way is about a beginning of the video
+        np.testing.assert_array_equal(result.times, whole.times[: len(result.times)])
+
+
+@pytest.mark.parametrize("kind", ["clip", "skim"])
+def test_stretches_in_memory(films, models, kind):
+    whole = in_memory(films / "a.mkv", fps=12.0)
+
+    def stretches(seconds):
+        for i in range(0, len(whole.frames), round(12 * seconds)):
+            wave = whole.wave[round(i / 12 * 16_000) : round((i / 12 + seconds) * 16_000)]
+            yield Arrays(whole.frames[i : i + round(12 * seconds)], fps=12.0, wave=wave)
+
+    expected = models[kind].classify(whole)
+    for seconds in (0.25, 1.5, 10.0):
+        same(last(models[kind].stream(stretches(seconds))), expected, atol=1e-5)
+
+
+def test_at_a_stride(films, models):
+    model = l2l.Model(models["skim"].programs, stride=3)
+    with open(films / "a.mkv", "rb") as file:
+        same(last(model.stream(file)), model.classify(films / "a.mkv"), atol=1e-5)
+
+
+def test_a_file_that_grows(films, models, tmp_path):
+    path, data = tmp_path / "growing.ts", (films / "a.ts").read_bytes()
+    path.write_bytes(data[: len(data) // 3])
+
+    def write():
+        with path.open("ab") as file:
+            for at in range(len(data) // 3, len(data), len(data) // 9):
+                time.sleep(0.1)
+                file.write(data[at : at + len(data) // 9])
+                file.flush()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found = last(models["skim"].stream(path, patience=1.0))
+    writer.join()
+    same(found, models["skim"].classify(films / "a.ts"), atol=1e-5)
+
+
+def test_answers_come_while_the_source_waits(films, models):
+    """What has come is answered before the source gives more."""
+    data, answered = (films / "a.mkv").read_bytes(), threading.Event()
+
+    class Source:
+        def __init__(self):
+            self.at, self.waited = 0, False
+
+        def read(self, size):
+            if self.at >= 0.8 * len(data) and not self.waited:
+                self.waited = answered.wait(timeout=60)
+            self.at += size
+            return data[self.at - size : self.at]
+
+    source = Source()
+    results = models["skim"].stream(source, every=0.0)
+    first = next(results)
+    assert not source.waited
+    answered.set()
+    assert len(first.times) < len(last(results).times)
+    assert source.waited
+
+
+def test_every_says_how_often(films, models):
+    with open(films / "a.mkv", "rb") as file:
+        assert len(list(models["clip"].stream(file, every=60.0))) == 2  # the first and the last
+
+
+def test_sources_that_cannot_be_followed(films, models, tmp_path):
+    (tmp_path / "text.mkv").write_text("not a video")
+    cases = {
+        films / "index_last.mp4": "index_last.mp4",
+        tmp_path / "text.mkv": "text",
+        tmp_path / "nowhere": "no such file",
+    }
+    for source, message in cases.items():
+        with pytest.raises(l2l.MediaError, match=message):
+            list(models["skim"].stream(source, patience=0.0))
+    with pytest.raises(l2l.MediaError, match="no frames"):
+        list(models["skim"].stream([]))
+
+
+def test_leaving_early_ends_the_reader(films, models):
+    before = threading.active_count()
+    endless = itertools.repeat(Arrays(np.zeros((12, 16, 16, 3), np.uint8), fps=12.0))
+    results = models["clip"].stream(endless, every=0.0)
+    next(results)
+    results.close()
+    until = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < until:
+        time.sleep(0.05)
+    assert threading.active_count() == before
+
+
+def test_late_sound_is_not_waited_for_beyond_a_lag():
+    """Pictures wait undecoded for their sound, but no more than so many seconds of them."""
+    held, most = 0, 0
+    picture = av.VideoFrame(16, 16, "rgb24")
+
+    def pieces():
+        nonlocal held, most
+        for i in range(600):
+            held += 1
+            most = max(most, held)
+            yield Came("picture", lambda i=i: shown(i), (i + 1) / 10)
+
+    def shown(i):
+        nonlocal held
+        held -= 1
+        return [(picture, i / 10)]
+
+    film = LiveFilm("x", 10.0, pieces(), ClipPolicy(frames=1, short_side=16))
+    clips = list(film.clips(1, 1))
+    assert len(clips) == film.count == 600
+    assert most <= 10 * LAG + 2
+
+
+def test_a_policy_that_needs_the_length():
+    with pytest.raises(l2l.MediaError, match="known length"):
+        LiveFilm("x", 10.0, iter(()), ClipPolicy(clips=3))
+    with pytest.raises(l2l.MediaError, match="how many frames a second"):
+        LiveFilm("x", 0.0, iter(()), ClipPolicy())
+    assert next(Feed(iter(())).pictures(), None) is None
+    assert CLIPS == 100_000
+
+
+def test_command_follows_a_pipe(films, models, tmp_path):
+    run = untrained.skim_run(tmp_path / "skim")
+    words = [sys.executable, "-m", "l2l.infer", "--follow=-", f"--run={run}"]
+    environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    how = {"cwd": Path(__file__).parents[1], "env": environment, "capture_output": True, "timeout": 120}
+    data = (films / "a.mkv").read_bytes()
+    process = subprocess.run([*words, "--json"], input=data, **how, check=True)
+    *_, told = map(json.loads, process.stdout.splitlines())
+    whole = models["skim"].classify(films / "a.mkv")
+    assert told["path"] == "-"
+    assert [m["seconds"] for m in told["moments"]] == [m.seconds for m in whole.moments]
+    np.testing.assert_allclose([x["score"] for x in told["top"]], [score for _, score in whole.top], atol=1e-4)
+    failed = subprocess.run(words, input=b"not a video", **how, check=False)
+    assert failed.returncode == 1
+    assert failed.stdout.startswith(b"-: it cannot be decoded")

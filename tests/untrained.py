@@ -1,0 +1,36 @@
+"""Finished runs of small models with made-up weights, without data and without training."""
+
+import dataclasses
+from pathlib import Path
+
+import jax
+
+from l2l import inputs, published, runs
+from l2l.data import schema
+from tests import quick, small
+
+LABELS = ("clapping", "tuning a guitar", "<b>naïve</b>")
+POLICY = schema.ClipPolicy(frames=2, hop=0.5, short_side=16)
+
+
+def clip_run(folder: Path, stage: str = "finetune", **changes) -> Path:
+    """A run of a clip model; `stage` is teacher or finetune, changes as in `small.config`."""
+    config = inputs.plain(small.config(stage, folder, Path("data"), **changes))
+    model = quick.values(published.clip_shapes(config, len(LABELS)))
+    return finished(folder, config, {"model": model}, None)
+
+
+def skim_run(folder: Path, **changes) -> Path:
+    """A run of a skimmer and its student."""
+    student = inputs.plain(small.config("finetune", folder, Path("data")))
+    config = inputs.plain(small.config("skim", folder, Path("data"), data__lengths=(4, 8, 24), **changes))
+    variables = {"student": quick.values(published.clip_shapes(student, len(LABELS)))}
+    shapes = published.skim_shapes(config, len(LABELS), student, variables["student"]["params"])
+    return finished(folder, config, variables | {"model": quick.values(shapes)}, student)
+
+
+def finished(folder: Path, config: dict, variables: dict, student: dict | None) -> Path:
+    policy = dataclasses.asdict(POLICY)
+    runs.start(folder, {"config": config, "inputs": {}, "labels": LABELS, "policy": policy, "student": student})
+    runs.finish(folder, jax.device_get(variables), {}, 0)
+    return folder
