@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import preview, skim
-from l2l import build, inputs
+from l2l import build, inputs, sound_trials
 from l2l.evaluate import measure
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
@@ -156,3 +156,18 @@ def test_metrics_are_split_by_sound():
     assert found["without_audio_examples"] == 2
     same = measure({"logits": logits, "labels": labels, "has_audio": np.ones(4, bool)})
     assert not any("audio" in name for name in same)
+
+
+def test_sound_trials_change_the_sound_alone():
+    valid = np.arange(3) < np.array([3, 2, 1])[:, None]
+    audio = np.arange(1, 10, dtype=np.float16).reshape(3, 3, 1) * valid[..., None]
+    batch = {"audio": audio, "valid": valid, "has_audio": np.array([True, False, False]), "mask": np.arange(3) < 2}
+    mute, swap = sound_trials.muted(batch), sound_trials.swapped(batch)
+    assert not mute["audio"].any()
+    assert not mute["has_audio"].any()
+    assert swap["audio"][..., 0].tolist() == [[4, 5, 4], [1, 2, 0], [0, 0, 0]]
+    assert swap["has_audio"].tolist() == [False, True, False]
+    nothing = sound_trials.silent(np.array([7.0]))(batch)
+    assert nothing["audio"][..., 0].tolist() == [[7, 7, 7], [7, 7, 0], [7, 0, 0]]
+    assert nothing["has_audio"].tolist() == [True, True, False]
+    assert batch["audio"][0, 0, 0] == 1

@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
 from l2l.models.positions import highest, mean_logits
-from l2l.models.skimmer import NEVER, Projection, Tree, WeightNormLSTM, exact_mix
+from l2l.models.skimmer import NEVER, Tree
 
 
 def fused(fusion: nn.Module, image: jax.Array, audio: jax.Array, mask: jax.Array, fusion_params: Tree) -> jax.Array:
