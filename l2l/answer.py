@@ -61,15 +61,15 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
     places = np.flatnonzero(view.indexed)
     heard = {"has_audio": view.has_audio} if programs.listen else {}
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
+    worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
+    share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
     return Result(
         path=view.path,
         labels=programs.labels,
         scores=evidence[-1],
         calibrated=calibrated,
         moments=tuple(
-            moment(m, view.times[picked[m][t]], out["modality"][t, MODALITIES.index(m)] / looks)
-            for t in range(steps)
-            for m in index_by
+            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)]) for t in range(steps) for m in index_by
         ),
         times=view.times,
         indexed=view.indexed,

@@ -97,6 +97,11 @@ def test_fallback_is_for_sound_alone(data):
         PLAIN.clone(fallback=EVERY, index_by="both").init(jax.random.key(0), *data, None, HEARD, train=False)
 
 
+def test_start_is_not_weighed(data):
+    with pytest.raises(ValueError, match="looks are weighed"):
+        LISTEN.clone(weigh=True, count_start=True).init(jax.random.key(0), *data, None, HEARD, train=False)
+
+
 def test_looks_are_weighed_by_what_they_show(data):
     model = LISTEN.clone(weigh=True)
     variables = fill(model.init, *data, None, HEARD, train=False)
@@ -106,6 +111,7 @@ def test_looks_are_weighed_by_what_they_show(data):
     looks = FUSION.apply(fusion, image[0, at], audio[0, at])
     worth = np.exp(3 * np.tanh(looks @ variables["params"]["worth"]["kernel"][:, 0]))
     assert worth.max() / worth.min() > 1.2
+    np.testing.assert_allclose(out["worth"][:, 0], worth, rtol=1e-4)
     head = variables["params"]["classifier"]
     for t in range(T):
         mean = (looks * worth[:, None])[: t + 1].sum(0) / worth[: t + 1].sum()

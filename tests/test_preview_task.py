@@ -147,6 +147,9 @@ def test_listening_agrees_with_the_prepared_path(work, skimmer):
         np.testing.assert_allclose([m.seconds for m in found.moments], times, atol=1e-3, err_msg=name)
         assert found.has_audio == (name != "silent") == bool(arrays["has_audio"][i])
         assert found.indexed.all() == found.has_audio
+        worth = arrays["worth"][i][looks]
+        np.testing.assert_allclose([m.weight for m in found.moments], worth / worth.sum(), atol=1e-3, err_msg=name)
+        assert np.ptp(worth) > 1e-3
 
 
 def test_no_frame_is_read_but_those_looked_at(work, skimmer, monkeypatch):

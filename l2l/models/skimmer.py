@@ -43,7 +43,7 @@ class Skimmer(nn.Module):
       masking: never pick a position twice (per modality).
       count_start: the start, the mean feature of the video, counts as the first of the T looks.
       weigh: the prediction weighs the looks by a learned score of what each of them has read, so that a look that
-        turns out to show nothing counts little; else all count the same (the paper).
+        turns out to show nothing counts little; else all count the same (the paper). Not with `count_start`.
       dtype: of the inputs of matrix products; parameters, statistics, softmax and LSTM stay float32.
     """
 
@@ -67,6 +67,8 @@ class Skimmer(nn.Module):
             raise ValueError(f"unknown selection {self.selection!r}; choose from {', '.join(SELECTIONS)}")
         if self.fallback and self.index_by != "audio":
             raise ValueError(f"fallback={self.fallback} is for index_by=audio, not for index_by={self.index_by}")
+        if self.weigh and self.count_start:
+            raise ValueError("looks are weighed (weigh=True) without the start: set --config.model.count_start=False")
         chosen, keyed = modalities(self.index_by), modalities("both" if self.fallback else self.index_by)
         query, dtype = self.query, self.dtype
         self.keys = {m: Projection(self.key, dtype=dtype, name=f"keys_{m}") for m in keyed}
@@ -113,6 +115,7 @@ class Skimmer(nn.Module):
             step_logits: (T, b, k), the classifier on the mean of the looks so far.
             head_logits: (T, b, k), a second classifier on the LSTM's state.
             looks: int32 (b,), the number of looks in the mean, the start included if it counts.
+            worth: (T, b), how much each look counts, if they are weighed; 0 where it does not.
 
         Raises:
           ValueError: the start is to count, but would have to be recognised at all positions.
@@ -233,7 +236,9 @@ class Skimmer(nn.Module):
             out["counted"] = counts.at[-1].set(False)
             looks = jnp.concatenate([start[None], looks[:-1]])
             counts = jnp.concatenate([jnp.ones_like(counts[:1]), counts[:-1]])
-        worth = counts if self.worth is None else counts * jnp.exp(WORTH * jnp.tanh(self.worth(looks)[..., 0]))
+        worth = counts
+        if self.worth is not None:
+            worth = out["worth"] = counts * jnp.exp(WORTH * jnp.tanh(self.worth(looks)[..., 0]))
         mean = jnp.cumsum(looks * worth[..., None], 0) / jnp.maximum(jnp.cumsum(worth, 0), 1e-9)[..., None]
         out["step_logits"] = self.classifier(mean)
         out["looks"] = counts.sum(0)

@@ -142,5 +142,5 @@ def by_step(out: Tree, head: bool) -> Tree:
         return {}
     picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
     steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-    steps |= {"head_logits": out["head_logits"]} if head else {}
+    steps |= {key: out[key] for key, there in (("head_logits", head), ("worth", "worth" in out)) if there}
     return {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}
