@@ -16,7 +16,7 @@ from l2l.runs import RunError, read_json
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
 WAYS |= {"with_audio": "videos with sound", "without_audio": "videos without sound"}
 KEPT = ("config", "inputs", "labels", "policy", "student", "recogniser", "versions")  # of config.json
-STAGES = {"distill": "distillation", "skim": "skimming"}
+STAGES = {"distill": "distillation", "preview": "preview", "skim": "skimming"}
 
 
 @dataclasses.dataclass(frozen=True)
