@@ -126,7 +126,7 @@ def test_muted_videos_are_trained_on_as_without_sound(data, variables):
 
     def loss(share, batch):
         task = Skim(LISTEN, 0.0, mute=share)
-        return jit(task.loss)(variables["params"], variables["batch_stats"], frozen, batch, jax.random.key(0))[0]
+        return float(jit(task.loss)(variables["params"], variables["batch_stats"], frozen, batch, jax.random.key(0))[0])
 
     assert loss(1.0, heard) == pytest.approx(loss(0.0, deaf), rel=1e-6)
     assert loss(1.0, heard) != pytest.approx(loss(0.0, heard), rel=1e-3)

@@ -105,8 +105,8 @@ def test_loss_is_what_the_whole_students_would_be(work):
     l1 = np.abs(heard - target["audio"]).sum(1)[batch["mask"]].mean()
     logits = task._answer(frozen["params"], target["image"], heard)
     soft = cross_entropy(logits, jax.nn.softmax(target["logits"]))[batch["mask"]].mean()
-    assert loss == pytest.approx(l1 + 0.5 * soft, rel=1e-5)
-    assert measured["l1"] == pytest.approx(l1, rel=1e-5)
+    assert float(loss) == pytest.approx(float(l1 + 0.5 * soft), rel=1e-5)
+    assert float(measured["l1"]) == pytest.approx(float(l1), rel=1e-5)
     jax.tree.map(np.testing.assert_array_equal, stats["image"], frozen["batch_stats"]["image"])
     assert not np.allclose(*(s["audio"]["stem_norm"]["mean"] for s in (stats, variables["batch_stats"])))
 
