@@ -67,7 +67,7 @@ def work(tmp_path_factory):
     train(extract.get_config("listen"), work / "extract_listen", **student | where)
     small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
     videos = {"data.dir": str(work / "extract_listen"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 10.0}
-    batches = {"data.batch": 4, "data.eval_batch": 8, "data.streams": 2, "optim.lr": 3e-2}
+    batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "optim.lr": 3e-2}
     train(skim.get_config("listen"), work / "skim_listen", **student | small | videos | batches)
     return work
 
