@@ -8,9 +8,9 @@ RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 .PHONY: demo study test lint bench soak
 .DELETE_ON_ERROR:
 
-$(BIN)/.ready: requirements.txt
+$(BIN)/.ready: requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $@
 
 demo: $(BIN)/.ready  ## the whole path on the built-in sample; ends with the path of a report page

@@ -17,11 +17,11 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from data_prep import files, finish, plan, prepare, write_shards
-from data_prep.decoder import Decoder
 from data_prep.plan import Plan
 from data_prep.rows import PrepareError, Row
 from data_prep.shards import ACCOUNTS, Job, write_shard
 from l2l.data import schema
+from l2l.data.decoder import Decoder, DecoderError
 
 JOBS = "jobs.json"  # beside the accounts: a graph of all rows would be too large for some runners
 
@@ -92,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not any(option.startswith("--runner") for option in options):
             raise PrepareError("name Beam's runner after the flags, such as: -- --runner=DataflowRunner")
         index = run(write_shards.asked_for(args), args.time_limit, args.retry_failed, PipelineOptions(options))
-    except (PrepareError, OSError) as error:
+    except (PrepareError, DecoderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data_prep import files
-from data_prep.decoder import Decoder
 from data_prep.rows import Row
 from l2l.data import schema
+from l2l.data.decoder import Decoder
 from l2l.data.media import MediaError, probe, read_clips
 
 VIDEOS = 5  # that are probed

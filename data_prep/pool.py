@@ -1,18 +1,14 @@
 """Worker processes that end with their parent, whatever ends it."""
 
-import contextlib
 import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
-from multiprocessing import connection
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from data_prep.rows import PrepareError
+from l2l.data.decoder import follow_parent, shielded
 
 T, R = TypeVar("T"), TypeVar("R")
 _STATE: dict[str, Any] = {}  # of a worker process: the shared counter
@@ -55,26 +51,6 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
             process.join()
-
-
-@contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def follow_parent() -> None:
-    """Called in a spawned process: it ends with its parent, whatever ends that."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
 
 
 def _begin(counter: Any) -> None:

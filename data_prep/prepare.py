@@ -10,10 +10,10 @@ from concurrent import futures
 from tqdm import tqdm
 
 from data_prep import files, finish, plan
-from data_prep.decoder import TIME_LIMIT, Decoder
 from data_prep.rows import Row
 from data_prep.shards import Job, write_shard
 from l2l.data import schema
+from l2l.data.decoder import TIME_LIMIT, Decoder
 
 
 def write_dataset(

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from data_prep import files
-from data_prep.decoder import Decoder
 from data_prep.files import tensorflow
 from data_prep.rows import PrepareError, Row
 from l2l.data import schema
+from l2l.data.decoder import Decoder
 from l2l.data.media import Clip, MediaError, read_clips
 
 ACCOUNTS = ".accounts"  # folder with one account per finished shard, and the plan

@@ -19,11 +19,11 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from data_prep import estimate, finish, plan, prepare
-from data_prep.decoder import TIME_LIMIT
 from data_prep.plan import SHARDS, Plan
 from data_prep.rows import PrepareError
 from data_prep.shards import Job
 from l2l.data import schema
+from l2l.data.decoder import TIME_LIMIT, DecoderError
 
 DATASETS = ("folder", "unlabelled", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 FLAGS = {
@@ -161,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse(argv)
     try:
         run(asked_for(args), args)
-    except (PrepareError, OSError) as error:
+    except (PrepareError, DecoderError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

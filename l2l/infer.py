@@ -90,10 +90,9 @@ def look(args: argparse.Namespace) -> int:
     from l2l.video_paths import paths_of
 
     model, paths, failed = load(args), paths_of(args.videos, args.list), []
-    quiet = True if len(paths) == 1 else None
-    calibrated = True
+    quiet, taken, calibrated = True if len(paths) == 1 else None, set(), True
     for path, found in tqdm(answers(model, paths), "infer", len(paths), unit="video", leave=False, disable=quiet):
-        told = tell(path, found, args)
+        told = tell(path, found, args, taken)
         calibrated &= told.get("calibrated", True)
         failed += [told] if "error" in told else []
         tqdm.write(show(told, args))
@@ -109,13 +108,13 @@ def answers(model: Any, paths: Sequence[Any]) -> Iterable[tuple[str, Any]]:
         yield (path, next(found)) if isinstance(path, str) else (path.path, path)
 
 
-def tell(path: str, found: Any, args: argparse.Namespace) -> dict[str, Any]:
-    """What is said of a video; writes its page."""
+def tell(path: str, found: Any, args: argparse.Namespace, taken: set[str]) -> dict[str, Any]:
+    """What is said of a video; writes its page, under a name that is not taken."""
     from l2l.data.scan import MediaError
 
     if isinstance(found, MediaError):
         return {"path": path, "error": found.reason}
-    page = {"page": write_page(found, args.html)} if args.html else {}
+    page = {"page": write_page(found, args.html, taken)} if args.html else {}
     return found.to_json(args.top) | page
 
 
@@ -135,8 +134,8 @@ def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> No
         print(summary.failures(failed, count), file=sys.stderr)
 
 
-def write_page(result: Any, folder: str) -> str:
-    """Writes a video's page into a folder, under a name that no other has, and returns its path."""
+def write_page(result: Any, folder: str, taken: set[str]) -> str:
+    """Writes a video's page into a folder and returns its path; the page is named after the video."""
     from pathlib import Path
 
     from l2l.checkpoint import replacing
@@ -145,10 +144,11 @@ def write_page(result: Any, folder: str) -> str:
     Path(folder).mkdir(parents=True, exist_ok=True)
     stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(result.path).stem)[:80] or "video"
     names = (f"{stem}{'' if number == 1 else f'-{number}'}.html" for number in itertools.count(1))
-    path = next(path for path in (Path(folder) / name for name in names) if not path.exists())
-    with replacing(path) as temporary:
+    name = next(name for name in names if name.lower() not in taken)
+    taken.add(name.lower())
+    with replacing(Path(folder) / name) as temporary:
         temporary.write_text(html_of(result, result.path), encoding="utf-8")
-    return str(path)
+    return str(Path(folder) / name)
 
 
 def follow(args: argparse.Namespace) -> int:
@@ -162,9 +162,9 @@ def follow(args: argparse.Namespace) -> int:
             told = result.to_json(args.top)
             print(json.dumps(told) if args.json else running(told, float(result.times[-1])), flush=True)
     except MediaError as error:
-        print(show(tell(args.follow, error, args), args))
+        print(show(tell(args.follow, error, args, set()), args))
         return 1
-    told = tell(args.follow, result, args)
+    told = tell(args.follow, result, args, set())
     if not args.json:
         print(show(told, args))
     remark([], 1, result.calibrated or args.json)

@@ -1,38 +1,43 @@
 """A finished run looks at videos: cut, rounded and padded as preparation, extraction and evaluation do it."""
 
-import itertools
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from l2l import answer, compile_cache, listen_look, programs, stream
+from l2l import answer, artefact, compile_cache, listen_look, programs, stream
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
+from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.stream import Source
 from l2l.view import View, opened, records_of, stack
 
-Video = str | os.PathLike | Arrays
+Video = str | os.PathLike | Arrays | CutFilm
+LONG = 500  # positions, about five minutes at the defaults
 
 
 def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
-      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them.
+      run: folder of a finished teacher, distill, finetune or skim run, imported ones among them; or a file that
+        `python -m l2l.export` made of one.
       stride, stop_when_sure: see `Model`.
 
     Raises:
-      RunError, ValueError: it cannot be used; the message names the cure.
+      RunError, ArtefactError, ValueError: it cannot be used; the message names the cure.
     """
-    from l2l import run_programs, runs  # they need flax, which not every model does
-
     compile_cache.use()
+    if Path(run).is_file():
+        return Model(artefact.load(run), stride=stride, stop_when_sure=stop_when_sure)
+    from l2l import run_programs, runs  # they need flax, which an exported model does without
+
     return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
 
 
@@ -71,7 +76,7 @@ class Model:
         """What is in one video, or in several.
 
         Args:
-          videos: a file or a video in memory; or several, whose clips then share batches.
+          videos: a file, one that was cut ahead, or a video in memory; or several, whose clips then share batches.
 
         Returns:
           A Result for one video. A list for several, in their order; in place of a video that cannot be used stands
@@ -92,10 +97,9 @@ class Model:
         if self.programs.listen:
             yield from map(self._listened, videos)
             return
-        views = self._views(videos)
         at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
-        while chunk := list(itertools.islice(views, at_once)):
-            yield from self._answers(chunk)
+        for views in chunks(self._views(videos), at_once):
+            yield from self._answers(views)
 
     def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
         """Classifies a video while it is still coming.
@@ -122,6 +126,8 @@ class Model:
             with answer.Clock() as clock:
                 film = opened(video, how.policy)
             view.seconds["decode"] += clock.seconds
+            if isinstance(film, CutFilm):  # its frames are there
+                return self._skimmed(list(self._views([film])))[0]
             if how.listen.fallback and not film.has_audio:
                 return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
             listen_look.listen(view, film, how)
@@ -208,3 +214,15 @@ class Model:
                     self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
                 )
         return found
+
+
+def chunks(views: Iterable[View], most: int) -> Iterator[list[View]]:
+    """Parts videos into lists of so many, or of so many positions that nobody should wait for further ones."""
+    own: list[View] = []
+    for view in views:
+        own.append(view)
+        if len(own) == most or sum(len(x.rows) for x in own) >= LONG:
+            yield own
+            own = []
+    if own:
+        yield own

@@ -1,21 +1,19 @@
 """What looking at videos needs of a model: plain functions over numpy batches, compiled once per shape.
 
-`run_programs.py` makes them of a run folder.
+`run_programs.py` makes them of a run folder, `artefact.py` of an exported file; nobody else needs to know which.
 """
 
 import dataclasses
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import numpy as np
 
 from l2l import sharding
+from l2l.confidence import Sure
 from l2l.data import schema
-
-if TYPE_CHECKING:
-    from l2l.sure import Sure
 
 CLIPS_AT_ONCE = 8  # on every device
 VIDEOS_AT_ONCE = 8  # of one length, on every device
@@ -65,7 +63,7 @@ class Programs:
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
       multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
-      sure: calibration of a skimmer and when it may stop looking, see `l2l.sure`; None if that was not measured.
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.confidence`; None if that was not measured.
     """
 
     labels: tuple[str, ...]
@@ -82,7 +80,7 @@ class Programs:
     listen: Listen | None = None
     stride: int = 1
     multi_label: bool = False
-    sure: "Sure | None" = None
+    sure: Sure | None = None
 
 
 def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

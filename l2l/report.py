@@ -16,10 +16,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
-from l2l import build, checkpoint, report_runs, report_skim, report_videos, runs
+from l2l import build, checkpoint, page, report_runs, report_skim, report_videos, runs
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -99,9 +98,8 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
     sections = [skim_section(run, shown, videos) for run in shown if run.config["model"].get("name") == "skimmer"]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    template = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return template.get_template("report_page.html").render(
+    return page.render(
+        "report.html",
         title=Path(common).name,
         made=report_runs.stamp(time.time()),
         runs=shown,
@@ -114,7 +112,7 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
     )
 
 
-def write(path: Path, page: str) -> None:
+def write(path: Path, text: str) -> None:
     """Writes the page so that the file is either the old one or the whole new one.
 
     Raises:
@@ -123,7 +121,7 @@ def write(path: Path, page: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with checkpoint.replacing(path) as temporary:
-            temporary.write_bytes(page.encode("utf-8", "replace"))
+            temporary.write_bytes(text.encode())
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 

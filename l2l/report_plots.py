@@ -89,6 +89,8 @@ def chart(
     right = max(*xs, 1e-9) * 1.04
     top = 100.0 if percent else max(*ys, 1e-9) * 1.05
     x_at, x_ticks = log_axis(min(xs), max(xs)) if log else linear_axis(0.0, right, LEFT, WIDTH - RIGHT)
+    if all(float(x).is_integer() for x in xs):  # looks and steps: nothing lies between them
+        x_ticks = [(at, text) for at, text in x_ticks if float(text).is_integer()]
     y_at, y_ticks = linear_axis(0.0, top, HEIGHT - BOTTOM, TOP)
     return Chart(title, x_name, y_name, x_ticks, y_ticks, [draw(s, x_at, y_at) for s in series])
 

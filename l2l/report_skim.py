@@ -13,14 +13,14 @@ from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError
 from l2l.video_costs import GIGA, looked_at, mean_gmacs
+from l2l.video_parts import NAMES
 
 Arrays = Mapping[str, np.ndarray]
 Config = Mapping[str, Any]
 Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stretch, seconds
 
 OTHERS = ("soft", "uniform", "random", "dense")
-NEEDED = ("logits", "labels", "video_id", "times", "step_logits", "counted", "modality")
-NAMES = {"image": "picture", "audio": "sound"}
+NEEDED = ("logits", "labels", "video_id", "times", "step_logits", "counted", "looks", "modality")
 LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square")}
 
 
@@ -60,7 +60,11 @@ def check(path: Path, arrays: Arrays, model: Any, classes: int) -> None:
         raise RunError(f"{path} is damaged: it lacks {', '.join(lacking)}")
     videos, steps = len(arrays["logits"]), model.steps
     shapes = {"labels": (classes,), "step_logits": (steps, classes), "counted": (steps,), "modality": (steps, 2)}
-    shapes |= {"video_id": ()} | {f"logits_{x}": (classes,) for x in OTHERS} | {f"picked_{m}": (steps,) for m in chosen}
+    shapes |= (
+        {"video_id": (), "looks": ()}
+        | {f"logits_{x}": (classes,) for x in OTHERS}
+        | {f"picked_{m}": (steps,) for m in chosen}
+    )
     for name, shape in shapes.items():
         if arrays[name].shape != (videos, *shape):
             raise RunError(f"{path} is damaged: {name} is {arrays[name].shape}, expected {(videos, *shape)}")

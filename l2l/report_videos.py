@@ -1,9 +1,7 @@
 """A few test videos of a skim run: where it looked and listened, what was there, where the action was."""
 
-import base64
 import dataclasses
 import hashlib
-import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -11,57 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from l2l.data import media, schema
 from l2l.data.audio import log_mel
 from l2l.log import clock
+from l2l.metrics import probabilities
 from l2l.models.student import modalities
-from l2l.report_plots import nice_step
-from l2l.report_skim import NAMES, Actions, Arrays, in_action, positions, skimmer_of
+from l2l.report_plots import Chart
+from l2l.report_skim import Actions, Arrays, in_action, positions, skimmer_of
 from l2l.runs import RunError
+from l2l.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 
-COLOURS = {"image": (47, 129, 214), "audio": (222, 120, 20)}  # as in the page's style
 THUMB = 96  # largest short side of a picture, pixels
-QUIET, LOUD = -4.0, 4.0  # log-mel values shown as black and as the lightest
-
-
-@dataclasses.dataclass(frozen=True)
-class Moment:
-    """One look: its number from 1, when (mm:ss), whether inside the action (None: unknown), and its image as a URI."""
-
-    look: int
-    at: str
-    inside: bool | None
-    image: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Lane:
-    """Attention of one modality: T looks over n positions, `picks` as (position, look), `shares` of this modality."""
-
-    modality: str
-    name: str
-    looks: int
-    heat: str
-    picks: list[tuple[int, int]]
-    shares: list[float]
+BOTH = modalities("both")
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One video as the page shows it; spans and ticks are in positions, 0 to n."""
+    """One video as the page shows it; spans are in seconds, None if unknown; evidence is by look."""
 
     name: str
     truth: list[str]
     top: list[tuple[str, float]]
     right: bool
     length: str
-    positions: int
-    spans: list[tuple[float, float]] | None
-    ticks: list[tuple[float, str]]
+    axis: Axis
+    spans: list[list[float]] | None
     lanes: list[Lane]
     moments: dict[str, list[Moment]]
+    evidence: Chart | None
+    sources: list[str]
     missing: str
 
 
@@ -158,45 +135,38 @@ def describe(
     """
     n, name = int(positions(arrays)[row]), str(arrays["video_id"][row])
     times, truth = arrays["times"][row, :n], np.flatnonzero(arrays["labels"][row])
-    hop = float(np.median(np.diff(times))) if n > 1 else 2 * float(times[0])
     index_by = modalities(skimmer_of(config).index_by)
     looks = np.flatnonzero(arrays["counted"][row])
     picked = {m: np.minimum(arrays[f"picked_{m}"][row, looks], n - 1) for m in index_by}
-    read = {m: picked.get(m, picked[index_by[0]]) for m in NAMES}  # what does not index is read where the other picks
+    read = {m: picked.get(m, picked[index_by[0]]) for m in BOTH}  # what does not index is read where the other picks
     spans = actions.get(name) if actions else None
     clips, missing = files.clips(name, {int(i) for p in read.values() for i in p}, times)
-    scores = softmax(arrays["logits"][row].astype(np.float64))
+    scores = probabilities(arrays["logits"][row].astype(np.float64), config["multi_label"])
+    place = axis(times)
     best = np.argsort(-scores, kind="stable")[:3]
-    place = lambda seconds: min(max((seconds - times[0]) / hop + 0.5, 0.0), float(n))
+    logits = arrays["step_logits"][row, : arrays["looks"][row]].astype(np.float64)
+    evidence = probabilities(logits, config["multi_label"])
     return Video(
         name=name,
         truth=[labels[i] for i in truth],
         top=[(labels[i], 100 * float(scores[i])) for i in best],
         right=bool(best[0] in truth),
-        length=clock(n * hop),
-        positions=n,
-        spans=None if spans is None else [(place(a), place(b)) for a, b in spans],
-        ticks=[(100 * place(t) / n, clock(t)) for t in time_ticks(0.95 * n * hop)],
-        lanes=[lane(m, arrays, row, looks=looks, picked=picked[m], n=n) for m in index_by],
+        length=clock(n * place.hop),
+        axis=place,
+        spans=spans,
+        lanes=[attention(arrays, m, row, looks, picked[m]) for m in index_by],
         moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
+        evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
+        sources=[] if missing else sources(files.paths[name]),
         missing=missing,
     )
 
 
-def lane(modality: str, arrays: Arrays, row: int, *, looks: np.ndarray, picked: np.ndarray, n: int) -> Lane:
-    """Attention of one modality in one video, over the looks that count."""
-    weights = arrays[f"weights_{modality}"][row, looks, :n].astype(np.float32)  # (T, n)
-    strength = np.sqrt(weights / np.maximum(weights.max(axis=1, keepdims=True), 1e-6))
-    pixels = np.empty((*weights.shape, 4), np.uint8)
-    pixels[..., :3], pixels[..., 3] = COLOURS[modality], (255 * strength).round()
-    return Lane(
-        modality=modality,
-        name=NAMES[modality],
-        looks=len(looks),
-        heat=png(pixels),
-        picks=[(int(p), i) for i, p in enumerate(picked)],
-        shares=arrays["modality"][row, looks, tuple(NAMES).index(modality)].astype(float).tolist(),
-    )
+def attention(arrays: Arrays, modality: str, row: int, looks: np.ndarray, picked: np.ndarray) -> Lane:
+    """Of one modality in one video, over the looks that count."""
+    weights = arrays[f"weights_{modality}"][row, looks, : positions(arrays)[row]]
+    picks = [(int(position), i) for i, position in enumerate(picked)]
+    return lane(modality, weights, picks, arrays["modality"][row, looks, BOTH.index(modality)])
 
 
 def moments(
@@ -209,7 +179,7 @@ def moments(
     """What was seen or heard at each look."""
     hits = [None] * len(at) if spans is None else in_action(times[at], spans).tolist()
     return [
-        Moment(i + 1, clock(times[p]), hit, shown(modality, clips[p]) if p in clips else "")
+        Moment(i + 1, float(times[p]), shown(modality, clips[p]) if p in clips else "", inside=hit)
         for i, (p, hit) in enumerate(zip(at.tolist(), hits, strict=True))
     ]
 
@@ -218,32 +188,4 @@ def shown(modality: str, clip: media.Clip) -> str:
     """A clip's first frame, or its second of sound as a spectrogram (time to the right, pitch upwards)."""
     if modality == "image":
         return uri("jpeg", clip.jpegs[0])
-    mel = np.asarray(log_mel(clip.audio[None]))[0].T[::-1]  # (40, 101), highest band first
-    level = np.clip((mel - QUIET) / (LOUD - QUIET), 0, 1)
-    ramp = ((0, 12), (0.6, COLOURS["audio"]), (1, 255))  # black, the sound's colour, white
-    stops, colours = [x for x, _ in ramp], np.array([np.broadcast_to(c, 3) for _, c in ramp])
-    return png(np.stack([np.interp(level, stops, colours[:, i]) for i in range(3)], -1).astype(np.uint8))
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """(k,) -> (k,)."""
-    scores = np.exp(logits - logits.max())
-    return scores / scores.sum()
-
-
-def time_ticks(seconds: float) -> list[float]:
-    """About six round times from 0, in seconds or, for long videos, in whole minutes."""
-    unit = 60.0 if seconds > 300 else 1.0
-    step = max(nice_step(seconds / unit / 6), 1.0) * unit
-    return np.arange(0, seconds, step).tolist()
-
-
-def png(pixels: np.ndarray) -> str:
-    """uint8 (h, w, 3 or 4) -> data URI."""
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "PNG", optimize=True)
-    return uri("png", buffer.getvalue())
-
-
-def uri(kind: str, data: bytes) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+    return spectrogram(np.asarray(log_mel(clip.audio[None]))[0])

@@ -50,6 +50,7 @@ class Result:
       has_audio: whether the video has sound.
       gmacs: "indexing", "skimming", "recognition" -> 1e9 multiply-adds that the method needs.
       seconds: "decode", "features", "skimming" -> measured; of videos classified together, each one's share.
+        The first video of a length also waits for its program to be compiled.
     """
 
     path: str

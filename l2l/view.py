@@ -8,6 +8,7 @@ import numpy as np
 
 from l2l.data.arrays import Arrays
 from l2l.data.cut import Clip
+from l2l.data.cut_film import CutFilm
 from l2l.data.media import Film, decode_jpeg, open_film
 from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
@@ -30,15 +31,18 @@ class View:
       seconds: spent on it so far, by part.
     """
 
-    def __init__(self, video: str | os.PathLike | Arrays):
+    def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
         self.video = video
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
         self.has_audio, self.error = False, None
         self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
+        self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
 
     @property
     def path(self) -> str:
+        if isinstance(self.video, CutFilm):
+            return self.video.path
         return "" if isinstance(self.video, Arrays) else os.fspath(self.video)
 
     @property
@@ -58,8 +62,10 @@ class View:
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
 
 
-def opened(video: str | os.PathLike | Arrays, policy: ClipPolicy) -> Film:
+def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:
     """Raises MediaError if it cannot be used."""
+    if isinstance(video, CutFilm):
+        return video
     return film_of(video, policy) if isinstance(video, Arrays) else open_film(video, policy)
 
 
@@ -79,6 +85,8 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
+    except ValueError as error:  # of a library, for content that it cannot make sense of
+        view.error = MediaError("undecodable", view.path, str(error))
 
 
 def place(view: View, film: Film, stride: int) -> None:

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from data_prep import decoder as decoder_module
-from data_prep.decoder import MEMORY, Decoder, Stopped
+from l2l.data import decoder as decoder_module
+from l2l.data.decoder import MEMORY, Decoder, Stopped
 from l2l.data.media import MediaError, read_clips
 from tests.prepared import POLICY, alive, hanging, wait_until
 from tests.videos import write_video
@@ -150,7 +150,7 @@ def test_closed_at_work(decoder):
 def test_no_video_is_blamed_for_a_process_that_does_not_start(tmp_path):
     """A script without a guard starts itself again in every process, which Python refuses."""
     script = tmp_path / "script.py"
-    script.write_text("from data_prep.decoder import Decoder\nlist(Decoder().run(print, 'x'))\n")
+    script.write_text("from l2l.data.decoder import Decoder\nlist(Decoder().run(print, 'x'))\n")
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
     result = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 1
@@ -160,7 +160,7 @@ def test_no_video_is_blamed_for_a_process_that_does_not_start(tmp_path):
 def test_it_ends_with_its_parent(tmp_path):
     """Even in the middle of reading a file that has no end."""
     code = (
-        "import sys; from data_prep.decoder import Decoder; from tests.test_decoder import *; decoder = Decoder(); "
+        "import sys; from l2l.data.decoder import Decoder; from tests.test_decoder import *; decoder = Decoder(); "
         "print(*decoder.run(pids, 'x', 1), flush=True); list(decoder.run(read_clips, sys.argv[1], POLICY))"
     )
     start = [sys.executable, "-c", code, hanging(tmp_path / "h.avi")]

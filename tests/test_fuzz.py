@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from data_prep import prepare, verify
-from data_prep.decoder import Decoder
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l.data import cut, media
+from l2l.data.decoder import Decoder
 from tests import mutated
 from tests.prepared import POLICY
 from tests.videos import write_video

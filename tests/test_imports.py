@@ -34,7 +34,8 @@ def inside(names: set[str], *tops: str) -> set[str]:
 
 LEAVES = ("l2l.data.schema", "l2l.losses", "l2l.metrics", "l2l.sharding", "l2l.log", "l2l.costs")
 READERS = tuple(
-    f"l2l.data.{name}" for name in ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle")
+    f"l2l.data.{name}"
+    for name in ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder")
 )
 
 

@@ -2,19 +2,22 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
+import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, export_weights, import_weights, infer, main, predict, sharding
+from l2l import build, export_weights, import_weights, infer, main, predict, sharding, summary
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg
@@ -22,7 +25,7 @@ from l2l.data.source import source_of
 from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
 from l2l.look import load
-from l2l.programs import Hard
+from l2l.run_programs import Hard
 from l2l.runs import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
@@ -268,7 +271,8 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
     process = command(work, *names, "--json", "--top=2", code=code)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 1, err.decode()
-    assert err == b""
+    assert err.decode().splitlines()[0] == "4 of 6 could not be used:"
+    assert len(err.splitlines()) == 5
     lines = [json.loads(line) for line in out.decode().splitlines()]
     assert [x["path"] for x in lines] == names
     for x in lines[:3] + lines[4:5]:
@@ -299,15 +303,17 @@ def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
     (work / "bell\x07.mp4").write_bytes(b"")
     videos = [str(work / name) for name in ("long.mp4", "bell\x07.mp4")]
     assert infer.main([*videos, f"--run={work / 'skim'}"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    out, errors = capsys.readouterr()
+    lines = out.splitlines()
     assert lines[0] == videos[0]
     assert {line.split("%  ")[1] for line in lines[1:4]} == set(LABELS)
-    assert [line.split()[0] for line in lines[4:8]] == ["image", "audio", "GMACs", "seconds"]
+    assert [line.split()[0] for line in lines[4:9]] == ["image", "audio", "looks", "GMACs", "seconds"]
     moments = skimmer.classify(videos[0]).moments
     assert [x for x in lines[4].split() if ":" in x] == [
         f"00:0{int(m.seconds)}" for m in moments if m.modality == "image"
     ]
-    assert lines[8] == f"{videos[1]!a}: the file is empty"
+    assert lines[9] == f"{videos[1]!a}: the file is empty"
+    assert errors.splitlines() == [summary.NOT_CALIBRATED, "1 of 2 could not be used:", f"  {lines[9]}"]
 
 
 def test_all_good_is_status_0(work, capsys):
@@ -316,7 +322,7 @@ def test_all_good_is_status_0(work, capsys):
 
 
 def test_clock_counts_minutes():
-    assert [infer.clock(x) for x in (0.5, 59.9, 75.5, 3725)] == ["00:00", "00:59", "01:15", "62:05"]
+    assert [summary.clock(x) for x in (0.5, 59.9, 75.5, 3725)] == ["00:00", "00:59", "01:15", "62:05"]
 
 
 def test_runs_that_cannot_be_used(work, tmp_path, capsys):
@@ -331,3 +337,42 @@ def test_runs_that_cannot_be_used(work, tmp_path, capsys):
         assert infer.main([str(work / "long.mp4"), f"--run={run}"]) == 1
         captured = capsys.readouterr()
         assert (captured.out, captured.err) == ("", f"error: {run} {message}\n")
+
+
+def test_a_page_per_video(work, tmp_path, monkeypatch, capsys):
+    page = SimpleNamespace(html_of=lambda result, path: f"{result.top[0][0]} in {path}")
+    monkeypatch.setitem(sys.modules, "l2l.video_page", page)
+    monkeypatch.setattr(l2l, "video_page", page, raising=False)
+    odd = tmp_path / "<i>short.mp4"
+    odd.write_bytes((work / "short.mp4").read_bytes())
+    pages = tmp_path / "pages"
+    words = [str(odd), str(work / "short.mp4"), str(odd), f"--run={work / 'finetune'}", f"--html={pages}", "--json"]
+    assert infer.main(words) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(x["page"]).name for x in told] == ["_i_short.html", "short.html", "_i_short-2.html"]
+    for x in told:
+        assert Path(x["page"]).read_text(encoding="utf-8") == f"{x['top'][0]['label']} in {x['path']}"
+
+
+def test_a_folder_at_a_stride_until_it_is_sure(work, tmp_path, capsys):
+    run = tmp_path / "skim"
+    shutil.copytree(work / "skim", run)
+    sure = {"source": "step_logits", "temperatures": [2.0] * STEPS, "threshold": 0.0, "run": load_run(run).hash}
+    (tmp_path / "films" / ".hidden").mkdir(parents=True)
+    for name in ("b.mp4", "a.MP4", ".hidden/c.mp4", "notes.txt"):
+        (tmp_path / "films" / name).write_bytes((work / "long.mp4").read_bytes())
+    words = [str(tmp_path / "films"), f"--run={run}", "--json", "--stride=2", "--stop_when_sure"]
+    assert infer.main(words) == 1
+    assert "python -m l2l.sure" in capsys.readouterr().err
+    (run / "sure.json").write_text(json.dumps(sure))
+    assert infer.main(words) == 0
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(x["path"]).name for x in told] == ["a.MP4", "b.mp4"]
+    assert all((x["looks"], x["positions"], x["calibrated"]) == (1, 8, True) for x in told)
+
+
+def test_what_is_asked_must_fit_together(work, capsys):
+    for words in ([], ["x.mp4", "--follow=y.mkv"]):
+        with pytest.raises(SystemExit):
+            infer.main([*words, f"--run={work / 'skim'}"])
+        assert "name videos, or one with --follow" in capsys.readouterr().err

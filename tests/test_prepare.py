@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from data_prep import prepare, shards
-from data_prep.decoder import Decoder
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import media, schema
+from l2l.data.decoder import Decoder
 from tests.prepared import LABELS, POLICY, content, hanging, rows_of, stored
 from tests.videos import write_video
 

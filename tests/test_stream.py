@@ -22,8 +22,6 @@ from tests import untrained
 from tests.test_look import in_memory, same
 from tests.videos import write_video
 
-FRAGMENTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
-
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory):
@@ -39,7 +37,7 @@ def films(tmp_path_factory):
     for name in ("a.mkv", "a.ts"):
         write_video(folder / name, **how)
     write_video(folder / "silent.mkv", **how | {"audio": False})
-    write_video(folder / "late.mkv", **how | {"audio_start": 2.0, "audio_stop": 5.0})
+    write_video(folder / "late.mkv", **how | {"audio_start": 2.0, "audio_stop": 5.0, "clicks": (2.4, 3.3)})
     write_video(folder / "index_last.mp4", **how)
     return folder
 

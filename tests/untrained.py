@@ -13,17 +13,17 @@ LABELS = ("clapping", "tuning a guitar", "<b>naïve</b>")
 POLICY = schema.ClipPolicy(frames=2, hop=0.5, short_side=16)
 
 
-def clip_run(folder: Path, stage: str = "finetune", **changes) -> Path:
-    """A run of a clip model; `stage` is teacher or finetune, changes as in `small.config`."""
-    config = inputs.plain(small.config(stage, folder, Path("data"), **changes))
+def clip_run(folder: Path, stage: str = "finetune") -> Path:
+    """A run of a clip model; `stage` is teacher or finetune."""
+    config = inputs.plain(small.config(stage, folder, Path("data")))
     model = quick.values(published.clip_shapes(config, len(LABELS)))
     return finished(folder, config, {"model": model}, None)
 
 
-def skim_run(folder: Path, **changes) -> Path:
+def skim_run(folder: Path) -> Path:
     """A run of a skimmer and its student."""
     student = inputs.plain(small.config("finetune", folder, Path("data")))
-    config = inputs.plain(small.config("skim", folder, Path("data"), data__lengths=(4, 8, 24), **changes))
+    config = inputs.plain(small.config("skim", folder, Path("data"), data__lengths=(4, 8, 24)))
     variables = {"student": quick.values(published.clip_shapes(student, len(LABELS)))}
     shapes = published.skim_shapes(config, len(LABELS), student, variables["student"]["params"])
     return finished(folder, config, variables | {"model": quick.values(shapes)}, student)

@@ -21,8 +21,8 @@ PIXELS = 1 << 26  # of one frame: twice 8K
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
 _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-# Formats that are not a video but point to other files, or draw any text file as pictures.
-_REFUSED = {"concat", "hls", "image2", "tty"}
+# Formats that are not a video but point to other files, or draw any text file as pictures, are not even opened.
+_FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty"}))
 # Formats that store frames in the order of decoding, one every so often, and no times of display.
 _TIMELESS = {"avi"}
 
@@ -67,7 +67,7 @@ def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContaine
 
 def open_container(source: str | BinaryIO) -> av.container.InputContainer:
     """Opens an address of a file, or what can only be read from front to back."""
-    return av.open(source, options={"protocol_whitelist": "file"}, **_OPEN)
+    return av.open(source, options={"protocol_whitelist": "file", "format_whitelist": _FORMATS}, **_OPEN)
 
 
 def picture_of(container: av.container.InputContainer, path: str | os.PathLike) -> av.VideoStream:
@@ -76,8 +76,6 @@ def picture_of(container: av.container.InputContainer, path: str | os.PathLike) 
     Raises:
       MediaError: there is none.
     """
-    if _REFUSED & set(container.format.name.split(",")):
-        raise MediaError("undecodable", path, "not a video file")
     cover = av.stream.Disposition.attached_pic
     streams = [s for s in container.streams.video if not s.disposition & cover]
     if not streams:

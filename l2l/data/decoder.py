@@ -1,11 +1,12 @@
 """A process that decodes videos. It may hang, die of a signal or run out of memory: another takes its place.
 
-It imports no TensorFlow, so it starts in a fraction of a second and is small; what it makes of a video comes back
-through a pipe, value by value. Python's `if __name__ == "__main__"` must guard a script that starts one.
+It imports neither TensorFlow nor JAX, so it starts in a fraction of a second and is small; what it makes of a video
+comes back through a pipe, value by value. Python's `if __name__ == "__main__"` must guard a script that starts one.
 """
 
 import contextlib
 import multiprocessing
+import os
 import resource
 import signal
 import threading
@@ -14,9 +15,7 @@ from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from typing import Any
 
-from data_prep import pool
-from data_prep.rows import PrepareError
-from l2l.data.media import MediaError
+from l2l.data.scan import MediaError
 
 TIME_LIMIT = 1800.0  # seconds; a one-hour film takes minutes
 MEMORY = 4 << 30  # bytes of addresses that decoding may take
@@ -25,7 +24,11 @@ GRACE = 10.0  # seconds
 _STARTING = threading.Lock()  # multiprocessing's list of children is not made for several threads
 
 
-class Stopped(PrepareError):
+class DecoderError(Exception):
+    """No process can be had to decode in; the video is not at fault. The message is one line."""
+
+
+class Stopped(DecoderError):
     """The decoder was closed while it was at work."""
 
 
@@ -42,10 +45,11 @@ class Decoder:
 
     Args:
       time_limit: seconds that one call may take.
+      memory: bytes of addresses that it may take.
     """
 
-    def __init__(self, time_limit: float = TIME_LIMIT) -> None:
-        self.time_limit, self._closed = time_limit, False
+    def __init__(self, time_limit: float = TIME_LIMIT, memory: int = MEMORY) -> None:
+        self.time_limit, self.memory, self._closed = time_limit, memory, False
         self._process: Any = None
         self._pipe: connection.Connection | None = None
 
@@ -63,7 +67,7 @@ class Decoder:
         Raises:
           MediaError: what the function raises; "timed_out"; "crashed" where the process died twice or the function
             raised anything else.
-          PrepareError: no process can be started.
+          DecoderError: no process can be started.
           Stopped: `close` was called meanwhile.
         """
         given = 0
@@ -76,7 +80,7 @@ class Decoder:
                 return
             except _NotStartedError as error:
                 if attempt:
-                    raise PrepareError(f"a decoding process cannot be started: {error}") from error
+                    raise DecoderError(f"a decoding process cannot be started: {error}") from error
             except _DiedError as error:
                 if attempt:
                     raise MediaError("crashed", path, f"the decoder died twice: {error}") from error
@@ -119,8 +123,8 @@ class Decoder:
                 return
             context = multiprocessing.get_context("spawn")
             self._pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs,), daemon=True)
-            with pool.shielded():
+            process = context.Process(target=_serve, args=(theirs, self.memory), daemon=True)
+            with shielded():
                 process.start()
             self._process = process
             theirs.close()
@@ -166,11 +170,31 @@ def _join(process: Any) -> int | None:
     return process.exitcode
 
 
-def _serve(pipe: connection.Connection) -> None:
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def follow_parent() -> None:
+    """Called in a spawned process: it ends with its parent, whatever ends that."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _serve(pipe: connection.Connection, memory: int) -> None:
     """The process: takes calls from the pipe, and answers with (value, over, problem) triples."""
-    pool.follow_parent()
+    follow_parent()
     with contextlib.suppress(ValueError, OSError):  # where the system knows no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
     with contextlib.suppress(EOFError, ConnectionError):
         pipe.send("ready")
         while True:
@@ -182,7 +206,7 @@ def _serve(pipe: connection.Connection) -> None:
             except MediaError as error:
                 problem = error.status, error.reason
             except MemoryError:
-                problem = "undecodable", f"it needs more than {MEMORY >> 30} GiB of memory"
+                problem = "undecodable", f"it needs more than {memory / 2**30:g} GiB of memory"
             except ConnectionError:
                 return
             except Exception as error:

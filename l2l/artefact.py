@@ -1,0 +1,165 @@
+"""A model that `python -m l2l.export` wrote, read back without flax and without this package's models.
+
+The file is a zip archive, and nothing in it is a pickle:
+
+    artefact.json           labels, how clips are cut, what goes into the programs and what comes out; see `About`
+    describe.jax, .npz      clips -> scores and descriptors: a program of `jax.export`, and its constants
+    skim.jax, .npz          of a skimmer: descriptors of a video's clips -> which ones count, and the answer
+
+Pixels and samples go in as they are: sizes, normalisation and log-mel are inside. JAX and numpy are enough to run it:
+
+    import io, json, sys, zipfile
+    import jax, jax.export, numpy as np
+
+    def program(name):
+        run = jax.jit(jax.export.deserialize(bytearray(file.read(f"{name}.jax"))).call)
+        constants = dict(np.load(io.BytesIO(file.read(f"{name}.npz"))))
+        return lambda **batch: jax.device_get(run(constants, batch))
+
+    file = zipfile.ZipFile(sys.argv[1])
+    about = json.loads(file.read("artefact.json"))
+    clips = np.load(sys.argv[2])  # frames: uint8 (n, frames, side, side, 3); audio: int16 (n, 16000)
+    seen = program("describe")(frames=clips["frames"], audio=clips["audio"])
+    if "skim" in about["programs"]:
+        banks = {m: seen[m][None].astype(np.float16) for m in ("image", "audio")}
+        logits = program("skim")(**banks, valid=np.ones((1, len(clips["audio"])), bool))["step_logits"][0, -1]
+    else:
+        logits = jax.nn.softmax(seen["logits"]).mean(0)
+    print(about["labels"][logits.argmax()])
+
+`jax.export` promises that a JAX up to six months younger than the one that wrote a file reads it, and up to three weeks
+older. Keep the run folder: it can be exported again.
+"""
+
+import dataclasses
+import io
+import itertools
+import json
+import math
+import os
+import zipfile
+from typing import Any
+
+import jax
+import jax.export
+import numpy as np
+
+from l2l import programs, sharding
+from l2l.confidence import Sure
+from l2l.data import schema
+
+FORMAT = 1
+ABOUT = "artefact.json"
+POWERS = tuple(itertools.product((0, 1), repeat=3))  # of positions, steps and looks
+
+
+class ArtefactError(ValueError):
+    """A file that is no exported model, is damaged, or does not fit this machine; the message is one line."""
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What artefact.json says.
+
+    Attributes:
+      format: of the file; this code reads FORMAT.
+      labels, policy, frames, side, modality, lengths, stride, multi_label, sure: as in `programs.Programs`.
+      macs: "indexing", "skimming", "recognition" -> eight numbers, the multiply-adds of a video as a polynomial: the
+        i-th times positions^a steps^b looks^c with (a, b, c) = POWERS[i].
+      platforms: that it was lowered for, as `jax.export` names them.
+      programs: name -> {"takes", "gives"}: name of an array -> "dtype[shape]"; b clips or videos, n positions.
+      made_of: hash of the run.
+      versions: of what made it.
+    """
+
+    format: int
+    labels: list[str]
+    policy: dict[str, Any]
+    frames: int
+    side: int
+    modality: str
+    lengths: list[int]
+    stride: int
+    multi_label: bool
+    sure: dict[str, Any] | None
+    macs: dict[str, list[int]]
+    platforms: list[str]
+    programs: dict[str, dict[str, dict[str, str]]]
+    made_of: str
+    versions: dict[str, str]
+
+
+def load(path: str | os.PathLike) -> programs.Programs:
+    """An exported model, ready to look at videos.
+
+    Raises:
+      ArtefactError: it cannot be used.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            about = read_about(file)
+            read = {name: program(file, name) for name in about.programs}
+        return programs_of(about, read)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise ArtefactError(f"{path} is no exported model: {error}") from error
+    except ArtefactError as error:
+        raise ArtefactError(f"{path} {error}") from error
+    except Exception as error:  # flatbuffers, MLIR and zlib raise types of their own for damaged content
+        reason = " ".join(str(error).split())
+        raise ArtefactError(f"{path} is damaged, or of a JAX too far from this one: {reason}") from error
+
+
+def read_about(file: zipfile.ZipFile) -> About:
+    """Raises ArtefactError if the file is of another format or for other machines."""
+    if ABOUT not in file.namelist():
+        raise ArtefactError(f"is no exported model: it has no {ABOUT}")
+    said = json.loads(file.read(ABOUT))
+    if said["format"] != FORMAT:
+        raise ArtefactError(f"has format {said['format']}, this code reads {FORMAT}: export the run again")
+    about, here = About(**said), jax.export.default_export_platform()
+    if here not in about.platforms:
+        raise ArtefactError(f"was made for {', '.join(about.platforms)}, this machine has {here}")
+    return about
+
+
+def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict[str, np.ndarray]]:
+    """One program and its constants."""
+    with np.load(io.BytesIO(file.read(f"{name}.npz")), allow_pickle=False) as arrays:
+        constants = dict(arrays)
+    return jax.export.deserialize(bytearray(file.read(f"{name}.jax"))), constants
+
+
+def programs_of(about: About, read: dict[str, tuple[jax.export.Exported, dict[str, np.ndarray]]]) -> programs.Programs:
+    """The programs over all devices of this machine."""
+    mesh = sharding.make_mesh((-1, 1))
+    ways = mesh.shape["data"]
+    ready = {name: programs.compiled(exported.call, constants, mesh) for name, (exported, constants) in read.items()}
+    return programs.Programs(
+        labels=tuple(about.labels),
+        policy=schema.ClipPolicy(**about.policy),
+        frames=about.frames,
+        side=about.side,
+        modality=about.modality,
+        describe=ready["describe"],
+        clips_at_once=programs.CLIPS_AT_ONCE * ways,
+        skim=ready.get("skim"),
+        videos_at_once=(ways, programs.VIDEOS_AT_ONCE * ways),
+        lengths=tuple(about.lengths),
+        macs=lambda *numbers: {part: evaluated(factors, numbers) for part, factors in about.macs.items()},
+        stride=about.stride,
+        multi_label=about.multi_label,
+        sure=about.sure and Sure(**about.sure),
+    )
+
+
+def factors_of(macs: programs.Macs) -> dict[str, list[int]]:
+    """The polynomials of `About.macs`, from the values of the function where every number is 0 or 1."""
+    at = {corner: macs(*corner) for corner in POWERS}
+    below = {corner: [x for x in POWERS if all(a <= b for a, b in zip(x, corner, strict=True))] for corner in POWERS}
+    sign = lambda x, corner: (-1) ** (sum(corner) - sum(x))
+    return {part: [sum(sign(x, c) * at[x][part] for x in below[c]) for c in POWERS] for part in at[POWERS[0]]}
+
+
+def evaluated(factors: list[int], numbers: tuple[int, ...]) -> int:
+    powers = [math.prod(n**p for n, p in zip(numbers, power, strict=True)) for power in POWERS]
+    return sum(factor * value for factor, value in zip(factors, powers, strict=True))

@@ -1,0 +1,115 @@
+"""Writes what `artefact.py` reads: the programs of a finished run, lowered for every platform, with all they need."""
+
+import dataclasses
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import jax.export
+import numpy as np
+
+from l2l import artefact, build, checkpoint, predict, run_programs, runs
+from l2l.data import schema
+from l2l.programs import Programs
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+Constants = dict[str, np.ndarray]
+Shapes = dict[str, jax.ShapeDtypeStruct]
+
+
+def export(path: str, out: str) -> str:
+    """Exports a finished run into a file, whole or not at all, and says what is in it.
+
+    Raises:
+      RunError: no finished run there, or a skimmer without the network that describes clips.
+      OSError: the file cannot be written.
+    """
+    run = runs.load_run(path)
+    parts = run_programs.of_run(run)
+    lowered = lower_run(run, parts)
+    about = about_of(run, parts, {name: program for name, (program, _) in lowered.items()})
+    with checkpoint.replacing(Path(out)) as temporary, zipfile.ZipFile(temporary, "w") as file:
+        file.writestr(artefact.ABOUT, json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False))
+        for name, (program, constants) in lowered.items():
+            file.writestr(f"{name}.jax", program.serialize(), zipfile.ZIP_DEFLATED)
+            file.writestr(f"{name}.npz", npz(constants))
+    size = Path(out).stat().st_size / 2**20
+    return f"{out}: {' and '.join(lowered)} for {', '.join(PLATFORMS)}, {size:.1f} MiB"
+
+
+def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Exported, Constants]]:
+    """The programs by name, for any number b of clips or videos and n of positions, each with its constants."""
+    b, n = jax.export.symbolic_shape("b, n")
+    shape, side = jax.ShapeDtypeStruct, parts.side
+    clips = {
+        "frames": shape((b, parts.frames, side, side, 3), np.uint8),
+        "audio": shape((b, schema.AUDIO_RATE), np.int16),
+    }
+    if not parts.skim:
+        return {"describe": lower(*predict.predictor(run), clips)}
+    describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
+    skimmer = run_programs.skimmer(run_programs.without_stride(run))
+    if skimmer[0].task.falls_back:
+        raise ValueError(
+            f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
+        )
+    widths = build.widths_of(run.student)
+    banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
+    return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
+
+
+def lower(task: Any, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.export.Exported, Constants]:
+    """(task.predict as a program of named constants and a batch, the constants)."""
+    tree = {"variables": variables, "frozen": frozen}
+    constants = flax.traverse_util.flatten_dict(jax.device_get(tree), sep="/")
+
+    def program(constants: dict[str, jax.Array], batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        tree = {"frozen": {}} | flax.traverse_util.unflatten_dict(constants, sep="/")
+        return task.predict(tree["variables"], tree["frozen"], batch)
+
+    shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in constants.items()}
+    return jax.export.export(jax.jit(program), platforms=PLATFORMS)(shapes, batch), constants
+
+
+def signature(program: jax.export.Exported) -> tuple[dict[str, Any], dict[str, Any]]:
+    """By name, shape and dtype of what a program takes beside its constants, and of what it gives."""
+    (_, batch), _ = jax.tree.unflatten(program.in_tree, program.in_avals)
+    return batch, jax.tree.unflatten(program.out_tree, program.out_avals)
+
+
+def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> artefact.About:
+    """What artefact.json says."""
+    return artefact.About(
+        format=artefact.FORMAT,
+        labels=list(parts.labels),
+        policy=run.policy,
+        frames=parts.frames,
+        side=parts.side,
+        modality=parts.modality,
+        lengths=list(parts.lengths),
+        stride=parts.stride,
+        multi_label=parts.multi_label,
+        sure=parts.sure and dataclasses.asdict(parts.sure),
+        macs=artefact.factors_of(parts.macs),
+        platforms=list(PLATFORMS),
+        programs={name: described(program) for name, program in programs.items()},
+        made_of=run.hash,
+        versions=runs.versions(),
+    )
+
+
+def described(program: jax.export.Exported) -> dict[str, dict[str, str]]:
+    """What goes into a program and what comes out, see `artefact.About`."""
+    words = lambda arrays: {name: f"{x.dtype}[{','.join(map(str, x.shape))}]" for name, x in sorted(arrays.items())}
+    takes, gives = signature(program)
+    return {"takes": words(takes), "gives": words(gives)}
+
+
+def npz(arrays: Constants) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    return buffer.getvalue()

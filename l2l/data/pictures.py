@@ -1,0 +1,47 @@
+"""Single frames of a video, for people to look at."""
+
+import bisect
+import os
+from collections.abc import Sequence
+
+from l2l.data.cut import Clip, fill
+from l2l.data.frames import parted, passes
+from l2l.data.media import Encoder
+from l2l.data.scan import told, walk
+from l2l.data.schema import ClipPolicy
+
+
+def read_pictures(
+    path: str | os.PathLike, times: Sequence[float], *, short_side: int, slack: float = 0.0
+) -> list[bytes]:
+    """The frames on display at some times, each decoded from the last keyframe before it.
+
+    Args:
+      path: a video file.
+      times: seconds, in any order; one beyond the end stands for the last frame.
+      short_side: of the pictures, pixels.
+      slack: seconds by which a picture may be off, if a keyframe that near spares decoding others.
+
+    Returns:
+      JPEG, one for each time.
+
+    Raises:
+      MediaError: the file cannot be used.
+    """
+    scan = walk(path)
+    wanted = {at: near(scan.keys, at, slack) for at in times}
+    clips = [Clip(i, len(wanted), at, 1 / scan.fps) for i, at in enumerate(sorted(set(wanted.values())))]
+    encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.first)
+    found = {}
+    with told(path):
+        for part, shown in passes(path, scan, parted(clips, scan.keys)):
+            for clip in fill(part, shown, encoder, step=1 / scan.fps, stop=scan.stop, frames=1):
+                found[clip.start] = clip.jpegs[0]
+    return [found[wanted[at]] for at in times]
+
+
+def near(keys: Sequence[float], at: float, slack: float) -> float:
+    """The keyframe nearest to a time, if it is within `slack`; else the time."""
+    i = bisect.bisect(keys, at)
+    nearest = min(keys[max(i - 1, 0) : i + 1], key=lambda key: abs(key - at), default=at)
+    return nearest if abs(nearest - at) <= slack else at

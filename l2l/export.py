@@ -1,0 +1,34 @@
+"""A finished run -> one file that runs wherever JAX does, without this package's models.
+
+    python -m l2l.export RUN --out=FILE.l2l
+
+The file holds the run's programs for CPU, CUDA and TPU (`jax.export`; any number of clips, videos and positions), their
+constants, the labels and how clips are cut. `l2l.load(FILE)`, `infer --run=FILE` and `serve --run=FILE` take it in
+place of a run folder. Its layout, and how to run it with JAX alone, stand in `l2l/artefact.py`.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    parser = argparse.ArgumentParser(
+        prog="python -m l2l.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
+    parser.add_argument("--out", required=True, help="file to write")
+    args = parser.parse_args(argv)
+    try:
+        from l2l import artefact_writer  # takes seconds: --help need not wait
+
+        print(artefact_writer.export(args.run, args.out))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""A small service: a video in, what is in it out, as JSON or as a page.
+
+    python -m l2l.serve --run=RUN [--root=FOLDER] [--port=8000]
+
+    curl -F video=@film.mp4 http://127.0.0.1:8000/classify      # JSON, as infer --json prints it
+    curl -F path=holiday/film.mp4 http://127.0.0.1:8000/classify # a file below --root
+    /        a form; a browser that sends it gets the page
+    /health  {"status": "ok"} once it answers
+    /metrics counters and times, for Prometheus
+
+It answers one machine (127.0.0.1) unless --host says otherwise; it knows no users and no encryption, which is what a
+proxy before it is for. RUN is a finished run or an exported file.
+"""
+
+import argparse
+import functools
+import os
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from l2l.data import cut_film
+
+MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
+
+
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
+        prog="python -m l2l.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = functools.partial(result.add_argument, metavar="N")
+    result.add_argument("--run", required=True, help="folder of a finished run, or an exported file")
+    result.add_argument("--root", type=Path, help="videos below this folder may be named by path (default: none may)")
+    result.add_argument("--host", default="127.0.0.1", help="address to answer at (default: %(default)s)")
+    add("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
+    add("--stride", type=int, help="of a skimmer: describe every N-th position (default: as it was trained)")
+    add("--megabytes", type=float, default=200, help="of an upload (default: %(default)s)")
+    add("--seconds", type=float, default=600, help="that a video may last (default: %(default)s)")
+    add("--patience", type=float, default=60, help="seconds an upload may take, and decoding (default: %(default)s)")
+    add("--memory", type=float, default=4, help="GiB that decoding a video may take (default: %(default)s)")
+    add("--waiting", type=int, default=64, help="requests in progress; others get 503 (default: %(default)s)")
+    add("--decoders", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
+    add("--window", type=float, default=0.02, help="seconds in which requests are batched (default: %(default)s)")
+    add("--most", type=int, default=16, help="videos of a batch (default: %(default)s)")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
+    try:
+        import uvicorn
+
+        app = prepared(args)
+        with socket.create_server((args.host, args.port)) as listening:
+            print(f"http://{args.host}:{listening.getsockname()[1]}", flush=True)
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+            uvicorn.Server(config).run([listening])
+    except ImportError as problem:
+        print(f"{MISSING} ({problem})", file=sys.stderr)
+        return 1
+    except (ValueError, OSError) as problem:
+        print(f"error: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass
+    return 0
+
+
+def prepared(args: argparse.Namespace) -> Any:
+    """The application, with a model that is loaded and compiled.
+
+    Raises:
+      ValueError: the run or the root cannot be used.
+    """
+    import l2l
+    from l2l.serve_app import application
+    from l2l.service import Limits, Service
+
+    if args.root and not args.root.is_dir():
+        raise ValueError(f"--root={args.root} is no folder")
+    model = l2l.load(args.run, stride=args.stride)
+    parts = model.programs
+    how = {"policy": parts.policy, "frames": parts.frames, "stride": model.stride, "longest": args.seconds}
+    limits = Limits(round(args.megabytes * 1e6), args.patience, round(args.memory * 2**30), args.waiting)
+    service = Service(
+        functools.partial(cut_film.cut, **how),
+        model.classify,
+        drawn,
+        limits=limits,
+        decoders=args.decoders,
+        window=args.window,
+        most=args.most,
+    )
+    return application(service, args.root and args.root.resolve())
+
+
+def drawn(path: str, result: Any) -> Iterator[str]:
+    """The page of a video, which does not say where that lies; in a decoding process."""
+    from l2l import video_page
+
+    yield video_page.html_of(result, path, play=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+"""The endpoints of the service: what may be asked, what is refused and how."""
+
+import asyncio
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from l2l.data.decoder import DecoderError
+from l2l.data.scan import MediaError
+from l2l.service import Service
+
+FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Listen to look</title>
+<style>body { font: 1rem/1.5 system-ui; max-width: 40rem; margin: 3rem auto; color-scheme: light dark }</style>
+<h1>Listen to look</h1>
+<form method="post" action="classify" enctype="multipart/form-data">
+<p><label>A video: <input type="file" name="video" accept="video/*" required></label> <button>Look</button>
+</form></html>
+"""
+AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
+AGAIN = {"Retry-After": "5"}
+CLOSE = {"Connection": "close"}  # what is left of the request is not read
+
+
+def application(service: Service, root: Path | None) -> FastAPI:
+    """The application.
+
+    Args:
+      service: answers.
+      root: folder, resolved, of the videos that may be named by their path; None if none may.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with service.running():
+            yield
+
+    # Its pages of documentation would load scripts from elsewhere.
+    app = FastAPI(title="Listen to look", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_middleware(SizeLimit, most=service.limits.upload + AROUND)
+
+    @app.get("/", response_class=HTMLResponse)
+    async def form() -> str:
+        return FORM
+
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/metrics", response_class=PlainTextResponse)
+    async def metrics() -> str:
+        return service.metrics.text()
+
+    @app.post("/classify")
+    async def classify(request: Request) -> Response:
+        """A form with a file `video`, or with the `path` of one below the root -> JSON, or a page for a browser."""
+        since, response = time.perf_counter(), error(500, "internal", "this should not have happened")
+        try:
+            response = await answered(service, root, request)
+        finally:
+            service.metrics.answered(response.status_code, time.perf_counter() - since)
+        return response
+
+    return app
+
+
+async def answered(service: Service, root: Path | None, request: Request) -> Response:
+    """The answer, or a refusal that says why."""
+    busy = service.metrics.in_progress >= service.limits.waiting
+    service.metrics.entered(1)
+    try:
+        if busy:
+            await drained(service, request)
+            return error(503, "busy", f"{service.limits.waiting} requests are in progress: come again", AGAIN)
+        async with asked(service, root, request) as (path, name):
+            return await looked_at(service, path, name, page="text/html" in request.headers.get("accept", ""))
+    except MediaError as problem:
+        service.metrics.refused(problem.status)
+        return error(422, problem.status, problem.reason)
+    except HTTPException as problem:
+        return error(problem.status_code, "refused", problem.detail, CLOSE)
+    except DecoderError as problem:
+        return error(503, "busy", str(problem), AGAIN)
+    finally:
+        service.metrics.entered(-1)
+
+
+async def looked_at(service: Service, path: Path, name: str, *, page: bool) -> Response:
+    result = dataclasses.replace(await service.classify(path), path=name)
+    if page:
+        return HTMLResponse(await service.page(path, result))
+    return JSONResponse(result.to_json())
+
+
+@contextlib.asynccontextmanager
+async def asked(service: Service, root: Path | None, request: Request) -> AsyncIterator[tuple[Path, str]]:
+    """(the file that a request is about, what the request calls it). An upload is a temporary file.
+
+    Raises:
+      HTTPException: the request is not understood, takes too long to come, or names what it may not.
+    """
+    form = await received(service, request)
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [x.file.close() for _, x in form.multi_items() if isinstance(x, UploadFile)])
+        video, path = form.get("video"), form.get("path")
+        if isinstance(video, UploadFile) and path is None:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="l2l-upload-"))
+            file = Path(folder) / "video"
+            await run_in_threadpool(keep, video, file)
+            service.metrics.received(file.stat().st_size)
+            if file.stat().st_size > service.limits.upload:
+                raise HTTPException(413, f"an upload may have {service.limits.upload:,} bytes")
+            yield file, video.filename or ""
+        elif isinstance(path, str) and video is None:
+            yield inside(root, path), path
+        else:
+            raise HTTPException(400, "send a form with either a file `video` or a `path`")
+
+
+async def received(service: Service, request: Request) -> FormData:
+    """The form of a request. Raises HTTPException if it is none, or does not come."""
+    async with coming(service):
+        return await request.form(max_files=1, max_fields=2)
+
+
+async def drained(service: Service, request: Request) -> None:
+    """Reads a request to its end, as some clients hear no answer before. Raises as `received`."""
+    async with coming(service):
+        async for _ in request.stream():
+            pass
+
+
+@contextlib.asynccontextmanager
+async def coming(service: Service) -> AsyncIterator[None]:
+    """Something is read of a request. Raises HTTPException if that takes too long or breaks off."""
+    try:
+        async with asyncio.timeout(service.limits.patience):
+            yield
+    except ClientDisconnect:
+        raise HTTPException(400, "the upload broke off") from None
+    except TimeoutError:
+        raise HTTPException(408, f"the upload took longer than {service.limits.patience:g} s") from None
+
+
+def keep(video: UploadFile, path: Path) -> None:
+    with path.open("wb") as file:
+        shutil.copyfileobj(video.file, file)
+
+
+def inside(root: Path | None, asked: str) -> Path:
+    """The file at a path below the root, links followed.
+
+    Raises:
+      HTTPException: there is no root, the path leads out of it, or there is no such file.
+    """
+    if root is None:
+        raise HTTPException(403, "this service takes no paths: start it with --root=FOLDER")
+    try:
+        path = (root / asked).resolve()
+        if not path.is_relative_to(root):
+            raise HTTPException(403, "the path leads out of the service's folder")
+        there = path.is_file()
+    except (OSError, ValueError, RuntimeError):  # too long, a null byte, links in a circle
+        there = False
+    if not there:
+        raise HTTPException(404, "there is no such file")
+    return path
+
+
+def error(code: int, status: str, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"error": reason, "status": status}, code, headers)
+
+
+class SizeLimit:
+    """Ends requests that are too large, as soon as they say or show it."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self.app, self.most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        too_large = HTTPException(413, f"a request may have {self.most:,} bytes")
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if int(declared) > self.most:  # the server lets only digits through
+            return await error(413, "refused", too_large.detail, CLOSE)(scope, receive, send)
+        total = 0
+
+        async def counted() -> Message:
+            nonlocal total
+            message = await receive()
+            total += len(message.get("body", b""))
+            if total > self.most:
+                raise too_large
+            return message
+
+        return await self.app(scope, counted, send)

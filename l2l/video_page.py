@@ -1,0 +1,139 @@
+"""One video and what a run found in it -> one self-contained HTML page."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from l2l import page
+from l2l.data import audio, media
+from l2l.data.pictures import read_pictures
+from l2l.report_plots import Chart
+from l2l.result import Result
+from l2l.video_parts import NAMES, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
+
+STRIP = 24  # pictures along the video
+SHORT_SIDE = 96  # of a picture, pixels
+COLUMNS = 1500  # of the spectrogram, at most
+AT_ONCE = 64  # seconds of sound that one call of the compiled log-mel takes
+PER_SECOND = audio.RATE // audio.HOP  # frames of the log-mel
+
+log_mel = jax.jit(audio.log_mel)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reel:
+    """What a page shows of a video file.
+
+    Attributes:
+      length: seconds; None if it cannot be read.
+      strip: pictures evenly spread over it, as URIs.
+      pictures: the frames at the moments that were seen, seconds -> URI.
+      mel: log-mel of the whole sound, float32 (100 frames a second, bands); None if there is none.
+      missing: why it cannot be shown; "" if it can.
+    """
+
+    length: float | None = None
+    strip: tuple[str, ...] = ()
+    pictures: Mapping[float, str] = dataclasses.field(default_factory=dict)
+    mel: np.ndarray | None = None
+    missing: str = ""
+
+
+def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = True) -> str:
+    """The page of one video.
+
+    Args:
+      result: what a run found.
+      video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
+      play: False leaves out the player, which names the file's place.
+    """
+    seen = [m.seconds for m in result.moments if m.modality != "audio"]
+    reel = Reel(missing="the video's file is not at hand") if video is None else read(Path(video), seen)
+    place = axis(result.times[result.indexed], reel.length)
+    return page.render(
+        "video.html",
+        result=result,
+        skims=result.gmacs["skimming"] > 0,
+        name=Path(result.path).name if result.path else "video",
+        reel=reel,
+        axis=place,
+        sound=None if reel.mel is None else sound_of(reel.mel),
+        lanes=lanes(result),
+        moments=moments(result, reel),
+        names=NAMES,
+        evidence=evidence(result),
+        sources=sources(Path(video)) if video is not None and play and not reel.missing else [],
+    )
+
+
+def read(video: Path, times: Sequence[float]) -> Reel:
+    """Pictures at some times and evenly over the video, and its sound."""
+    jpeg = functools.partial(uri, "jpeg")
+    try:
+        length = media.probe(video).duration
+        centres, part = (np.arange(STRIP) + 0.5) * length / STRIP, length / STRIP
+        strip = read_pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2)
+        pictures = read_pictures(video, times, short_side=SHORT_SIDE)
+        sound = media.read_audio(video)
+    except media.MediaError as error:
+        return Reel(missing=str(error))
+    seen = dict(zip(times, map(jpeg, pictures), strict=True))
+    return Reel(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]))
+
+
+def whole_mel(wave: np.ndarray) -> np.ndarray:
+    """int16 (n,) at 16 kHz -> float32 (100 * seconds, bands), second by second as the networks hear it."""
+    seconds = -(-len(wave) // audio.RATE)
+    blocks = np.zeros((-(-seconds // AT_ONCE), AT_ONCE, audio.RATE), np.int16)
+    blocks.reshape(-1)[: len(wave)] = wave
+    mel = np.concatenate([np.asarray(log_mel(block))[:, :PER_SECOND] for block in blocks])
+    return mel.reshape(-1, audio.BANDS)[: seconds * PER_SECOND]
+
+
+def sound_of(mel: np.ndarray) -> tuple[str, float]:
+    """The whole sound as a picture, and how many seconds it is long; of a long sound, each column is a mean."""
+    step = max(1, -(-len(mel) // COLUMNS))
+    means = np.stack([mel[i : i + step].mean(axis=0) for i in range(0, len(mel), step)])
+    return spectrogram(means), len(means) * step / PER_SECOND
+
+
+def heard(mel: np.ndarray | None, at: float) -> str:
+    """The second of sound around a moment as a picture; "" without sound."""
+    if mel is None:
+        return ""
+    begin = round((at - 0.5) * PER_SECOND)
+    inside = mel[max(begin, 0) : begin + PER_SECOND + 1]
+    return spectrogram(inside) if len(inside) else ""
+
+
+def lanes(result: Result) -> list[Lane]:
+    """Attention of every look, for each modality that chooses; a clip model has one look at everything."""
+    found, times = [], result.times[result.indexed]
+    for modality, weights in result.attention.items():
+        own = [m.seconds for m in result.moments if m.modality in (modality, "both")]
+        last, share = len(weights) - 1, result.shares[:, ("image", "audio").index(modality)]
+        picks = [(int(np.abs(times - at).argmin()), min(look, last)) for look, at in enumerate(own)]
+        found.append(lane(modality, weights[:, result.indexed], picks, share))
+    return found
+
+
+def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
+    """What was seen and heard, by modality."""
+    found: dict[str, list[Moment]] = {}
+    for m in result.moments:
+        own = found.setdefault(m.modality, [])
+        image = heard(reel.mel, m.seconds) if m.modality == "audio" else reel.pictures.get(m.seconds, "")
+        own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
+    return found
+
+
+def evidence(result: Result) -> Chart | None:
+    """How the scores of the best classes came about, look by look or clip by clip."""
+    best = np.argsort(-result.scores, kind="stable")[: len(result.top)]
+    what = "look" if result.gmacs["skimming"] else "clip"
+    return evidence_chart([label for label, _ in result.top], result.evidence[:, best], what)

@@ -1,0 +1,67 @@
+"""A service in a process of its own on loopback, and a client that says nothing but what a test asks it to."""
+
+import contextlib
+import http.client
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+BOUNDARY = "----a-boundary-that-no-video-holds"
+HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+
+
+class Client:
+    """Talks to a service at a port of this machine."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
+        """(status, content) of one request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers or {})
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+
+    def classify(self, *, accept: str = "*/*", **fields: str | tuple[str, bytes]) -> tuple[int, Any]:
+        """(status, JSON) of a form; a field is a text, or the name and the content of a file."""
+        status, content = self.ask("POST", "/classify", form(**fields), HEADERS | {"Accept": accept})
+        return status, json.loads(content) if accept == "*/*" else content.decode()
+
+    def metric(self, name: str) -> float:
+        """The value of a metric, summed over its labels."""
+        text = self.ask("GET", "/metrics")[1].decode()
+        return sum(float(x) for x in re.findall(rf"^{name}(?:\{{.*\}})? (\S+)$", text, re.MULTILINE))
+
+
+def form(**fields: str | tuple[str, bytes]) -> bytes:
+    """multipart/form-data with BOUNDARY."""
+    parts = []
+    for name, value in fields.items():
+        file, content = value if isinstance(value, tuple) else (None, value.encode())
+        said = f'Content-Disposition: form-data; name="{name}"' + (f'; filename="{file}"' if file is not None else "")
+        parts.append(f"--{BOUNDARY}\r\n{said}\r\n\r\n".encode() + content + b"\r\n")
+    return b"".join(parts) + f"--{BOUNDARY}--\r\n".encode()
+
+
+@contextlib.contextmanager
+def serving(*flags: object) -> Iterator[Client]:
+    """`python -m l2l.serve` with these flags at any free port, until the block ends."""
+    command = [sys.executable, "-m", "l2l.serve", "--port=0", *map(str, flags)]
+    environment = os.environ | {"XLA_FLAGS": ""}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    try:
+        line = process.stdout.readline()
+        assert line.startswith("http://127.0.0.1:"), f"the service did not start: {line!r}"
+        yield Client(int(line.rsplit(":", 1)[1]))
+        assert process.poll() is None, "the service has ended"
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)

@@ -1,0 +1,273 @@
+"""The service over loopback: answers as infer's, paths stay below the root, strangers' files do no harm."""
+
+import json
+import os
+import random
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
+from concurrent import futures
+
+import numpy as np
+import pytest
+
+import l2l
+from l2l import serve
+from tests import mutated
+from tests.served import BOUNDARY, HEADERS, ROOT, form, serving
+from tests.untrained import skim_run
+from tests.videos import write_video
+
+SOAK = bool(os.environ.get("L2L_SOAK"))
+BAD = 500 if SOAK else 50
+SECONDS = 60 if SOAK else 6
+LIMITS = ("--megabytes=1", "--seconds=20", "--patience=20", "--decoders=2")
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """A run, a root with a video in a folder, and a secret beside the root."""
+    work = tmp_path_factory.mktemp("serve")
+    skim_run(work / "run")
+    (work / "root/sub").mkdir(parents=True)
+    write_video(work / "root/sub/film.mp4", seconds=3.2, clicks=(0.4, 2.2))
+    write_video(work / "root/film <b>.mp4", seconds=1.5)
+    write_video(work / "secret.mp4")
+    (work / "root/inward.mp4").symlink_to("sub/film.mp4")
+    (work / "root/outward.mp4").symlink_to(work / "secret.mp4")
+    (work / "root/above").symlink_to(work)
+    (work / "root/circle").symlink_to("circle")
+    os.mkfifo(work / "root/pipe")
+    return work
+
+
+@pytest.fixture(scope="module")
+def client(work):
+    with serving(f"--run={work / 'run'}", f"--root={work / 'root'}", *LIMITS) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def expected(work):
+    return l2l.load(work / "run").classify(work / "root/sub/film.mp4").to_json()
+
+
+def film(work):
+    return (work / "root/sub/film.mp4").read_bytes()
+
+
+def agree(found, expected):
+    """Asserts that two objects of `infer --json` tell the same."""
+    np.testing.assert_allclose([x["score"] for x in found["top"]], [x["score"] for x in expected["top"]], atol=1e-5)
+    for key in ("moments", "top"):
+        keys = {"label", "modality", "seconds"}
+        assert [{k: x[k] for k in keys & x.keys()} for x in found[key]] == [
+            {k: x[k] for k in keys & x.keys()} for x in expected[key]
+        ]
+    assert found.keys() == expected.keys()
+
+
+def test_upload_and_path_say_what_infer_says(work, client, expected):
+    status, found = client.classify(video=("film <b>.mp4", film(work)))
+    assert (status, found["path"]) == (200, "film <b>.mp4")
+    agree(found, expected)
+    for path in ("sub/film.mp4", "sub/../sub/film.mp4", "inward.mp4", str(work / "root/sub/film.mp4")):
+        status, found = client.classify(path=path)
+        assert (status, found["path"]) == (200, path)
+        agree(found, expected)
+
+
+def test_a_browser_gets_a_page(work, client):
+    status, page = client.classify(accept="text/html,*/*", video=("<b>.mp4", film(work)))
+    assert status == 200
+    assert page.lower().startswith("<!doctype html>")
+    status, content = client.ask("GET", "/")
+    assert status == 200
+    assert b'enctype="multipart/form-data"' in content
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("../secret.mp4", 403),
+        ("sub/../../secret.mp4", 403),
+        ("/etc/passwd", 403),
+        ("outward.mp4", 403),
+        ("above/secret.mp4", 403),
+        ("above/root/sub/film.mp4", 200),  # leads out and back in: what counts is where it ends
+        ("file:../secret.mp4", 404),
+        ("%2e%2e/secret.mp4", 404),
+        ("..\\secret.mp4", 404),
+        ("circle", 404),
+        ("pipe", 404),
+        ("sub", 404),
+        ("", 404),
+        ("no.mp4", 404),
+        ("nul\0.mp4", 404),
+        ("x" * 5000, 404),
+    ],
+)
+def test_paths_stay_below_the_root(client, path, status):
+    found = client.classify(path=path)
+    assert found[0] == status
+    assert status == 200 or "secret" not in found[1]["error"]
+
+
+def test_requests_that_are_not_understood(work, client):
+    both = {"video": ("a.mp4", film(work)), "path": "sub/film.mp4"}
+    assert client.classify(**both)[0] == 400
+    assert client.classify(other="x")[0] == 400
+    assert client.classify(video="no file")[0] == 400
+    assert client.ask("POST", "/classify", b"", {})[0] == 400
+    assert client.ask("POST", "/classify", b"\xff\0 junk", HEADERS)[0] == 400
+    assert client.ask("POST", "/classify", form(path="x")[:-20], HEADERS)[0] in (400, 404)
+    assert client.ask("POST", "/classify", b"{}", {"Content-Type": "application/json"})[0] == 400
+    assert client.ask("GET", "/classify")[0] == 405
+    assert client.ask("GET", "/../../etc/passwd")[0] == 404
+
+
+def test_too_large_and_too_long(work, client):
+    status, found = client.classify(video=("large.mp4", bytes(1_000_001)))
+    assert (status, found["error"]) == (413, "an upload may have 1,000,000 bytes")
+    write_video(work / "root/long.mp4", seconds=21, fps=2, audio=False)
+    status, found = client.classify(path="long.mp4")
+    assert (status, found["status"]) == (422, "too_long")
+    assert "21" in found["error"]
+
+
+def test_endless_body_is_cut_off(client):
+    """It says nothing of its length, so it is counted as it comes."""
+
+    def endless():
+        yield form(video=("a.mp4", b""))[: -len(BOUNDARY) - 8]
+        while True:
+            yield bytes(1 << 16)
+
+    with pytest.raises((ConnectionError, TimeoutError)):
+        client.ask("POST", "/classify", endless(), HEADERS)
+    assert client.ask("GET", "/health") == (200, b'{"status":"ok"}')
+
+
+def bomb(folder):
+    """A video of PNG pictures of a few hundred bytes that claim to be 100,000 x 100,000 pixels."""
+    data = write_video(folder / "bomb.mkv", codec="png", pix_fmt="rgb24", audio=False, fps=5).read_bytes()
+    at = data.index(b"IHDR")
+    while at >= 0:
+        head = data[at : at + 4] + struct.pack(">II", 100_000, 100_000) + data[at + 12 : at + 17]
+        data = data[:at] + head + struct.pack(">I", zlib.crc32(head)) + data[at + 21 :]
+        at = data.find(b"IHDR", at + 1)
+    return data
+
+
+def billion(folder):
+    """An mp4 of a few kB that claims to have 10^9 frames of one byte."""
+    data = bytearray(write_video(folder / "billion.mp4", audio=False).read_bytes())
+    struct.pack_into(">II", data, data.index(b"stsz") + 8, 1, 10**9)
+    struct.pack_into(">I", data, data.index(b"stts") + 12, 10**9)
+    return bytes(data)
+
+
+def pointing(folder):
+    """Files that are no videos but point at one that nobody may see."""
+    secret = folder / "secret.mp4"
+    yield f"ffconcat version 1.0\nfile '{secret}'\n".encode()
+    yield f"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nfile://{secret}\n#EXT-X-ENDLIST\n".encode()
+    yield f"v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 1 RTP/AVP 96\na=x:{secret}\n".encode()
+    yield (
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" '
+        'mediaPresentationDuration="PT1S">'
+        f'<Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1"><BaseURL>file://{secret}'
+        "</BaseURL></Representation></AdaptationSet></Period></MPD>"
+    ).encode()
+
+
+@pytest.mark.soak
+def test_bad_uploads(work, client):
+    """Each is answered with what it holds or with a reason, and the service is as well as before."""
+    dice, originals = random.Random(0), mutated.originals(work)
+    broken = [mutated.mutated(dice.choice(originals), originals, dice) for _ in range(BAD)]
+    claims = [mutated.claiming(originals, claim) for claim in mutated.CLAIMS]
+    never = [b"", b"not a video", bomb(work), billion(work), *pointing(work)]
+    upload = lambda data: client.classify(video=("x", data))
+    with futures.ThreadPoolExecutor(8) as threads:
+        statuses = [status for status, _ in threads.map(upload, [*broken, *claims])]
+        refused = list(threads.map(upload, never))
+    assert set(statuses) == {200, 422}
+    assert all(status == 422 for status, _ in refused), refused
+    assert client.classify(path="sub/film.mp4")[0] == 200
+    assert client.metric("l2l_in_progress") == 0
+
+
+@pytest.mark.soak
+def test_fifty_at_once(work, client):
+    """No error, no growth of memory; every answer is the same."""
+    data, stop, times, answers = film(work), time.monotonic() + SECONDS, [], []
+
+    def upload():
+        while time.monotonic() < stop:
+            since = time.monotonic()
+            status, found = client.classify(video=("film.mp4", data))
+            times.append(time.monotonic() - since)
+            answers.append((status, json.dumps(found.get("moments"))))
+
+    def memory():
+        return client.metric("process_resident_memory_bytes")
+
+    warm = threading.Timer(SECONDS / 3, lambda: before.append(memory()))
+    before, threads = [], [threading.Thread(target=upload) for _ in range(50)]
+    warm.start()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    warm.join()
+    p50, p95 = np.percentile(times, (50, 95))
+    growth = memory() / before[0] - 1
+    print(
+        f"\n{len(times)} uploads by 50 at once in {SECONDS} s: p50 {p50:.2f} s, p95 {p95:.2f} s, memory {growth:+.1%}"
+    )
+    assert {status for status, _ in answers} == {200}
+    assert len({moments for _, moments in answers}) == 1
+    assert growth < 0.1
+    assert client.metric("l2l_batches_total") < client.metric("l2l_videos_total")
+
+
+def test_more_than_may_wait_are_sent_away(work):
+    slow = write_video(work / "slow.mp4", seconds=15, size=(640, 480)).read_bytes()
+    with (
+        serving(f"--run={work / 'run'}", "--waiting=1", "--decoders=1") as client,
+        futures.ThreadPoolExecutor(4) as pool,
+    ):
+        statuses = sorted(status for status, _ in pool.map(lambda _: client.classify(video=("x", slow)), range(4)))
+        assert statuses[0] == 200
+        assert statuses[-1] == 503
+        assert client.classify(path="x") == (
+            403,
+            {"error": "this service takes no paths: start it with --root=FOLDER", "status": "refused"},
+        )
+
+
+def test_decoding_that_takes_too_long_ends(work):
+    os.truncate(write_video(work / "root/hang.avi", codec="mpeg4", audio_codec="mp3", sample_format="s16p"), 1 << 40)
+    with serving(f"--run={work / 'run'}", f"--root={work / 'root'}", "--patience=2") as client:
+        status, found = client.classify(path="hang.avi")
+        assert (status, found["status"]) == (422, "timed_out")
+        assert client.classify(path="sub/film.mp4")[0] == 200
+
+
+def test_command_needs_its_packages_and_a_run(work, tmp_path, capsys):
+    code = "import sys; sys.modules['uvicorn'] = None; from l2l import serve; sys.exit(serve.main(['--run=x']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith('error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"')
+    assert serve.main([f"--run={tmp_path}"]) == 1
+    assert capsys.readouterr().err == f"error: {tmp_path} is not a run folder\n"
+    assert serve.main([f"--run={work / 'run'}", f"--root={tmp_path / 'no'}"]) == 1
+    assert "is no folder" in capsys.readouterr().err
+
+
+def test_it_answers_this_machine_alone_by_default():
+    assert serve.parser().parse_args(["--run=x"]).host == "127.0.0.1"

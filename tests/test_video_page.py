@@ -1,0 +1,240 @@
+"""The page of one video: what it says by value, and what a reader can do with it in a browser."""
+
+import base64
+import dataclasses
+import io
+import re
+import urllib.parse
+
+import numpy as np
+import pytest
+from PIL import Image
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from l2l import video_page, video_parts
+from l2l.data import audio, media
+from l2l.data.pictures import read_pictures
+from l2l.result import Moment, Result
+from tests import browser as chrome
+from tests.browser import wait_for
+from tests.videos import number_of, write_video
+
+EVIL = "<img src=x onerror=alert(1)> & \"b\" 'c'.mp4"
+LABELS = ("<script>alert('x')</script>", "tuning a guitar", "naïve")
+SECONDS, FPS = 12.0, 15
+TIMES = np.arange(12, dtype=np.float32) + 0.5
+PICKS = {"image": (8, 2, 5), "audio": (3, 3, 9)}
+WEIGHTS = {"image": (0.3, 0.1, 0.2), "audio": (0.05, 0.2, 0.15)}
+SHARES = np.array([(0.9, 0.1), (0.25, 0.75), (0.5, 0.5)], np.float32)
+
+
+def result_of(path, **changes):
+    """What a skimmer with three looks might find."""
+    found = Result(
+        path=str(path),
+        labels=LABELS,
+        scores=np.array([0.2, 0.7, 0.1], np.float32),
+        calibrated=False,
+        moments=tuple(Moment(m, float(TIMES[PICKS[m][t]]), WEIGHTS[m][t]) for t in range(3) for m in PICKS),
+        times=TIMES,
+        indexed=np.ones(12, bool),
+        attention={m: np.eye(12, dtype=np.float32)[list(PICKS[m])] for m in PICKS},
+        shares=SHARES,
+        evidence=np.array([[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1]], np.float32),
+        looks=3,
+        has_audio=True,
+        gmacs={"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
+        seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25},
+    )
+    return dataclasses.replace(found, **changes)
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """Twelve seconds with a keyframe every second and clicks in the fourth and the tenth."""
+    path = tmp_path_factory.mktemp("videos") / EVIL
+    return write_video(path, seconds=SECONDS, fps=FPS, clicks=(3.25, 9.75), options={"g": "15", "sc_threshold": "0"})
+
+
+@pytest.fixture(scope="module")
+def page(video, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "page.html"
+    path.write_text(video_page.html_of(result_of(video), video), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    with chrome.chromium(tmp_path_factory.mktemp("profile")) as found:
+        yield found
+
+
+def picture(uri):
+    return Image.open(io.BytesIO(base64.b64decode(uri.partition("base64,")[2])))
+
+
+def test_pictures_are_those_on_display(video):
+    times = (7.0, 0.45, 99.0, 3.3, 3.3)
+    found = read_pictures(video, times, short_side=36)
+    assert [number_of(media.decode_jpeg(x)) for x in found] == [105, 6, 179, 49, 49]
+    assert media.decode_jpeg(found[0]).shape == (36, 48, 3)
+    near = read_pictures(video, (6.6, 7.4, 7.6), short_side=36, slack=0.45)
+    assert [number_of(media.decode_jpeg(x)) for x in near] == [105, 105, 120]  # the keyframes
+    assert read_pictures(video, (), short_side=36) == []
+
+
+def test_axis():
+    stretch = video_parts.axis(np.array([1.0, 3.0, 5.0]))
+    assert (stretch.left, stretch.right, stretch.start, stretch.hop, stretch.positions) == (0, 6, 0, 2, 3)
+    assert stretch.ticks == [(pytest.approx(100 * s / 6), f"0:0{s}") for s in range(6)]
+    whole = video_parts.axis(np.array([0.25, 5.25]), 8.0)
+    assert (whole.left, whole.right, whole.start) == (0, 8, -2.25)
+    assert video_parts.axis(np.array([0.5])).right == 1.0
+
+
+def test_lanes_and_moments(video):
+    result = result_of(video)
+    for lane, m in zip(video_page.lanes(result), PICKS, strict=True):
+        assert lane.modality == m
+        assert lane.picks == [(p, t) for t, p in enumerate(PICKS[m])]
+        assert lane.shares == SHARES[:, list(PICKS).index(m)].tolist()
+        assert picture(lane.heat).size == (12, 3)
+        assert np.asarray(picture(lane.heat))[..., 3].tolist() == (255 * result.attention[m]).tolist()
+    reel = video_page.read(video, [8.5, 2.5, 5.5])
+    assert reel.length == pytest.approx(SECONDS, abs=0.1)
+    assert len(reel.strip) == video_page.STRIP
+    shown = video_page.moments(result, reel)
+    assert [x.number for x in shown["audio"]] == [1, 2, 3]
+    assert [x.begin for x in shown["image"]] == [8.0, 2.0, 5.0]
+    numbers = [number_of(np.asarray(picture(x.image).convert("RGB"))) for x in shown["image"]]
+    assert numbers == [round(FPS * s) for s in (8.5, 2.5, 5.5)] or numbers == [127, 37, 82]
+    bright = [np.asarray(picture(x.image).convert("L")).max(axis=0) > 150 for x in shown["audio"]]
+    assert [b.any() for b in bright] == [True, True, True]
+    assert abs(bright[0].argmax() - 25) <= 2  # a click at 3.25 s, in the second that begins at 3 s
+    assert abs(bright[2].argmax() - 75) <= 2
+
+
+def test_sound_is_the_log_mel_of_every_second():
+    wave = np.random.default_rng(0).integers(-9000, 9000, 70 * audio.RATE + 5, dtype=np.int16)
+    mel = video_page.whole_mel(wave)
+    assert mel.shape == (7100, audio.BANDS)
+    for second in (0, 63, 64, 69):
+        alone = np.asarray(audio.log_mel(wave[None, second * audio.RATE : (second + 1) * audio.RATE]))[0, :100]
+        np.testing.assert_allclose(mel[100 * second : 100 * second + 100], alone, atol=1e-4)
+    whole, seconds = video_page.sound_of(mel)
+    assert seconds == pytest.approx(71.0, abs=0.05)
+    assert picture(whole).size == (1420, audio.BANDS)
+    assert not video_page.heard(None, 3.0)
+
+
+def test_evidence(video):
+    drawn = video_page.evidence(result_of(video)).series
+    assert [s.name for s in drawn] == [LABELS[1], LABELS[0], LABELS[2]]
+    assert [text for _, _, text in drawn[0].marks] == ["1: 30", "2: 50", "3: 70"]
+    assert video_page.evidence(result_of(video, evidence=np.zeros((0, 3), np.float32))) is None
+
+
+def test_names_stay_text_and_nothing_is_fetched(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.count("<script>") == 1
+    assert "<img src=x" not in text
+    rest = re.sub(r"(base64,|sha256-)[\w+/=]+|file:///", "", text)
+    assert not re.search(r"https?:|//[a-z]|@import|url\(", rest)
+    links = re.findall(r'(?:src|href)="([^"]*)"', rest)
+    assert {urllib.parse.unquote(x).rpartition("/")[2] for x in links if not x.startswith("data:")} == {EVIL}
+
+
+def test_a_film_that_cannot_be_shown(tmp_path):
+    result = result_of("x", attention={}, evidence=np.zeros((0, 3), np.float32), has_audio=False)
+    for text in (video_page.html_of(result, None), video_page.html_of(result, tmp_path / "gone.mp4")):
+        assert "Without pictures and sounds: " in text
+        assert "<video" not in text
+        assert "<button" not in text
+    assert "gone.mp4" in text
+    with_bytes = video_page.html_of(result_of("caf\udce9.mp4"), None)
+    assert "caf?.mp4" in with_bytes
+
+
+def test_loads_in_a_browser(browser, page):
+    chrome.look(browser, page)
+    assert browser.title == EVIL
+    assert browser.find_element("css selector", "h1").text == EVIL
+    wait_for(browser, "return document.querySelector('video').readyState > 0")
+    assert chrome.complaints(browser) == []
+    assert chrome.requested(browser) <= {"file", "data", "chrome"}  # the last is the browser's own controls
+    broken = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
+    assert browser.execute_script(broken) == 0
+
+
+def moved_to(browser, seconds):
+    """Waits until the player is at a time, or just after it."""
+    at = (
+        f"const v = document.querySelector('video'); return v.currentTime >= {seconds} && v.currentTime < {seconds + 2}"
+    )
+    wait_for(browser, at)
+
+
+def test_a_moment_moves_the_player(browser, page):
+    chrome.look(browser, page)
+    moments = browser.find_elements("css selector", "button.moment")
+    assert [m.get_attribute("data-at") for m in moments] == ["8.0", "2.0", "5.0", "3.0", "3.0", "9.0"]
+    moments[0].click()
+    moved_to(browser, 8.0)
+    moments[1].click()
+    moved_to(browser, 2.0)
+    line = "return document.querySelector('.now').getBoundingClientRect().left"
+    band = browser.execute_script("return document.querySelector('.band').getBoundingClientRect().toJSON()")
+    wait_for(browser, "return document.querySelector('.bands').style.getPropertyValue('--at') > 0")
+    share = (browser.execute_script(line) - band["left"]) / band["width"]
+    assert 2 / SECONDS - 0.01 < share < 4.5 / SECONDS
+
+
+def test_the_timeline_moves_the_player(browser, page):
+    chrome.look(browser, page)
+    heat = browser.find_element("css selector", "svg.heat")
+    right = heat.size["width"] / 4
+    ActionChains(browser).move_to_element_with_offset(heat, right, 0).click().perform()
+    moved_to(browser, 0.74 * SECONDS)
+
+
+def test_the_keyboard_is_enough(browser, page):
+    chrome.look(browser, page)
+    focused = "return document.activeElement.dataset.at || ''"
+    for _ in range(30):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        if browser.execute_script(focused) == "5.0":
+            break
+    assert browser.execute_script(focused) == "5.0"
+    outline = "return getComputedStyle(document.activeElement).outlineStyle"
+    assert browser.execute_script(outline) == "solid"
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    moved_to(browser, 5.0)
+
+
+def test_a_file_that_went_away(browser, page, tmp_path):
+    alone = tmp_path / "page.html"
+    alone.write_text(re.sub(r'src="file:[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
+    chrome.look(browser, alone)
+    wait_for(browser, "return document.querySelector('.unplayable').checkVisibility()")
+    assert not browser.execute_script("return document.querySelector('video').checkVisibility()")
+    assert browser.execute_script("return [...document.querySelectorAll('button.moment')].every(b => b.disabled)")
+
+
+def test_the_video_beside_the_page(browser, page, video, tmp_path):
+    alone = tmp_path / "page.html"
+    alone.write_text(re.sub(r'src="file:[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
+    (tmp_path / video.name).write_bytes(video.read_bytes())
+    chrome.look(browser, alone)
+    wait_for(browser, "return document.querySelector('video').readyState > 0")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_fits_a_phone(browser, page, scheme):
+    chrome.look(browser, page, screen=chrome.PHONE, scheme=scheme)
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    ink, ground = (
+        sum(map(int, re.findall(r"\d+", browser.execute_script(f"return getComputedStyle(document.body).{name}"))[:3]))
+        for name in ("color", "backgroundColor")
+    )
+    assert (ink > 600 and ground < 150) if scheme == "dark" else (ink < 150 and ground > 600)
