@@ -21,6 +21,8 @@ from ml_collections import ConfigDict
 
 from configs.common import SAMPLE_MAKERS, variant_of
 
+PLAIN = {"stride": 1, "fallback": 0, "weigh": False}  # every position, videos with sound and without alike
+
 
 def sample(c: ConfigDict) -> None:
     """A skimmer of width 128 with straight-through selection; the start is not averaged."""
@@ -30,7 +32,7 @@ def sample(c: ConfigDict) -> None:
     c.data.batch, c.data.eval_batch, c.data.streams = 64, 64, 4
     numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
     how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False}
-    c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+    c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
     c.optim.name, c.optim.lr, c.optim.lr_scale = "adamw", 2e-3, (("classifier/.*", 0.1),)
     c.epochs, c.eval_epochs, c.save_epochs = 30.0, 5.0, 10.0
     c.best, c.log_every = "", 10
@@ -46,7 +48,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 8
         numbers = {"steps": 10, "hidden": 1024, "key": 512, "query": 1024}
         how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True}
-        c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+        c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
         c.optim.schedule, c.optim.milestones, c.optim.lr_scale = (
             "milestones",
             (15, 20),
