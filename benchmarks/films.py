@@ -10,10 +10,13 @@ import numpy as np
 SOUND_RATE = 44_100
 
 
-def write_film(path: Path, size: tuple[int, int], seconds: float, *, fps: int = 25, noise: int = 8) -> Path:
+def write_film(
+    path: Path, size: tuple[int, int], seconds: float, *, fps: int = 25, noise: int = 8, keyframes: int = 250
+) -> Path:
     """Writes a film whose picture moves by two pixels a frame; without `noise` (grey levels) it stands still."""
     with av.open(str(path), "w") as container:
-        video = container.add_stream("libx264", rate=fps, options={"preset": "veryfast", "crf": "23"})
+        options = {"preset": "veryfast", "crf": "23", "g": str(keyframes)}
+        video = container.add_stream("libx264", rate=fps, options=options)
         video.width, video.height, video.pix_fmt = *size, "yuv420p"
         sound = container.add_stream("aac", rate=SOUND_RATE, layout="stereo")
         for number, planes in enumerate(_pictures(size, round(seconds * fps), noise)):
@@ -24,6 +27,23 @@ def write_film(path: Path, size: tuple[int, int], seconds: float, *, fps: int = 
         for frame in _tones(round(seconds * SOUND_RATE)):
             container.mux(sound.encode(frame))
         container.mux(sound.encode(None))
+    return path
+
+
+def repeated(film: Path, path: Path, times: int) -> Path:
+    """The film so many times over, its packets as they are."""
+    with av.open(str(film)) as source, av.open(str(path), "w") as container:
+        length = max(float(stream.duration * stream.time_base) for stream in source.streams)
+        streams = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        for number in range(times):
+            source.seek(0)
+            for packet in source.demux():
+                if packet.dts is None:
+                    continue
+                offset = round(number * length / packet.time_base)
+                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
+                packet.stream = streams[packet.stream.index]
+                container.mux(packet)
     return path
 
 

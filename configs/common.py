@@ -70,6 +70,7 @@ def get_config() -> ConfigDict:
     c.distill_weight = 100.0  # lambda of the paper's distillation loss, the weight of its cross-entropy term
     c.distill_feature = 1.0  # weight of its L1 term
     c.head = 0.0  # skim: weight of the per-step classifier's loss
+    c.mute = 0.0  # skim: share of the training videos whose sound is left out, for model.fallback
     return c
 
 
@@ -98,6 +99,8 @@ SAMPLE_MAKERS = (
     ("runs/sample/distill", "l2l.main --config=configs/distill.py:sample"),
     ("runs/sample/finetune", "l2l.main --config=configs/finetune.py:sample"),
     ("runs/sample/extract", "l2l.main --config=configs/extract.py:sample"),
+    ("runs/sample/preview", "l2l.main --config=configs/preview.py:sample"),
+    ("runs/sample/extract_listen", "l2l.main --config=configs/extract.py:listen"),
 )
 
 

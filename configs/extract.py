@@ -3,6 +3,8 @@
 python -m l2l.main --config=configs/extract.py          # built-in set
 python -m l2l.main --config=configs/extract.py:activitynet
 
+VARIANT_listen (of the sample: listen) hears through the preview of configs/preview.py.
+
 Another clip model, whose clips may have more frames: --config.student=RUN --config.data.dir=DIR --config.run=OUT.
 """
 
@@ -31,7 +33,18 @@ def full(name: str) -> Callable[[ConfigDict], None]:
     return change
 
 
+def listen(extract: Callable[[ConfigDict], None]) -> Callable[[ConfigDict], None]:
+    """The same with the student that hears through its preview."""
+
+    def change(c: ConfigDict) -> None:
+        extract(c)
+        c.run, c.student = f"{c.run}_listen", c.student.replace("finetune", "preview")
+
+    return change
+
+
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
+VARIANTS |= {"listen": listen(sample)} | {f"{v}_listen": listen(VARIANTS[v]) for v in ("activitynet", "mini_sports1m")}
 
 
 def get_config(variant: str = "sample") -> ConfigDict:

@@ -8,6 +8,9 @@
 fifth position only ("sparse" in the paper). With --config.recognition=DIR a second directory of features of the same
 videos, such as the teacher's, judges the looks, and config.data.dir only says where to look.
 
+VARIANT_listen (of the sample: listen) chooses by the sound that configs/preview.py hears: of a video with sound, images
+are needed only where it looks. See config.model.fallback for one without.
+
 What the paper compares with, each over the same features: VARIANT_lstm runs over all positions in order, and
 VARIANT_nonrecurrent asks a single learned query.
 """
@@ -18,6 +21,8 @@ from ml_collections import ConfigDict
 
 from configs.common import SAMPLE_MAKERS, variant_of
 
+PLAIN = {"stride": 1, "fallback": 0, "weigh": False}  # every position, videos with sound and without alike
+
 
 def sample(c: ConfigDict) -> None:
     """A skimmer of width 128 with straight-through selection; the start is not averaged."""
@@ -27,7 +32,7 @@ def sample(c: ConfigDict) -> None:
     c.data.batch, c.data.eval_batch, c.data.streams = 64, 64, 4
     numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
     how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False}
-    c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+    c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
     c.optim.name, c.optim.lr, c.optim.lr_scale = "adamw", 2e-3, (("classifier/.*", 0.1),)
     c.epochs, c.eval_epochs, c.save_epochs = 30.0, 5.0, 10.0
     c.best, c.log_every = "", 10
@@ -43,7 +48,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 8
         numbers = {"steps": 10, "hidden": 1024, "key": 512, "query": 1024}
         how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True}
-        c.model = ConfigDict({"name": "skimmer"} | numbers | how)
+        c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
         c.optim.schedule, c.optim.milestones, c.optim.lr_scale = (
             "milestones",
             (15, 20),
@@ -61,6 +66,20 @@ def activitynet_released(c: ConfigDict) -> None:
     c.student = "runs/activitynet_released/student"
 
 
+def listen(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
+    """The same, choosing by the preview's sound alone; a video without any by the images at the stride."""
+
+    def change(c: ConfigDict) -> None:
+        skim(c)
+        c.data.dir, c.run = f"{c.data.dir}_listen", f"{c.run}_listen"
+        c.student = c.student.replace("finetune", "preview")
+        c.model.selection, c.model.index_by, c.model.count_start = "straight_through", "audio", False
+        c.model.fallback, c.model.weigh = stride, True
+        c.mute = 0.25
+
+    return change
+
+
 def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
     """Another model over the features of a skim config; of its numbers, the keys that this model has."""
 
@@ -75,8 +94,11 @@ def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...
 
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
 VARIANTS["activitynet_released"] = activitynet_released
+FULL = tuple(VARIANTS)
+VARIANTS["listen"] = listen(sample, stride=2)
+VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
-VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in VARIANTS for name, keys in BASELINES.items()}
+VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}
 
 
 def get_config(variant: str = "sample") -> ConfigDict:

@@ -59,16 +59,17 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
     steps = looks - start  # those whose pick counts, the first ones
     index_by = [m for m in MODALITIES if f"picked_{m}" in out]
     places = np.flatnonzero(view.indexed)
+    heard = {"has_audio": view.has_audio} if programs.listen else {}
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
+    worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
+    share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
     return Result(
         path=view.path,
         labels=programs.labels,
         scores=evidence[-1],
         calibrated=calibrated,
         moments=tuple(
-            moment(m, view.times[picked[m][t]], out["modality"][t, MODALITIES.index(m)] / looks)
-            for t in range(steps)
-            for m in index_by
+            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)]) for t in range(steps) for m in index_by
         ),
         times=view.times,
         indexed=view.indexed,
@@ -77,7 +78,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         evidence=evidence,
         looks=looks,
         has_audio=view.has_audio,
-        gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p})),
+        gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
     )
 
@@ -105,8 +106,8 @@ def spread(weights: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:
     return wide
 
 
-def gmacs(programs: Programs, positions: int, steps: int, looks: int) -> dict[str, float]:
-    return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks).items()}
+def gmacs(programs: Programs, positions: int, steps: int, looks: int, **heard: bool) -> dict[str, float]:
+    return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks, **heard).items()}
 
 
 def moment(modality: str, at: float, weight: float) -> Moment:

@@ -53,6 +53,10 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         return {"describe": lower(*predict.predictor(run), clips)}
     describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
+    if skimmer[0].task.falls_back:
+        raise ValueError(
+            f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
+        )
     widths = build.widths_of(run.student)
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}

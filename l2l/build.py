@@ -5,14 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import flax.linen as nn
 import jax.numpy as jnp
+import numpy as np
 
 from l2l import costs, models
 from l2l.data.schema import hash_of, load_index
+from l2l.models.preview import Preview
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Unfused, modalities
 from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 from l2l.runs import Run, RunError, load_run
-from l2l.tasks import TASKS, Classify, Distill, Skim
+from l2l.tasks import TASKS, Classify, Distill, DistilPreview, Skim
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.source import Source
@@ -64,7 +66,9 @@ def skim_task(
     if isinstance(model, NonRecurrent):  # the one that averages scores
         model = model.clone(multi_label=config["multi_label"])
     several = [c["multi_label"] for c in (config, student, recogniser or student)]
-    return Skim(model, config["head"], None if recogniser is None else fusion_of(recogniser), *several)
+    return Skim(
+        model, config["head"], None if recogniser is None else fusion_of(recogniser), *several, mute=config["mute"]
+    )
 
 
 def fusion_of(config: Mapping[str, Any]) -> nn.Module:
@@ -104,20 +108,22 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
     labels, name = source.index.labels, config["task"]
     if name not in TASKS:
         raise ValueError(f"unknown task {name!r}: choose from {', '.join(TASKS)}")
-    if not labels and (name != "distill" or config["best"] not in ("agree", "")):
+    if not labels and (name not in ("distill", "preview") or config["best"] not in ("agree", "")):
         raise ValueError(
             f"{source.directory} has no labels: only distillation can use it, with --config.best=agree, and this "
             f"config has task={name}, best={config['best']}"
         )
     if name == "classify":
         return clip_task(config, len(labels)), {}
-    needed = {"distill": "teacher", "skim": "student"}[name]
+    needed = {"distill": "teacher", "preview": "teacher", "skim": "student"}[name]
     if needed not in runs:
         raise ValueError(f"task {name} needs --config.{needed}=RUN, a finished run")
     other = runs[needed]
     check_labels(other, labels_of(source, runs), source.directory)
     if name == "distill":
         return distill_task(config, source.reader.side, other), other.variables["model"]
+    if name == "preview":
+        return preview_task(config, other), other.variables["model"]
     check_described(source, other)
     if "recogniser" not in runs:
         return skim_task(config, len(labels), other.config), skim_frozen(other.variables["model"])
@@ -171,6 +177,31 @@ def distill_task(config: Mapping[str, Any], side: int, teacher: Run) -> Distill:
     width = teacher_task.model.feature
     bridge = nn.Dense(width) if student.model.feature != width else None
     return Distill(student, teacher_task, config["distill_weight"], config["distill_feature"], bridge)
+
+
+def preview_task(config: Mapping[str, Any], student: Run) -> DistilPreview:
+    """A finished student, and the same with a preview of its sound.
+
+    Raises:
+      ValueError: the config's model or pixels are not the student's, or that hears nothing.
+    """
+    classes = len(student.labels)
+    model, whole = model_of(config, classes), model_of(student.config, classes)
+    if model.clone(preview=0) != whole or "audio" not in modalities(whole.modality) or not model.preview:
+        raise ValueError(
+            f"config.model must be the student of {student.path}, with a width in preview; it must hear, and is {whole}"
+        )
+    for key in ("crop", "resize", "mean", "std"):
+        if np.any(np.not_equal(config["data"][key], student.config["data"][key])):
+            raise ValueError(f"{student.path} sees with data.{key}={student.config['data'][key]}: set the same")
+    parts = clip_task(config, classes), clip_task(student.config, classes)
+    return DistilPreview(*parts, preview_of(config), fusion_of(student.config), config["distill_weight"])
+
+
+def preview_of(config: Mapping[str, Any]) -> Preview:
+    """The audio trunk of a student that hears through a preview."""
+    model = model_of(config, 1)
+    return Preview(8 * model.width, model.preview, model.dtype)
 
 
 def check_described(source: "Source", student: Run) -> None:
@@ -231,6 +262,7 @@ def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
         return {"image": clip_macs(config, 0), "audio": 0}
     chosen, numbers = modalities(model.modality), (model.width, model.stages)
     image, audio = costs.image_macs(crop, *numbers), costs.audio_macs(width=numbers[0], stages=numbers[1])
+    audio = costs.preview_macs(width=model.preview, features=8 * model.width) if model.preview else audio
     return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
 
 
@@ -244,6 +276,7 @@ def video_macs(
     looks: int,
     recogniser: Mapping[str, Any] | None = None,
     soft: bool = False,
+    has_audio: bool = True,
 ) -> dict[str, int]:
     """Multiply-adds of a video model and its clip models on one video, see `costs.video_cost`.
 
@@ -255,16 +288,24 @@ def video_macs(
       looks: at how many different positions.
       recogniser: config of the clip model whose features recognise the looks, if others do.
       soft: for soft selection, which reads all positions, those not taken from between the others.
+      has_audio: whether it has sound, for a skimmer with a fallback.
     """
-    model = model_of(config, classes, fusion=None)
-    taken = -(-positions // model.stride) if isinstance(model, Skimmer) else positions
+    model, trunks = model_of(config, classes, fusion=None), trunk_macs(student)
+    if isinstance(model, Skimmer) and model.fallback and not has_audio:
+        model, trunks, soft = (
+            model.clone(index_by="image", stride=model.fallback, fallback=0),
+            trunks | {"audio": 0},
+            False,
+        )
+    skims = isinstance(model, Skimmer)
+    taken = -(-positions // model.stride) if skims else positions
     seen = taken if soft else looks
     return costs.video_cost(
         taken,
         seen,
-        **trunk_macs(student),
+        **trunks,
         skim=own_macs(model, student, recogniser, positions=positions if soft else taken, steps=steps, looks=seen),
-        index_by=model.index_by if isinstance(model, Skimmer) else "both",
+        index_by=model.index_by if skims else "both",
         recogniser=clip_macs(recogniser, 0) if recogniser else 0,
     )
 
@@ -292,5 +333,5 @@ def own_macs(
     numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
     if isinstance(model, NonRecurrent):
         return costs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
-    own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by")}
+    own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
     return costs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)

@@ -115,6 +115,23 @@ def audio_macs(times: int = 101, bands: int = 40, width: int = 64, stages: Seque
     return total + h * w * width * 2 ** (len(stages) - 1)
 
 
+def preview_macs(frames: int = 101, bands: int = 40, width: int = 32, features: int = 512) -> int:
+    """Preview trunk on so many log-mel frames; `preview_rate` is that of a second of a long track."""
+    t, f, channels = (frames - 4 - 5) // 2 + 1, _out(bands, 5, 2), width
+    total = t * f * 25 * width
+    for times, down, across in ((2, 1, 2), (4, 2, 2), (8, 1, 2), (8, 1, 1)):
+        t, f = (t - 3) // down + 1, _out(f, 3, across)
+        total += t * f * channels * (9 + times * width)
+        channels = times * width
+    return total + t * channels * (f + features)
+
+
+def preview_rate(width: int = 32, features: int = 512, bands: int = 40) -> float:
+    """Multiply-adds of the preview trunk for each second of a long track of 100 log-mel frames a second."""
+    long = 80_000
+    return (preview_macs(2 * long, bands, width, features) - preview_macs(long, bands, width, features)) * 100 / long
+
+
 def fusion_macs(inputs: int = 1024, hidden: int = 1024, feature: int = 512) -> int:
     """The two linear layers over concatenated descriptors."""
     return inputs * hidden + hidden * feature
@@ -151,6 +168,7 @@ def skimmer_macs(
     key: int = 512,
     query: int = 1024,
     index_by: str = "both",
+    weigh: bool = False,
     num_classes: int = 200,
 ) -> int:
     """Skimmer on one video whose descriptors are there: keys, `steps` steps, one classification at the end.
@@ -162,7 +180,7 @@ def skimmer_macs(
       feature: width of the fused feature.
       fusion: multiply-adds of the fusion of one position; None for that of these widths.
       recognition: width of another model's feature, if that is read and classified at the looks.
-      hidden, key, query, index_by, num_classes: as the skimmer's.
+      hidden, key, query, index_by, weigh, num_classes: as the skimmer's.
     """
     chosen = [m for m in widths if index_by in (m, "both")]
     width = sum(widths.values())
@@ -171,7 +189,8 @@ def skimmer_macs(
     ask = len(chosen) * (hidden * query + query * key + positions * key)
     share = 2 * hidden if len(chosen) == 2 else 0
     keys = positions * sum(widths[m] for m in chosen) * key
-    step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition
+    worth = (recognition or feature) if weigh else 0
+    step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition + worth
     return keys + look + steps * step + (recognition or feature) * num_classes
 
 

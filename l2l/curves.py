@@ -104,6 +104,7 @@ def points(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
             "positions": positions(arrays),
             "steps": arrays["counted"][:, :picks].sum(axis=1),
             "looks": looked_at(arrays, modalities(model.index_by), picks),
+            "has_audio": arrays["has_audio"],
             "recogniser": trial.recogniser,
         }
         for way in ("hard", "soft"):
@@ -119,6 +120,7 @@ def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     for way in ("hard", "soft") if steps else ("hard",):
         looks = np.minimum(count, steps) if steps else count
         numbers = {"positions": count, "steps": np.zeros_like(count), "looks": looks, "recogniser": trial.recogniser}
+        numbers["has_audio"] = arrays["has_audio"]
         gmacs = mean_gmacs(trial.run.config, trial.run.student, len(trial.run.labels), **numbers, soft=way == "soft")
         yield trial.point(arrays[way][:, 0], arrays["labels"], gmacs, way=way, stride=1, steps=steps)
 

@@ -85,7 +85,17 @@ def measure(arrays: Arrays, multi_label: bool = False) -> dict[str, float]:
             values = metrics.classification(logits.astype(np.float32), arrays["labels"], multi_label)
             shared = ("examples", "mAP_classes")
             found |= {f"{prefix}_{k}" if prefix and k not in shared else k: v for k, v in values.items()}
-    return found
+    return found | by_sound(arrays)
+
+
+def by_sound(arrays: Arrays) -> dict[str, float]:
+    """with_audio_top1, without_audio_top1 and without_audio_examples, where a split has examples of both kinds."""
+    heard = arrays["has_audio"].astype(bool)
+    if heard.all() or not heard.any():
+        return {}
+    top1 = lambda rows: metrics.top_k(arrays["logits"][rows].astype(np.float32), arrays["labels"][rows], 1)
+    split = {"with_audio_top1": top1(heard), "without_audio_top1": top1(~heard)}
+    return split | {"without_audio_examples": int((~heard).sum())}
 
 
 def criterion(config: Any) -> str:

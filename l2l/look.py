@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, artefact, compile_cache, programs, stream
+from l2l import answer, artefact, compile_cache, listen_look, programs, stream
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
@@ -16,7 +16,7 @@ from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.stream import Source
-from l2l.view import View, records_of, stack
+from l2l.view import View, opened, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
@@ -94,6 +94,9 @@ class Model:
 
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
+        if self.programs.listen:
+            yield from map(self._listened, videos)
+            return
         at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
         for views in chunks(self._views(videos), at_once):
             yield from self._answers(views)
@@ -116,6 +119,23 @@ class Model:
         """
         return stream.results(self, source, every, patience)
 
+    def _listened(self, video: Video) -> Result | MediaError:
+        """One video, listened to first; one without sound is looked at as the fallback has it."""
+        view, how = View(video), self.programs
+        try:
+            with answer.Clock() as clock:
+                film = opened(video, how.policy)
+            view.seconds["decode"] += clock.seconds
+            if isinstance(film, CutFilm):  # its frames are there
+                return self._skimmed(list(self._views([film])))[0]
+            if how.listen.fallback and not film.has_audio:
+                return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
+            listen_look.listen(view, film, how)
+            out = listen_look.look(view, film, how, self.stop_when_sure)
+        except MediaError as error:
+            return error
+        return answer.skimmed(how, view, out, self.stop_when_sure)
+
     def features(self, video: Video) -> dict[str, np.ndarray]:
         """What the clip model makes of the positions that are described.
 
@@ -131,14 +151,14 @@ class Model:
             raise view.error
         return view.banks() | {"times": view.times[view.indexed]}
 
-    def _views(self, videos: Iterable[Video]) -> Iterator[View]:
+    def _views(self, videos: Iterable[Video], stride: int | None = None) -> Iterator[View]:
         """Every video with its positions described, or an error, in their order; a batch holds clips of several."""
         waiting: deque[View] = deque()
         rows: list[tuple[View, dict[str, Any]]] = []
         for video in videos:
             view = View(video)
             waiting.append(view)
-            for record in records_of(view, self.programs, self.stride):
+            for record in records_of(view, self.programs, stride or self.stride):
                 rows.append((view, record))
                 if len(rows) == self.programs.clips_at_once:
                     self._fill(rows)
@@ -180,6 +200,8 @@ class Model:
         for i, view in enumerate(views):
             if not view.error:
                 length, banks = fit_positions(view.banks(), self.programs.lengths)
+                if self.programs.listen and self.programs.listen.fallback:
+                    banks |= {"has_audio": np.bool_(view.has_audio)}
                 groups.setdefault(length, []).append((i, banks))
         for group in groups.values():
             room = next(size for size in self.programs.videos_at_once if size >= len(group))

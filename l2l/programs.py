@@ -19,7 +19,24 @@ CLIPS_AT_ONCE = 8  # on every device
 VIDEOS_AT_ONCE = 8  # of one length, on every device
 
 Arrays = dict[str, np.ndarray]
-Macs = Callable[[int, int, int], dict[str, int]]
+Macs = Callable[..., dict[str, int]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Listen:
+    """What listening first needs.
+
+    Attributes:
+      hear: (a sound track int16 (n,), where seconds of it begin, samples int (p,)) -> audio descriptors (p, d) of those
+        seconds.
+      image: width of the image descriptor.
+      fallback: positions of a video without sound of which one is described, and chosen among, by its image; 0: it is
+        heard as silence. `skim` then takes "has_audio", bool (b,), too, and `macs` the same as has_audio=.
+    """
+
+    hear: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    image: int
+    fallback: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +58,7 @@ class Programs:
         is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe.
       videos_at_once: b of `skim` is 1 or this, times the number of devices.
       lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
+      listen: of a skimmer that chooses moments by sound; see there.
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
@@ -59,6 +77,7 @@ class Programs:
     videos_at_once: tuple[int, ...]
     lengths: tuple[int, ...]
     macs: Macs
+    listen: Listen | None = None
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None

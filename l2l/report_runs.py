@@ -12,10 +12,11 @@ from l2l.data import schema
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError, read_json
 
-# Prefix of a metric and what it measures: of a skim run, and, the last one, of a distilled student.
+# Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
+WAYS |= {"with_audio": "videos with sound", "without_audio": "videos without sound"}
 KEPT = ("config", "inputs", "labels", "policy", "student", "recogniser", "versions")  # of config.json
-STAGES = {"distill": "distillation", "skim": "skimming"}
+STAGES = {"distill": "distillation", "preview": "preview", "skim": "skimming"}
 
 
 @dataclasses.dataclass(frozen=True)

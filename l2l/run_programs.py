@@ -10,8 +10,9 @@ import jax
 from l2l import build, predict, runs, sharding, sure
 from l2l.data import schema
 from l2l.data.video import crop_side
+from l2l.listen import hearer
 from l2l.models.student import modalities
-from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Macs, Programs, compiled
+from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Listen, Macs, Programs, compiled
 from l2l.tasks.skim import by_step
 
 
@@ -23,7 +24,7 @@ def of_run(run: runs.Run) -> Programs:
     """
     skims = run.config["task"] == "skim"
     clip_run, stride = (student_of(run), stride_of(run)) if skims else (run, 1)
-    run = without_stride(run) if skims else run
+    asked, run = run, without_stride(run) if skims else run
     policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     data, ways = clip_run.config["data"], mesh.shape["data"]
     return Programs(
@@ -38,6 +39,7 @@ def of_run(run: runs.Run) -> Programs:
         videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
         lengths=tuple(run.config["data"]["lengths"]) if skims else (),
         macs=macs_of(run),
+        listen=listen_of(asked, clip_run) if skims else None,
         stride=stride,
         multi_label=run.config["multi_label"],
         sure=sure.load(run.path) if skims else None,
@@ -50,7 +52,23 @@ def stride_of(run: runs.Run) -> int:
 
 def without_stride(run: runs.Run) -> runs.Run:
     """The same skimmer over described positions alone: with hard selection it reads no others."""
-    return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1}})
+    model = run.config["model"] | {"stride": 1}
+    model |= {"fallback": 1} if model.get("fallback") else {}
+    return dataclasses.replace(run, config=run.config | {"model": model})
+
+
+def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
+    """How a skimmer that chooses by sound alone hears through its student's preview; None of any other."""
+    skimmer = build.model_of(run.config, len(run.labels), fusion=None)
+    if skimmer.index_by != "audio" or not student.config["model"].get("preview"):
+        return None
+    ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
+    trunk = build.preview_of(student.config)
+    return Listen(
+        hear=hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False)),
+        image=build.widths_of(student.config)["image"],
+        fallback=skimmer.fallback,
+    )
 
 
 def on_mesh(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
@@ -106,6 +124,6 @@ def macs_of(run: runs.Run) -> Macs:
     classes = len(run.labels)
     if run.config["task"] == "skim":
         of_video = functools.partial(build.video_macs, run.config, run.student, classes)
-        return lambda positions, steps, looks: of_video(positions=positions, steps=steps, looks=looks)
+        return lambda positions, steps, looks, **how: of_video(positions=positions, steps=steps, looks=looks, **how)
     one = build.clip_macs(run.config, classes)
     return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}

@@ -21,7 +21,7 @@ from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 # Keys that came later, with what earlier runs did without them.
-ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0}
+ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0, "mute": 0.0}
 # Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 

@@ -61,8 +61,9 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     model, recogniser = build.model_of(run.config, 1, fusion=None), run.recogniser and run.recogniser["config"]
 
     @functools.cache
-    def of(positions: int, steps: int, looks: int) -> float:
-        numbers = {"positions": positions, "steps": steps, "looks": looks, "recogniser": recogniser}
+    def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:
+        numbers = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
+        numbers["recogniser"] = recogniser
         return sum(build.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
 
     columns = []
@@ -70,6 +71,7 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
         picks = t - model.count_start  # the start is a look that no step has to pick
         steps = arrays["counted"][:, :picks].sum(axis=1)
         looks = looked_at(arrays, modalities(model.index_by), picks)
-        rows = zip(positions(arrays).tolist(), steps.tolist(), looks.tolist(), strict=True)
+        heard = arrays["has_audio"].astype(bool).tolist()
+        rows = zip(positions(arrays).tolist(), steps.tolist(), looks.tolist(), heard, strict=True)
         columns.append([of(*row) for row in rows])
     return np.array(columns).T

@@ -20,6 +20,7 @@ def mean_gmacs(
     positions: np.ndarray,
     steps: np.ndarray,
     looks: np.ndarray,
+    has_audio: np.ndarray,
     recogniser: Config | None = None,
     soft: bool = False,
 ) -> dict[str, float]:
@@ -28,11 +29,12 @@ def mean_gmacs(
     Args:
       config, student, classes, recogniser, soft: as there.
       positions, steps, looks: int (b,), as there.
+      has_audio: bool (b,), likewise.
     """
-    kinds, counts = np.unique(np.stack([positions, steps, looks], axis=1), axis=0, return_counts=True)
+    kinds, counts = np.unique(np.stack([positions, steps, looks, has_audio], axis=1), axis=0, return_counts=True)
     total: dict[str, float] = {}
-    for (n, t, k), count in zip(kinds.tolist(), counts.tolist(), strict=True):
-        numbers = {"positions": n, "steps": t, "looks": k}
+    for (n, t, k, heard), count in zip(kinds.tolist(), counts.tolist(), strict=True):
+        numbers = {"positions": n, "steps": t, "looks": k, "has_audio": bool(heard)}
         parts = build.video_macs(config, student, classes, **numbers, recogniser=recogniser, soft=soft)
         total = {part: total.get(part, 0.0) + count * macs / len(positions) / GIGA for part, macs in parts.items()}
     return total

@@ -77,10 +77,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     since = time.perf_counter()
     try:
         film = opened(view.video, how.policy)
-        view.times = np.array([c.start for c in film.clips], np.float32)
-        view.times += np.float32(film.clips[0].duration) / 2
-        view.indexed = np.arange(len(film.clips)) % stride == 0
-        view.has_audio = film.has_audio
+        place(view, film, stride)
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
             record = record_of(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
@@ -90,6 +87,14 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
         view.error = error
     except ValueError as error:  # of a library, for content that it cannot make sense of
         view.error = MediaError("undecodable", view.path, str(error))
+
+
+def place(view: View, film: Film, stride: int) -> None:
+    """Writes down where a film's positions lie, of which every stride-th one is described."""
+    view.times = np.array([c.start for c in film.clips], np.float32)
+    view.times += np.float32(film.clips[0].duration) / 2
+    view.indexed = np.arange(len(film.clips)) % stride == 0
+    view.has_audio = film.has_audio
 
 
 def record_of(clip: Clip, how: Programs) -> Record:

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_ablations, sweep_multi_label, sweep_paper, sweep_study
+from configs import sweep_ablations, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from l2l import build, inputs, optim, sweep
 from l2l.runs import RunError
 
-STAGES = ("teacher", "distill", "finetune", "extract", "skim")
+STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
 ALL = [(stage, v) for stage in STAGES for v in importlib.import_module(f"configs.{stage}").VARIANTS]
 CLASSES = 5
 
@@ -41,13 +41,13 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    whose = re.sub("_(released|lstm|nonrecurrent)", "", variant)
-    student = inputs.load_config(f"configs/finetune.py:{whose}")
+    whose = re.sub("_(released|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
+    student = inputs.load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
     clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
-    batch = {"image": bank, "audio": bank, "valid": valid}
+    batch = {"image": bank, "audio": bank, "valid": valid, "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
     last = "classifier" if variant.endswith("nonrecurrent") else "head"
     variables = shapes(task, batch, build.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
@@ -73,7 +73,7 @@ def test_stages_of_the_sample_follow_each_other():
             assert path in made or path.startswith("data/sample/")
 
 
-SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations)
+SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations, sweep_listen)
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.__name__)

@@ -104,6 +104,22 @@ def test_skimmer_follows_its_module(index_by, recognition):
     assert count - extra == costs.skimmer_macs(n, steps, recognition=recognition, index_by=index_by, num_classes=k)
 
 
+def test_weighing_looks_costs_a_product_each():
+    n, steps, k = 30, 10, 20
+    bank, mask, variables = features(n)
+    numbers = {"num_classes": k, "steps": steps, "index_by": "audio", "count_start": False}
+    plain, weighed = (
+        traced(models.get("skimmer", fusion=Fusion(), weigh=weigh, **numbers), bank, bank, mask, variables, train=False)
+        for weigh in (False, True)
+    )
+    numbers.pop("count_start")
+    numbers.pop("steps")
+    assert weighed - plain == 10 * 512
+    assert weighed - plain == costs.skimmer_macs(n, steps, weigh=True, **numbers) - costs.skimmer_macs(
+        n, steps, **numbers
+    )
+
+
 def features(n):
     """Descriptors of n positions, the mask, and the shapes of the fusion's variables."""
     bank = jnp.zeros((1, n, 512))

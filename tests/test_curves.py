@@ -129,6 +129,7 @@ def test_looks_are_counted_once():
 def test_means_weigh_every_video(work):
     run = runs.load_run(work / "skim")
     numbers = {name: np.array(x) for name, x in {"positions": [5, 9, 5], "steps": [3] * 3, "looks": [3, 4, 2]}.items()}
+    numbers["has_audio"] = np.array([True, False, True])
     found = mean_gmacs(run.config, run.student, 3, **numbers)
     rows = [dict(zip(numbers, map(int, row), strict=True)) for row in zip(*numbers.values(), strict=True)]
     each = [build.video_macs(run.config, run.student, 3, **row) for row in rows]

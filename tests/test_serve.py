@@ -152,8 +152,8 @@ def test_endless_body_is_cut_off(client):
 
 
 def bomb(folder):
-    """A video of PNG pictures of a few hundred bytes that claim to be 100,000 x 100,000 pixels."""
-    data = write_video(folder / "bomb.mkv", codec="png", pix_fmt="rgb24", audio=False, fps=5).read_bytes()
+    """A video of 7 kB, in PNG pictures that claim to be 100,000 x 100,000 pixels."""
+    data = write_video(folder / "bomb.avi", codec="png", pix_fmt="rgb24", audio=False, fps=5).read_bytes()
     at = data.index(b"IHDR")
     while at >= 0:
         head = data[at : at + 4] + struct.pack(">II", 100_000, 100_000) + data[at + 12 : at + 17]
@@ -163,7 +163,7 @@ def bomb(folder):
 
 
 def billion(folder):
-    """An mp4 of a few kB that claims to have 10^9 frames of one byte."""
+    """An mp4 of 2 kB that claims to have 10^9 frames of one byte."""
     data = bytearray(write_video(folder / "billion.mp4", audio=False).read_bytes())
     struct.pack_into(">II", data, data.index(b"stsz") + 8, 1, 10**9)
     struct.pack_into(">I", data, data.index(b"stts") + 12, 10**9)

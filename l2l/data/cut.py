@@ -45,6 +45,11 @@ class Clip:
     audio_valid: tuple[int, int] = (0, 0)
     has_audio: bool = False
 
+    @property
+    def second(self) -> int:
+        """Where its second of sound begins, samples from the video's beginning; may be before it."""
+        return round((self.start + self.duration / 2 - 0.5) * AUDIO_RATE)
+
 
 def pace(policy: ClipPolicy, fps: float) -> tuple[float, float]:
     """(length of a clip, distance between the starts of neighbouring ones), seconds, of a video with this rate."""

@@ -175,8 +175,7 @@ def heard(clips: Iterable[Clip], policy: ClipPolicy, track: Track) -> Iterator[C
     """The clips (in order of their start; in each call later ones than in the call before) with their sound."""
     for clip in clips:
         if policy.audio and track.there:
-            middle = round((clip.start + clip.duration / 2 - 0.5) * AUDIO_RATE)
-            clip.audio, clip.audio_valid = track.window(middle, middle + AUDIO_RATE)
+            clip.audio, clip.audio_valid = track.window(clip.second, clip.second + AUDIO_RATE)
             clip.has_audio = True
         yield clip
 

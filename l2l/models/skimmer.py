@@ -6,75 +6,20 @@ the mean fused feature of the looks. The structure is that of the released code,
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
 from l2l.models.positions import interpolated, taken
 from l2l.models.student import modalities
 
 SELECTIONS = ("soft", "straight_through")
+WORTH = 3.0  # the largest logarithm of what a look counts
 NEVER = -1e9  # score of a position that may not be picked
 Tree = Any
-
-
-def exact_mix(weights: jax.Array, bank: jax.Array) -> jax.Array:
-    """Weighted sum over positions, (b, n) x (b, n, d) -> (b, d); a one-hot weight reads its row exactly."""
-    return jnp.einsum("bn,bnd->bd", weights, bank, precision=jax.lax.Precision.HIGHEST)
-
-
-class Projection(nn.Module):
-    """Linear, BatchNorm, ReLU, and a last linear layer where `outputs` is given.
-
-    Statistics leave out masked rows. (The released code counts padded positions among the keys, so that its
-    statistics depend on the padding; ours do not.)
-    """
-
-    features: int
-    outputs: int | None = None
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, train: bool) -> jax.Array:
-        init = nn.initializers.normal(0.02)
-        x = nn.Dense(self.features, kernel_init=init, dtype=self.dtype, name="linear")(x)
-        # At the first step all queries of a batch are nearly equal: E[x^2] - E[x]^2 would lose the variance.
-        norm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5, use_fast_variance=False, name="norm")
-        x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
-        x = nn.relu(norm(use_running_average=not train)(x, mask=mask[..., None]))
-        if self.outputs is None:
-            return x
-        x = nn.Dense(self.outputs, kernel_init=init, dtype=self.dtype, name="output")(x)
-        return x.astype(jnp.promote_types(x.dtype, jnp.float32))
-
-
-class WeightNormLSTM(nn.Module):
-    """LSTM cell whose matrices are scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
-
-    Gates in torch's order: input, forget, cell, output. One bias, the sum of torch's two, starting at zero.
-    """
-
-    hidden: int
-
-    def _matrix(self, name: str, inputs: int) -> jax.Array:
-        shape, bound = (inputs, 4 * self.hidden), self.hidden**-0.5
-        init = nn.initializers.uniform(2 * bound)
-        direction = self.param(f"{name}_direction", lambda key: init(key, shape) - bound)
-        norm = jnp.linalg.norm(direction, axis=0)
-        scale = self.param(f"{name}_scale", lambda _: norm)
-        return direction * (scale / norm)
-
-    @nn.compact
-    def __call__(self, x: jax.Array, h: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(b, inputs), two states (b, hidden) -> the next two states."""
-        bias = self.param("bias", nn.initializers.zeros, (4 * self.hidden,))
-        gates = x @ self._matrix("input", x.shape[-1]) + h @ self._matrix("hidden", self.hidden) + bias
-        i, f, g, o = jnp.split(gates, 4, axis=-1)
-        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        return nn.sigmoid(o) * jnp.tanh(c), c
 
 
 class Skimmer(nn.Module):
@@ -93,8 +38,12 @@ class Skimmer(nn.Module):
         largest weight with the gradient of the soft sum ("straight_through").
       index_by: whose keys choose: both modalities (the paper), audio alone or image alone. By one alone, hard
         selection needs the other one's bank only where it looks, and that one's half of the start is zero.
+      fallback: if not 0, a video without sound is indexed by the images of every so many positions instead of audio.
+        Their keys lie in one space with audio's, the query is the same, and the pick is called audio's.
       masking: never pick a position twice (per modality).
       count_start: the start, the mean feature of the video, counts as the first of the T looks.
+      weigh: the prediction weighs the looks by a learned score of what each of them has read, so that a look that
+        turns out to show nothing counts little; else all count the same (the paper). Not with `count_start`.
       dtype: of the inputs of matrix products; parameters, statistics, softmax and LSTM stay float32.
     """
 
@@ -107,22 +56,29 @@ class Skimmer(nn.Module):
     query: int = 1024
     selection: str = "soft"
     index_by: str = "both"
+    fallback: int = 0
     masking: bool = True
     count_start: bool = True
+    weigh: bool = False
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
         if self.selection not in SELECTIONS:
             raise ValueError(f"unknown selection {self.selection!r}; choose from {', '.join(SELECTIONS)}")
-        chosen = modalities(self.index_by)
+        if self.fallback and self.index_by != "audio":
+            raise ValueError(f"fallback={self.fallback} is for index_by=audio, not for index_by={self.index_by}")
+        if self.weigh and self.count_start:
+            raise ValueError("looks are weighed (weigh=True) without the start: set --config.model.count_start=False")
+        chosen, keyed = modalities(self.index_by), modalities("both" if self.fallback else self.index_by)
         query, dtype = self.query, self.dtype
-        self.keys = {m: Projection(self.key, dtype=dtype, name=f"keys_{m}") for m in chosen}
+        self.keys = {m: Projection(self.key, dtype=dtype, name=f"keys_{m}") for m in keyed}
         self.queries = {m: Projection(query, self.key, dtype, name=f"query_{m}") for m in chosen}
         self.modality = nn.Dense(2) if len(chosen) == 2 else None
         self.lstm = WeightNormLSTM(self.hidden)
         init = nn.initializers.normal(0.02)
         self.head = nn.Dense(self.num_classes, kernel_init=init)
         self.classifier = nn.Dense(self.num_classes, kernel_init=init)
+        self.worth = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.zeros) if self.weigh else None
 
     def __call__(
         self,
@@ -131,6 +87,7 @@ class Skimmer(nn.Module):
         mask: jax.Array,
         fusion_params: Tree,
         recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,
@@ -144,6 +101,7 @@ class Skimmer(nn.Module):
           fusion_params: variables of the fusion module.
           recognition: (b, n, f) features of another model. If given, these are what is read for the prediction at each
             look; the LSTM goes on with the fused ones.
+          has_audio: bool (b,), which videos have sound; only a model with `fallback` asks.
           train: use and update batch statistics, and read as `selection` says.
           hard: in evaluation, read only the position of each modality's largest weight; else weighted sums.
 
@@ -157,6 +115,7 @@ class Skimmer(nn.Module):
             step_logits: (T, b, k), the classifier on the mean of the looks so far.
             head_logits: (T, b, k), a second classifier on the LSTM's state.
             looks: int32 (b,), the number of looks in the mean, the start included if it counts.
+            worth: (T, b), how much each look counts, if they are weighed; 0 where it does not.
 
         Raises:
           ValueError: the start is to count, but would have to be recognised at all positions.
@@ -166,11 +125,11 @@ class Skimmer(nn.Module):
         picks = self.selection == "straight_through" if train else hard
         banks, mask = self._at_stride({"image": image, "audio": audio, "recognition": recognition}, mask, picks)
         recognition = banks.pop("recognition", None)
-        keys = {m: project(banks[m], mask, train) for m, project in self.keys.items()}
+        if self.fallback:
+            banks, mask = self._heard(banks, mask, has_audio)
+        keys = self._keys(banks, mask, has_audio, train)
         view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params, "recognition": recognition}
-
-        even = mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
-        start = self._fuse(view, {m: even if m in keys else jnp.zeros_like(even) for m in banks})
+        start = self._start(view, has_audio)
         state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
         carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
         out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
@@ -184,6 +143,27 @@ class Skimmer(nn.Module):
         may = taken(mask, self.stride) if picks else mask
         clean = {m: jnp.where(may[..., None], x, 0).astype(dtype) for m, x in banks.items() if x is not None}
         return clean if picks else {m: interpolated(x, mask, self.stride) for m, x in clean.items()}, may
+
+    def _heard(self, banks: Tree, mask: jax.Array, has_audio: jax.Array) -> tuple[Tree, jax.Array]:
+        """Zeros for the sound of videos without any, and the positions that may be read: of those, at the stride."""
+        audio = jnp.where(has_audio[:, None, None], banks["audio"], 0)
+        return banks | {"audio": audio}, mask & (has_audio[:, None] | taken(mask, self.fallback))
+
+    def _keys(self, banks: Tree, mask: jax.Array, has_audio: jax.Array | None, train: bool) -> Tree:
+        """Keys (b, n, k) of the modalities that index."""
+        keys = {m: project(banks[m], mask, train) for m, project in self.keys.items()}
+        if not self.fallback:
+            return keys
+        return {"audio": jnp.where(has_audio[:, None, None], keys["audio"], keys["image"])}
+
+    def _start(self, view: Tree, has_audio: jax.Array | None) -> jax.Array:
+        """Fused mean (b, f) of what indexes, zeros in the place of the rest."""
+        mask = view["mask"]
+        even = mask / jnp.maximum(mask.sum(-1, keepdims=True), 1)
+        shares = {m: even if m in view["keys"] else jnp.zeros_like(even) for m in view["banks"]}
+        if self.fallback:
+            shares["image"] = jnp.where(has_audio[:, None], 0, even)
+        return self._fuse(view, shares)
 
     def _fuse(self, view: Tree, weights: dict[str, jax.Array]) -> jax.Array:
         """Fused feature (b, f) of what the weights (b, n) read from each bank."""
@@ -256,8 +236,10 @@ class Skimmer(nn.Module):
             out["counted"] = counts.at[-1].set(False)
             looks = jnp.concatenate([start[None], looks[:-1]])
             counts = jnp.concatenate([jnp.ones_like(counts[:1]), counts[:-1]])
-        taken = jnp.cumsum(counts, 0)
-        mean = jnp.cumsum(looks * counts[..., None], 0) / jnp.maximum(taken, 1)[..., None]
+        worth = counts
+        if self.worth is not None:
+            worth = out["worth"] = counts * jnp.exp(WORTH * jnp.tanh(self.worth(looks)[..., 0]))
+        mean = jnp.cumsum(looks * worth[..., None], 0) / jnp.maximum(jnp.cumsum(worth, 0), 1e-9)[..., None]
         out["step_logits"] = self.classifier(mean)
-        out["looks"] = taken[-1]
+        out["looks"] = counts.sum(0)
         return out["step_logits"][-1], out

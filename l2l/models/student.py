@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.preview import Preview
 from l2l.models.resnet import STAGES, AudioResNet, ImageResNet
 
 MODALITIES = {"both": ("image", "audio"), "image": ("image",), "audio": ("audio",)}
@@ -56,6 +57,7 @@ class Student(nn.Module):
       stages: blocks per stage of both trunks.
       modality: both, image or audio.
       feature: width of the fused feature.
+      preview: width of a small audio trunk in the place of the ResNet, see `Preview`; 0: the ResNet.
       dtype: of the inputs of convolutions and matrix products; parameters and statistics stay float32.
     """
 
@@ -64,6 +66,7 @@ class Student(nn.Module):
     stages: Sequence[int] = STAGES
     modality: str = "both"
     feature: int = 512
+    preview: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact
@@ -77,7 +80,8 @@ class Student(nn.Module):
         if "image" in chosen:
             out["image"] = ImageResNet(*numbers, name="image")(frames[:, 0], train)
         if "audio" in chosen:
-            out["audio"] = AudioResNet(*numbers, name="audio")(log_mel, train)
+            small = Preview(8 * self.width, self.preview, self.dtype, name="audio") if self.preview else None
+            out["audio"] = (small or AudioResNet(*numbers, name="audio"))(log_mel, train)
         fusion = Fusion(self.feature, dtype=self.dtype, name="fusion")
         out["feature"] = fusion(out.get("image"), out.get("audio"))
         return nn.Dense(self.num_classes, name="classifier")(out["feature"]), out

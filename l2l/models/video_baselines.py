@@ -6,8 +6,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
 from l2l.models.positions import highest, mean_logits
-from l2l.models.skimmer import NEVER, Projection, Tree, WeightNormLSTM, exact_mix
+from l2l.models.skimmer import NEVER, Tree
 
 
 def fused(fusion: nn.Module, image: jax.Array, audio: jax.Array, mask: jax.Array, fusion_params: Tree) -> jax.Array:
@@ -40,6 +41,7 @@ class VideoLSTM(nn.Module):
         mask: jax.Array,
         fusion_params: Tree,
         recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,
@@ -49,7 +51,7 @@ class VideoLSTM(nn.Module):
         Raises:
           ValueError: recognition features are given, which it has no use for.
         """
-        del train, hard
+        del has_audio, train, hard
         if recognition is not None:
             raise ValueError("the LSTM over all positions has no looks to recognise: leave config.recognition empty")
         x = fused(self.fusion, image, audio, mask, fusion_params)
@@ -96,6 +98,7 @@ class NonRecurrent(nn.Module):
         mask: jax.Array,
         fusion_params: Tree,
         recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
         *,
         train: bool,
         hard: bool = False,

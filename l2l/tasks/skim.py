@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from l2l import losses
 from l2l.models.positions import mean_logits
+from l2l.models.skimmer import Skimmer
 from l2l.tasks.classify import top1
 from l2l.tasks.selections import SELECTIONS, Videos
 
@@ -30,6 +31,7 @@ class Skim:
       multi_label: whether a video may be of several classes, each judged by itself; else they share one softmax.
       index_multi_label: the same of the classifier of the model that made the indexing features.
       recogniser_multi_label: the same of the one of the model whose features recognise.
+      mute: share of the training videos whose sound is left out, for a skimmer with a fallback.
     """
 
     model: nn.Module
@@ -38,6 +40,7 @@ class Skim:
     multi_label: bool = False
     index_multi_label: bool = False
     recogniser_multi_label: bool = False
+    mute: float = 0.0
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables, but for the classifier, which is that of the clip model."""
@@ -49,7 +52,18 @@ class Skim:
     def inputs(self, batch: Tree, frozen: Tree) -> tuple:
         """What the model is called with."""
         image, audio = (batch[m].astype(jnp.float32) for m in ("image", "audio"))
-        return image, audio, batch["valid"], {"params": frozen["fusion"]}, self._recognition(batch, frozen)
+        fusion, has_audio = {"params": frozen["fusion"]}, batch["has_audio"] if self.falls_back else None
+        return image, audio, batch["valid"], fusion, self._recognition(batch, frozen), has_audio
+
+    @property
+    def falls_back(self) -> bool:
+        """Whether the model chooses by image where a video has no sound."""
+        return isinstance(self.model, Skimmer) and self.model.fallback > 0
+
+    def muted(self, batch: Tree, rng: jax.Array) -> Tree:
+        """The batch with a random share of its videos marked as without sound."""
+        keep = jax.random.bernoulli(rng, 1 - self.mute, batch["has_audio"].shape)
+        return batch | {"has_audio": batch["has_audio"] & keep}
 
     def _judge(self, frozen: Tree) -> Tree:
         """The clip model whose classifier has the last word."""
@@ -64,7 +78,7 @@ class Skim:
 
     def loss(self, params: Tree, batch_stats: Tree, frozen: Tree, batch: Tree, rng: jax.Array) -> tuple:
         """Cross-entropy on the prediction from all looks; (loss, (batch_stats, measurements))."""
-        del rng
+        batch = self.muted(batch, rng) if self.mute else batch
         variables = {"params": params, "batch_stats": batch_stats}
         (logits, out), new = self.model.apply(
             variables, *self.inputs(batch, frozen), train=True, mutable=["batch_stats"]
@@ -103,7 +117,7 @@ class Skim:
 
         Scores are those of the clip model's own classifier. Without labels there is no oracle.
         """
-        image, audio, valid, fusion, recognition = self.inputs(batch, frozen)
+        image, audio, valid, fusion, recognition, _ = self.inputs(batch, frozen)
         index = scores_of(frozen, self.model.fusion.apply(fusion, image, audio), self.index_multi_label)
         scores = index
         if recognition is not None:
@@ -128,5 +142,5 @@ def by_step(out: Tree, head: bool) -> Tree:
         return {}
     picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
     steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-    steps |= {"head_logits": out["head_logits"]} if head else {}
+    steps |= {key: out[key] for key, there in (("head_logits", head), ("worth", "worth" in out)) if there}
     return {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}

@@ -1,0 +1,97 @@
+"""Seconds from a film to its answer with full-size models: listening first, the paper's method, the dense student.
+
+    python -m benchmarks.listen --json [--minutes 1 10 60]
+
+Random weights; 640x360, 25 frames a second, H.264 and AAC. Films of 60 s with keyframes 30 and 250 frames apart are
+answered by each method, T = 10, the paper's with features of every fifth position (0.53 s apart), all with the same
+decoder, taking turns; medians of rounds. Then longer films, whose keyframes are 30 apart, are listened to once each:
+seconds of every stage, beside decoding the whole film with FFmpeg, both on all cores.
+"""
+
+import functools
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import jax
+
+from benchmarks import rounds, untrained
+from benchmarks.films import repeated, write_film
+from l2l import inputs, listen_look
+from l2l.data.media import open_film
+from l2l.look import Model, load
+from l2l.view import View
+
+SIZE, SECONDS, KEYFRAMES, STRIDE = (640, 360), 60.0, (30, 250), 5
+NAMES = ("listen", "paper", "dense")
+
+
+def models(where: Path) -> dict[str, Model]:
+    """The three methods by name."""
+    of = lambda stage, variant="activitynet": inputs.load_config(f"configs/{stage}.py:{variant}")
+    student, ear = of("finetune"), of("preview")
+    whole, small = untrained.clip_variables(student), untrained.clip_variables(ear)
+    untrained.write(where / "dense", student, {"model": whole})
+    untrained.skimmer(where / "paper", of("skim"), student, whole)
+    untrained.skimmer(where / "listen", of("skim", "activitynet_listen"), ear, small)
+    stride = {"paper": {"stride": STRIDE}}
+    return {name: load(where / name, **stride.get(name, {})) for name in NAMES}
+
+
+def stages(model: Model, film: Path) -> dict[str, float]:
+    """Seconds of every stage of listening to a film first."""
+    view, how, since = View(film), model.programs, time.perf_counter()
+    opened = open_film(film, how.policy)
+    scan = time.perf_counter() - since
+    listen_look.listen(view, opened, how)
+    sound, heard = view.seconds["decode"], view.seconds["features"]
+    listen_look.look(view, opened, how, False)
+    found = {"scan": scan, "sound": sound, "mel_and_preview": heard}
+    found |= {"seek_and_decode": view.seconds["decode"] - sound, "looks": view.seconds["features"] - heard}
+    return found | {"skimming": view.seconds["skimming"], "in_all": time.perf_counter() - since}
+
+
+def decode_all(film: Path) -> None:
+    """Decodes every frame, with as many threads as FFmpeg likes."""
+    with av.open(str(film)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        for _ in container.decode(video=0):
+            pass
+
+
+def answers(found: dict[str, Model], films: dict[int, Path], count: int) -> dict[str, float]:
+    """Seconds from file to answer of every method and film, and how many times longer than listening it took."""
+    calls: dict[str, Callable[[], float]] = {}
+    for keyframes, film in films.items():
+        for name, model in found.items():
+            calls[f"{name}_{keyframes}"] = rounds.timed(functools.partial(model.classify, film))
+    taken = rounds.medians(calls, count)
+    ratios = {
+        f"{name}_{k}_over_listen": taken[f"{name}_{k}"] / taken[f"listen_{k}"] for k in films for name in NAMES[1:]
+    }
+    return {f"{name}_seconds": seconds for name, seconds in taken.items()} | ratios
+
+
+def main() -> None:
+    parser = rounds.parser("listen", __doc__)
+    parser.add_argument("--minutes", type=int, nargs="*", default=(1, 10, 60), help="lengths of the longer films")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        where = Path(folder)
+        films = {k: write_film(where / f"{k}.mp4", SIZE, SECONDS, keyframes=k) for k in KEYFRAMES}
+        methods = models(where)
+        figures = answers(methods, films, args.rounds)
+        for minutes in args.minutes:
+            film = repeated(films[30], where / "long.mp4", minutes)
+            stages(methods["listen"], film)  # compiles for this length
+            own = stages(methods["listen"], film)
+            plain = rounds.timed(functools.partial(decode_all, film))()
+            own |= {"ffmpeg_decoding": plain, "share_of_decoding": own["in_all"] / plain}
+            figures |= {f"{minutes}_min_{name}": value for name, value in own.items()}
+    rounds.show(figures | {"devices": jax.device_count()}, as_json=args.json)
+
+
+if __name__ == "__main__":
+    main()

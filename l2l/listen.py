@@ -1,0 +1,45 @@
+"""A preview trunk over a whole sound track: log-mel and moments in bounded pieces, then windows read from them."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from l2l.data.audio import HOP, RATE, log_mel
+from l2l.models.preview import FIELD, STRIDE, moments
+
+STEP = HOP * STRIDE  # samples from one moment to the next
+AT_ONCE = 8  # pieces in one call of the program
+
+Moments = Callable[[jax.Array], jax.Array]  # log-mel (b, m, f) -> (b, moments(m), d)
+
+
+def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function of a track int16 (n,) and of places int (p,) in it, samples, where a second begins: (p, d) float32.
+
+    A place is heard at the nearest whole number of moments (40 ms) from the track's beginning; beyond its ends there is
+    silence. Memory is bounded by the length of a piece; pieces overlap by what a moment depends on.
+
+    Args:
+      run: the trunk.
+      piece: seconds of the moments of one piece.
+    """
+    count = max(1, round(piece * RATE / STEP))
+    length = HOP * (FIELD + 3 + STRIDE * (count - 1))  # samples that give so many moments
+    program = jax.jit(lambda waves: run(log_mel(waves)))
+
+    def heard(track: np.ndarray, places: np.ndarray) -> np.ndarray:
+        first = np.rint(np.asarray(places) / STEP).astype(int)
+        inside = moments(1 + RATE // HOP)  # moments of a second
+        before = max(0, -int(first.min()))
+        pieces = -(-(before + int(first.max()) + inside) // count)
+        pieces += -pieces % AT_ONCE if pieces > 1 else 0
+        padded = np.zeros(STEP * count * pieces + length, np.int16)
+        padded[before * STEP :][: len(track)] = track[: len(padded) - before * STEP]
+        waves = np.lib.stride_tricks.sliding_window_view(padded, length)[:: STEP * count][:pieces]
+        found = [np.asarray(program(jnp.asarray(waves[i : i + AT_ONCE]))) for i in range(0, pieces, AT_ONCE)]
+        every = np.concatenate(found).reshape(pieces * count, -1)
+        return every[(first + before)[:, None] + np.arange(inside)].max(1)
+
+    return heard

@@ -1,0 +1,185 @@
+"""A preview learns to hear as its student does, everything else of the student stays; and looking listens first."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from configs import extract, finetune, preview, skim
+from data_prep.prepare import write_dataset
+from data_prep.rows import Row
+from l2l import build, main, predict, sharding
+from l2l.data import schema
+from l2l.data.media import Film
+from l2l.data.source import source_of
+from l2l.evaluate import evaluate
+from l2l.look import load
+from l2l.losses import cross_entropy
+from l2l.runs import load_run
+from tests.videos import write_video
+
+LABELS = ("clapping", "tuning", "resting")
+POLICY = schema.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=32)
+VIDEOS = {
+    "long": {"seconds": 9.3, "fps": 10, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0, 8.8)},
+    "silent": {"seconds": 7.2, "fps": 10, "audio": False},
+    "other": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
+}
+STEPS, FALLBACK = 3, 2
+
+
+def train(config, folder, **changes):
+    """One stage of the real path, small."""
+    config.run, config.makers, config.log_every = str(folder), (), 1
+    with config.unlocked():
+        config.update_from_flattened_dict(changes)
+    main.run(config)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick_to_compile():
+    before = jax.config.read("jax_disable_most_optimizations")
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    """Videos, their shards, and the runs finetune (untrained), preview, extract_listen and skim_listen."""
+    work = tmp_path_factory.mktemp("listen")
+    for name, how in VIDEOS.items():
+        write_video(work / f"{name}.mp4", **how)
+    rows = [
+        Row(str(work / f"{name}.mp4"), (LABELS[i],), split, video_id=f"{split}/{name}")
+        for split in ("train", "val")
+        for i, name in enumerate(VIDEOS)
+    ]
+    write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
+    clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "data.batch": 8, "best": ""}
+    clips |= {"data.eval_batch": 8, "data.streams": 2, "model.width": 2}
+    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "epochs": 0.0})
+    small = {"teacher": str(work / "finetune"), "model.preview": 2, "epochs": 6.0, "optim.lr": 1e-2}
+    train(preview.get_config(), work / "preview", **clips | small)
+    student = {"student": str(work / "preview")}
+    where = {"data.dir": str(work / "shards"), "data.eval_batch": 8}
+    train(extract.get_config("listen"), work / "extract_listen", **student | where)
+    small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
+    videos = {"data.dir": str(work / "extract_listen"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 10.0}
+    batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "optim.lr": 3e-2}
+    train(skim.get_config("listen"), work / "skim_listen", **student | small | videos | batches)
+    return work
+
+
+def test_only_the_preview_was_trained(work):
+    before, after = (load_run(work / name).variables["model"] for name in ("finetune", "preview"))
+    for part in ("image", "fusion", "classifier"):
+        jax.tree.map(np.testing.assert_array_equal, before["params"][part], after["params"][part])
+    jax.tree.map(np.testing.assert_array_equal, before["batch_stats"]["image"], after["batch_stats"]["image"])
+    assert after["params"]["audio"]["stem"]["kernel"].shape == (5, 5, 1, 2)
+    losses = [line["train/l1"] for line in lines(work / "preview")]
+    assert np.mean(losses[-3:]) < 0.8 * np.mean(losses[:3])
+
+
+def lines(run):
+    found = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in found if "train/l1" in line]
+
+
+def test_loss_is_what_the_whole_students_would_be(work):
+    """The audio descriptors' L1 and the cross-entropy with the teacher's softmax, both of stored variables."""
+    teacher, run = load_run(work / "finetune"), load_run(work / "preview")
+    source = source_of(run.config, str(work / "shards"))
+    task = build.preview_task(run.config | {"distill_weight": 0.5}, teacher)
+    batch = next(source.eval("val", batch=8))
+    batch = {k: v for k, v in batch.items() if k in ("frames", "audio", "labels", "mask")}
+    frozen, variables = teacher.variables["model"], run.variables["model"]
+    target, answer = (t.predict(v, {}, batch) for t, v in ((task.teacher, frozen), (task.student, variables)))
+    got = task.predict(variables, frozen, batch)
+    np.testing.assert_allclose(got["logits_teacher"], target["logits"], rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(answer["image"], target["image"], rtol=1e-6)
+    # In training the preview normalises by the batch's own statistics; with theirs stored the two must agree.
+    loss, (stats, measured) = task.loss(variables["params"], variables["batch_stats"], frozen, batch, None)
+    heard, _ = task._hear(variables["params"]["audio"], variables["batch_stats"]["audio"], batch)
+    l1 = np.abs(heard - target["audio"]).sum(1)[batch["mask"]].mean()
+    logits = task._answer(frozen["params"], target["image"], heard)
+    soft = cross_entropy(logits, jax.nn.softmax(target["logits"]))[batch["mask"]].mean()
+    assert float(loss) == pytest.approx(float(l1 + 0.5 * soft), rel=1e-5)
+    assert float(measured["l1"]) == pytest.approx(float(l1), rel=1e-5)
+    jax.tree.map(np.testing.assert_array_equal, stats["image"], frozen["batch_stats"]["image"])
+    assert not np.allclose(*(s["audio"]["stem_norm"]["mean"] for s in (stats, variables["batch_stats"])))
+
+
+def test_another_model_than_the_students_is_refused(work):
+    teacher = load_run(work / "finetune")
+    config = load_run(work / "preview").config
+    with pytest.raises(ValueError, match="config.model must be the student of"):
+        build.preview_task(config | {"model": config["model"] | {"width": 4}}, teacher)
+    with pytest.raises(ValueError, match=r"sees with data.crop=28: set the same"):
+        build.preview_task(config | {"data": config["data"] | {"crop": 24}}, teacher)
+
+
+@pytest.fixture(scope="module")
+def skimmer(work):
+    return load(work / "skim_listen")
+
+
+def prepared(work):
+    """What the prepared path says of split val."""
+    run = load_run(work / "skim_listen")
+    task, variables, frozen = predict.predictor(run)
+    mesh = sharding.make_mesh((-1, 1))
+    source = source_of(run.config, str(work / "extract_listen"))
+    return evaluate(predict.jit_predict(task, mesh), variables, frozen, source, "val", batch=8, mesh=mesh)
+
+
+def test_listening_agrees_with_the_prepared_path(work, skimmer):
+    arrays = prepared(work)
+    for i, video_id in enumerate(arrays["video_id"]):
+        name = video_id.decode().split("/")[1]
+        found = skimmer.classify(work / f"{name}.mp4")
+        scores = np.exp(np.float64(arrays["step_logits"][i]))
+        scores /= scores.sum(-1, keepdims=True)
+        looks = arrays["counted"][i]
+        np.testing.assert_allclose(found.evidence, scores[looks], atol=1e-3, err_msg=name)
+        times = arrays["times"][i][arrays["picked_audio"][i][looks]]
+        np.testing.assert_allclose([m.seconds for m in found.moments], times, atol=1e-3, err_msg=name)
+        assert found.has_audio == (name != "silent") == bool(arrays["has_audio"][i])
+        assert found.indexed.all() == found.has_audio
+        worth = arrays["worth"][i][looks]
+        np.testing.assert_allclose([m.weight for m in found.moments], worth / worth.sum(), atol=1e-3, err_msg=name)
+        assert np.ptp(worth) > 1e-3
+
+
+def test_no_frame_is_read_but_those_looked_at(work, skimmer, monkeypatch):
+    asked = []
+    seen = Film.seen
+    monkeypatch.setattr(Film, "seen", lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1])
+    found = skimmer.classify(work / "long.mp4")
+    assert len(found.times) == 10
+    assert len(asked) == len(set(asked)) == found.looks == STEPS
+    np.testing.assert_allclose([m.seconds for m in found.moments], found.times[asked], atol=1e-3)
+    asked.clear()
+    found = skimmer.classify(work / "silent.mp4")
+    assert asked == [0, 2, 4, 6]
+    assert found.looks == STEPS
+
+
+def test_cost_is_that_of_sound_everywhere_and_images_at_the_looks(work, skimmer):
+    run = load_run(work / "skim_listen")
+    trunks = build.trunk_macs(run.student)
+    found = skimmer.classify(work / "long.mp4")
+    assert found.gmacs["indexing"] * 1e9 == pytest.approx(10 * trunks["audio"])
+    assert found.gmacs["recognition"] * 1e9 == pytest.approx(STEPS * trunks["image"])
+    silent = skimmer.classify(work / "silent.mp4")
+    assert silent.gmacs["indexing"] * 1e9 == pytest.approx(4 * trunks["image"])
+    assert silent.gmacs["recognition"] == 0
+    assert found.seconds.keys() == {"decode", "features", "skimming"}
+
+
+def test_a_damaged_film_does_not_stop_the_others(work, skimmer):
+    (work / "empty.mp4").write_bytes(b"")
+    error, found = skimmer.classify([work / "empty.mp4", work / "other.mp4"])
+    assert "empty" in error.reason
+    assert found.looks == STEPS
