@@ -26,4 +26,4 @@ def render(template: str, **values: Any) -> str:
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters["clock"] = clock
     text = environment.get_template(template).render(policy=POLICY.format(digest), script=Markup(script), **values)
-    return text.encode("utf-8", "replace").decode("utf-8")
+    return text.lstrip().encode("utf-8", "replace").decode("utf-8")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -80,7 +81,7 @@ def test_a_bridge_leads_to_a_wider_feature(clips, teacher, student, tmp_path):
     logits, feature, theirs, seen, loss, measured = parts(params, stats, frozen, batch)
     feature = feature @ params["bridge"]["kernel"] + params["bridge"]["bias"]
     assert (feature.shape, seen.shape) == ((8, 16), (8, 16))
-    total, l1, _ = distillation(logits, feature, theirs, seen, 100.0)
+    total, l1, _ = distillation(logits, feature, jax.nn.softmax(theirs), seen, 100.0)
     assert float(loss) == pytest.approx(float(total.mean()), rel=1e-4)
     assert float(measured["l1"]) == pytest.approx(float(l1.mean()), rel=1e-4)
     assert float(measured["agree"]) == pytest.approx(np.mean(logits.argmax(1) == theirs.argmax(1)))

@@ -331,7 +331,7 @@ def test_runs_that_cannot_be_used(work, tmp_path, capsys):
         tmp_path: "has not finished: start the same command again",
         work / "nowhere": "is not a run folder",
         work / "extract": "holds shards, not a trained model",
-        work / "long.mp4": "is not a run folder",
+        work / "long.mp4": "is no exported model: File is not a zip file",
     }
     for run, message in cases.items():
         assert infer.main([str(work / "long.mp4"), f"--run={run}"]) == 1

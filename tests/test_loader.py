@@ -147,7 +147,7 @@ def test_metrics_of_padded_batches_equal_one_big_batch(feature_shards):
 
 def test_feature_shards_round_trip_by_value(tmp_path):
     rng = np.random.default_rng(1)
-    video = shards.feature_video(rng, "näme", 2, 4)
+    video = shards.feature_video(rng, "näme", [2], 4)
     directory = shards.feature_directory(tmp_path / "f", videos={"train": 4}, width=4)
     shards.features.write_shard(directory / "one.tfrecord", [video])
     reader = FeatureReader(4, 4, 3, (8,))

@@ -16,9 +16,8 @@ def answers(n=400, steps=6, k=5, seed=0, hotter=3.0):
     """Predictions that get better with every look, overconfident by a factor of `hotter`."""
     rng = np.random.default_rng(seed)
     labels = np.eye(k)[rng.integers(k, size=n)]
-    gain = rng.gamma(1.0, 1.0, (n, 1, 1)) * np.linspace(0.5, 2, steps)[None, :, None]
-    evidence = gain * (4 * labels[:, None] + rng.normal(size=(n, 1, k)) * 1.5)
-    step_logits = (hotter * evidence).astype(np.float32)
+    looks = rng.gamma(2.0, 0.7, (n, 1, 1)) * labels[:, None] + rng.normal(size=(n, steps, k))
+    step_logits = (hotter * looks.cumsum(axis=1)).astype(np.float32)
     return {
         "labels": labels,
         "step_logits": step_logits,
