@@ -141,7 +141,8 @@ def test_metrics_of_padded_batches_equal_one_big_batch(feature_shards):
         logits = np.concatenate([outputs["logits"] for outputs, _ in rows])
         labels = np.concatenate([batch["labels"] for _, batch in rows])
         assert len(logits) == 9
-        measured.append(evaluate.measure({"logits": logits, "labels": labels}))
+        heard = np.concatenate([batch["has_audio"] for _, batch in rows])
+        measured.append(evaluate.measure({"logits": logits, "labels": labels, "has_audio": heard}))
     assert measured[0] == measured[1] == measured[2]
 
 
