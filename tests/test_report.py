@@ -55,7 +55,12 @@ def untrained(config, shards):
         log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
     log.write(8, {"val/top1": 0.75})
     logits, labels = rng.normal(size=(16, 3)).astype(np.float32), np.eye(3)[np.arange(16) % 3]
-    runs.finish(folder, {"model": variables}, evaluate.measure({"logits": logits, "labels": labels}), 8)
+    runs.finish(
+        folder,
+        {"model": variables},
+        evaluate.measure({"logits": logits, "labels": labels, "has_audio": np.ones(len(labels), bool)}),
+        8,
+    )
 
 
 @pytest.fixture(scope="module")
