@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, checkpoint, page, report_runs, report_skim, report_videos, runs
+from l2l import checkpoint, model_costs, page, report_runs, report_skim, report_videos, runs
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -54,7 +54,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     model = report_skim.skimmer_of(config)
     report_skim.check(path, arrays, model, len(run.labels))
     teachers = {
-        other.name: build.clip_macs(other.config, len(other.labels))
+        other.name: model_costs.clip_macs(other.config, len(other.labels))
         for other in shown
         if other.config["model"].get("name") in ("r2plus1d", "i3d") and other.labels == run.labels
     }

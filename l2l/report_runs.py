@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import build, report_skim, runs
+from l2l import model_costs, report_skim, runs
 from l2l.data import schema
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError, read_json
@@ -142,7 +142,7 @@ def accuracy(run: Shown, video_cost: dict[str, float]) -> list[dict[str, Any]]:
 
 def clip_cost(run: Shown, prefix: str) -> float | None:
     """GMACs a clip; None for what is not this run's own model."""
-    return None if prefix else build.clip_macs(run.config, len(run.labels)) / report_skim.GIGA
+    return None if prefix else model_costs.clip_macs(run.config, len(run.labels)) / report_skim.GIGA
 
 
 def curves(run: Shown) -> list[Chart]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, metrics
+from l2l import build, metrics, model_costs
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError
@@ -95,7 +95,7 @@ def cost_rows(
     count, model, labels = positions(arrays), skimmer_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
     scores = {name: metrics.top_k(arrays[f"logits_{name}"].astype(np.float32), labels, 1) for name in OTHERS}
-    clip = build.clip_macs(recogniser or student, classes)
+    clip = model_costs.clip_macs(recogniser or student, classes)
 
     def skim(way: str, name: str, top1: float, steps: int, soft: bool = False) -> Row:
         seen = looked_at(arrays, modalities(model.index_by), steps)

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from l2l import build, predict, runs, sharding, sure
+from l2l import build, model_costs, predict, runs, sharding, sure
 from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
@@ -123,7 +123,7 @@ def macs_of(run: runs.Run) -> Macs:
     """Multiply-adds of a run on a video, see `Programs.macs`."""
     classes = len(run.labels)
     if run.config["task"] == "skim":
-        of_video = functools.partial(build.video_macs, run.config, run.student, classes)
+        of_video = functools.partial(model_costs.video_macs, run.config, run.student, classes)
         return lambda positions, steps, looks, **how: of_video(positions=positions, steps=steps, looks=looks, **how)
-    one = build.clip_macs(run.config, classes)
+    one = model_costs.clip_macs(run.config, classes)
     return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l2l import build, metrics
+from l2l import build, metrics, model_costs
 from l2l.models.student import modalities
 from l2l.report_skim import positions
 from l2l.runs import Run
@@ -64,7 +64,7 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:
         numbers = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
         numbers["recogniser"] = recogniser
-        return sum(build.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
+        return sum(model_costs.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
 
     columns = []
     for t in range(1, model.steps + 1):

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build
+from l2l import model_costs
 from l2l.tasks.selections import ALL
 
 GIGA = 1e9
@@ -24,7 +24,7 @@ def mean_gmacs(
     recogniser: Config | None = None,
     soft: bool = False,
 ) -> dict[str, float]:
-    """Mean of `build.video_macs` over b videos.
+    """Mean of `model_costs.video_macs` over b videos.
 
     Args:
       config, student, classes, recogniser, soft: as there.
@@ -35,7 +35,7 @@ def mean_gmacs(
     total: dict[str, float] = {}
     for (n, t, k, heard), count in zip(kinds.tolist(), counts.tolist(), strict=True):
         numbers = {"positions": n, "steps": t, "looks": k, "has_audio": bool(heard)}
-        parts = build.video_macs(config, student, classes, **numbers, recogniser=recogniser, soft=soft)
+        parts = model_costs.video_macs(config, student, classes, **numbers, recogniser=recogniser, soft=soft)
         total = {part: total.get(part, 0.0) + count * macs / len(positions) / GIGA for part, macs in parts.items()}
     return total
 
@@ -49,7 +49,10 @@ def selection_gmacs(
     """
     few = float(np.minimum(positions, count).mean())
     all_of_them = float(positions.mean())
-    first, last = build.clip_macs(student, classes) / GIGA, build.clip_macs(recogniser or student, classes) / GIGA
+    first, last = (
+        model_costs.clip_macs(student, classes) / GIGA,
+        model_costs.clip_macs(recogniser or student, classes) / GIGA,
+    )
     if name == "confident":
         return {"indexing": all_of_them * first, "skimming": 0.0, "recognition": few * last if recogniser else 0.0}
     return {"indexing": 0.0, "skimming": 0.0, "recognition": (all_of_them if name in ALL else few) * last}

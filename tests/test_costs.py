@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from l2l import build, costs, inputs, models
+from l2l import costs, inputs, model_costs, models
 from l2l.models.conv import plain
 from l2l.models.resnet import AudioResNet, ImageResNet
 from l2l.models.student import Fusion, Unfused
@@ -166,7 +166,7 @@ def test_an_activitynet_video_costs_what_the_paper_says(stride):
     config, student = (inputs.plain(inputs.load_config(f"configs/{x}.py:activitynet")) for x in ("skim", "finetune"))
     sparse = config | {"model": config["model"] | {"stride": stride}}
     numbers = {"steps": 10, "looks": 10, "soft": True}
-    videos = [build.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]
+    videos = [model_costs.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]
     mean = {part: sum(video[part] for video in videos) / len(videos) / 1e9 for part in videos[0]}
     pair, fit = (costs.image_macs(112) + costs.audio_macs()) / 1e9, 223.1 / stride + 0.49
     assert mean["skimming"] == pytest.approx(0.22, abs=0.005)

@@ -17,7 +17,7 @@ import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, export_weights, import_weights, infer, main, predict, sharding, summary
+from l2l import export_weights, import_weights, infer, main, model_costs, predict, sharding, summary
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg
@@ -176,7 +176,7 @@ def test_clip_model_agrees_with_the_prepared_path(work, name):
         named = [(modality, round(float(times[i]), 3)) for i in strongest]
         assert [(m.modality, m.seconds) for m in found.moments] == named
         assert [m.weight for m in found.moments] == pytest.approx(best[strongest] / best.sum(), abs=1e-4)
-        macs = build.clip_macs(run.config, 3)
+        macs = model_costs.clip_macs(run.config, 3)
         assert found.gmacs == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(own.sum() * macs / 1e9)}
 
 
@@ -225,7 +225,7 @@ def test_programs_compile_once_per_shape(work, skimmer, traces):
 
 def test_cost_counts_what_the_method_needs(work, skimmer):
     run = load_run(work / "skim")
-    macs = lambda index_by: build.video_macs(
+    macs = lambda index_by: model_costs.video_macs(
         run.config | {"model": run.config["model"] | {"index_by": index_by}},
         run.student,
         3,

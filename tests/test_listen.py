@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from configs import preview, skim
-from l2l import build, inputs, sound_trials
+from l2l import inputs, model_costs, sound_trials
 from l2l.evaluate import measure
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
@@ -144,14 +144,14 @@ def test_at_full_size_a_video_costs_a_tenth_of_what_both_modalities_do():
     student, listening = full(preview, "activitynet"), full(skim, "activitynet_listen")
     plain = full(skim, "activitynet")
     video = {"positions": 203, "steps": 10, "looks": 10}
-    parts = build.video_macs(listening, student, 200, **video)
+    parts = model_costs.video_macs(listening, student, 200, **video)
     assert sum(parts.values()) < 20e9
-    assert parts["indexing"] == 203 * build.trunk_macs(student)["audio"]
-    assert parts["recognition"] == 10 * build.trunk_macs(student)["image"]
+    assert parts["indexing"] == 203 * model_costs.trunk_macs(student)["audio"]
+    assert parts["recognition"] == 10 * model_costs.trunk_macs(student)["image"]
     whole = {"model": student["model"] | {"preview": 0}, "data": student["data"], "dtype": "float32"}
-    assert sum(parts.values()) < 0.1 * sum(build.video_macs(plain, whole, 200, **video).values())
-    deaf = build.video_macs(listening, student, 200, **video, has_audio=False)
-    assert deaf["indexing"] == -(-203 // 5) * build.trunk_macs(student)["image"]
+    assert sum(parts.values()) < 0.1 * sum(model_costs.video_macs(plain, whole, 200, **video).values())
+    deaf = model_costs.video_macs(listening, student, 200, **video, has_audio=False)
+    assert deaf["indexing"] == -(-203 // 5) * model_costs.trunk_macs(student)["image"]
     assert deaf["recognition"] == 0
 
 

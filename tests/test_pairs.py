@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import build, checkpoint, evaluate, export_weights, infer, inputs, predict, runs, train
+from l2l import checkpoint, evaluate, export_weights, infer, inputs, model_costs, predict, runs, train
 from l2l.data import schema
 from l2l.data.source import open_features, source_of
 from l2l.extract import extract
@@ -190,7 +190,7 @@ def test_a_teachers_features_skim_themselves(work):
     started = prepared(skim(work, "itself", "teacher", **ALONE))
     head = runs.load_run(work / "teacher").variables["model"]["params"]["classifier"]
     np.testing.assert_array_equal(started["params"]["classifier"]["kernel"], head["kernel"])
-    macs = build.video_macs(
+    macs = model_costs.video_macs(
         inputs.plain(skim(work, "itself", "teacher", **ALONE)),
         runs.load_run(work / "teacher").config,
         3,
@@ -198,7 +198,7 @@ def test_a_teachers_features_skim_themselves(work):
         steps=3,
         looks=3,
     )
-    assert macs["indexing"] == 20 * build.clip_macs(runs.load_run(work / "teacher").config, 0)
+    assert macs["indexing"] == 20 * model_costs.clip_macs(runs.load_run(work / "teacher").config, 0)
     assert macs["recognition"] == 0
 
 
@@ -221,12 +221,12 @@ def test_cost_of_judged_looks(work, judged):
     run = runs.load_run(judged)
     student, teacher = run.student, run.recogniser["config"]
     numbers = {"positions": 20, "steps": 3, "recogniser": teacher}
-    hard = build.video_macs(run.config, student, 3, looks=4, **numbers)
-    soft = build.video_macs(run.config, student, 3, looks=4, soft=True, **numbers)
-    clip = build.clip_macs(teacher, 0)
+    hard = model_costs.video_macs(run.config, student, 3, looks=4, **numbers)
+    soft = model_costs.video_macs(run.config, student, 3, looks=4, soft=True, **numbers)
+    clip = model_costs.clip_macs(teacher, 0)
     assert hard["recognition"] == 4 * clip
     assert soft["recognition"] == 20 * clip
     sparse = run.config | {"model": run.config["model"] | {"stride": 6}}
-    hard_at_6 = build.video_macs(sparse, student, 3, looks=4, **numbers)
+    hard_at_6 = model_costs.video_macs(sparse, student, 3, looks=4, **numbers)
     assert hard_at_6["indexing"] * 20 == hard["indexing"] * 4
     assert hard_at_6["skimming"] < hard["skimming"]

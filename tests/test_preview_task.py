@@ -9,7 +9,7 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, main, predict, sharding
+from l2l import build, main, model_costs, predict, sharding
 from l2l.data import schema
 from l2l.data.media import Film
 from l2l.data.source import source_of
@@ -170,7 +170,7 @@ def test_no_frame_is_read_but_those_looked_at(work, skimmer, monkeypatch):
 
 def test_cost_is_that_of_sound_everywhere_and_images_at_the_looks(work, skimmer):
     run = load_run(work / "skim_listen")
-    trunks = build.trunk_macs(run.student)
+    trunks = model_costs.trunk_macs(run.student)
     found = skimmer.classify(work / "long.mp4")
     assert found.gmacs["indexing"] * 1e9 == pytest.approx(10 * trunks["audio"])
     assert found.gmacs["recognition"] * 1e9 == pytest.approx(STEPS * trunks["image"])

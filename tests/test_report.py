@@ -15,7 +15,7 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, evaluate, inputs, main, report, report_plots, report_skim, report_videos, runs
+from l2l import build, evaluate, inputs, main, model_costs, report, report_plots, report_skim, report_videos, runs
 from l2l.data import schema
 from l2l.log import MetricLog
 from l2l.runs import RunError
@@ -190,14 +190,14 @@ def test_costs(work, predictions, index_by, count_start):
     looks, others = report_skim.cost_rows(config, student, predictions, {"t": 10**9})
     assert [row.way for row in others] == ["soft", "uniform", "random", "dense", ""]
     assert looks[-1].top1 == pytest.approx(100 * json.loads((work / "skim/done.json").read_text())["metrics"]["top1"])
-    count, clip = report_skim.positions(predictions), build.clip_macs(student, 3)
+    count, clip = report_skim.positions(predictions), model_costs.clip_macs(student, 3)
     assert others[3].total == pytest.approx(count.mean() * clip / 1e9)
     assert others[1].total == pytest.approx(np.minimum(count, STEPS).mean() * clip / 1e9)
     assert others[4].total == pytest.approx(count.mean())
     read = [STEPS - count_start, 1 - count_start]
     for row, steps in ((looks[-1], read[0]), (looks[0], read[1])):
         each = [
-            build.video_macs(config, student, 3, positions=n, steps=min(n, steps), looks=min(n, steps))
+            model_costs.video_macs(config, student, 3, positions=n, steps=min(n, steps), looks=min(n, steps))
             for n in map(int, count)
         ]
         assert row.total == pytest.approx(np.mean([sum(x.values()) for x in each]) / 1e9)

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from l2l import build, checkpoint, metrics, runs, sure, sure_measure
+from l2l import checkpoint, metrics, model_costs, runs, sure, sure_measure
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9, "test": 13}
@@ -152,7 +152,7 @@ def test_a_video_costs_what_was_looked_at(work, name):
         n = int((arrays["times"][i] > 0).sum())
         for looks in (1, 2, 3):
             numbers = {"positions": n, "steps": looks - start, "looks": 1}  # by both: everything is there already
-            macs = build.video_macs(run.config, run.student, 3, **numbers)
+            macs = model_costs.video_macs(run.config, run.student, 3, **numbers)
             assert gmacs[i, looks - 1] == pytest.approx(sum(macs.values()) / 1e9)
 
 
