@@ -21,6 +21,7 @@ import numpy as np
 
 from benchmarks.shards import LABELS, write_clips
 from l2l import build, inputs, runs, sharding, train
+from l2l.ahead import Ahead
 from l2l.data import loader
 from l2l.step import make_step
 
@@ -48,7 +49,7 @@ def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     config.data.streams, config.data.shuffle = SHARDS, BATCH
     job = train.prepare(config, inputs.ensure(config))
     how = {"batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
-    batches = loader.Prefetch(job.source.train("train", **how), lambda x: sharding.put_batch(job.mesh, x))
+    batches = Ahead((sharding.put_batch(job.mesh, x) for x in job.source.train("train", **how)), loader.PREFETCH)
     step, key = make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
     state: list[Any] = [train.init_state(job)]
 

@@ -17,6 +17,7 @@ import jax
 from benchmarks import rounds
 from benchmarks.shards import write_clips
 from l2l import sharding
+from l2l.ahead import Ahead
 from l2l.data import loader
 from l2l.data.source import open_clips
 
@@ -32,7 +33,7 @@ def reading(directory: Path, frames: int, scale: float, batches: int) -> Callabl
 
     def read() -> None:
         rows = source.train("train", batch=BATCH, streams=SHARDS, seed=0, first_step=0, shuffle=64)
-        ahead = loader.Prefetch(rows, lambda batch: sharding.put_batch(mesh, batch))
+        ahead = Ahead((sharding.put_batch(mesh, batch) for batch in rows), loader.PREFETCH)
         for batch in itertools.islice(ahead, batches):
             jax.block_until_ready(batch)
         ahead.close()

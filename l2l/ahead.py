@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 
@@ -12,12 +12,18 @@ class Ahead:
     def __init__(self, items: Iterable[Any], room: int) -> None:
         self._queue: queue.Queue = queue.Queue(maxsize=room)
         self._stop = threading.Event()
-        threading.Thread(target=self._run, args=(items,), daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(items,), daemon=True)
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        """Whether the next item is there."""
+        return not self._queue.empty()
 
     def take(self, most: int) -> list[Any]:
         """Waits for an item and takes what else is there, up to so many; [] at the end."""
         found: list[Any] = []
-        while len(found) < most and not (found and self._queue.empty()):
+        while len(found) < most and (self.ready or not found):
             item = self._queue.get()
             if isinstance(item, BaseException):
                 self._queue.put(item)  # for the next call
@@ -27,13 +33,21 @@ class Ahead:
             found.append(item)
         return found
 
+    def __iter__(self) -> "Ahead":
+        return self
+
+    def __next__(self) -> Any:
+        if not (found := self.take(1)):
+            raise StopIteration
+        return found[0]
+
     def close(self) -> None:
         """Ends the thread once it comes back from what it waits for."""
         self._stop.set()
 
-    def __iter__(self) -> Iterator[Any]:
-        while items := self.take(1):
-            yield from items
+    def join(self) -> None:
+        """Waits until the thread has ended."""
+        self._thread.join()
 
     def _run(self, items: Iterable[Any]) -> None:
         try:

@@ -38,6 +38,11 @@ def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
         raise ValueError(f"config.model of {name}: {error}") from error
 
 
+def numbers_of(config: Mapping[str, Any]) -> Any:
+    """The video model of a skim config without its fusion, which cannot be called: its numbers, defaults included."""
+    return model_of(config, 1, fusion=None)
+
+
 def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     """The clip model of a teacher, distill or finetune config, ready to predict."""
     data = config["data"]

@@ -23,7 +23,7 @@ from l2l import metrics, runs, sharding
 from l2l.data import schema
 from l2l.data.source import Source
 from l2l.evaluate import evaluate, open_for
-from l2l.log import say
+from l2l.log import tell
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities
 from l2l.predict import Arrays, jit_predict, predictor
@@ -193,12 +193,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--split", help="which split (default: the one that the run reports)")
     parser.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
     args = parser.parse_args(argv)
-    try:
-        print(write(args.run, args.data, args.split, args.recognition))
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return tell(lambda: write(args.run, args.data, args.split, args.recognition))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from tqdm import tqdm
 from l2l import build, checkpoint, metrics, sharding
 from l2l.data import schema
 from l2l.data.source import Source, source_of
-from l2l.log import say
+from l2l.log import tell
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
 from l2l.stop import Stop
@@ -172,12 +172,7 @@ def main(argv: list[str] | None = None) -> int:
         "--recognition", default="", help="features that recognise (default: the directory it has used)"
     )
     args = parser.parse_args(argv)
-    try:
-        print(json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return tell(lambda: json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -151,6 +152,16 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def tell(work: Callable[[], Any]) -> int:
+    """Prints what a command's work comes to; returns its exit status, 1 after an error, which is told in a line."""
+    try:
+        print(work())
+    except (ValueError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    return 0
 
 
 def say(text: str) -> None:

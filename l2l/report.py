@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import checkpoint, model_costs, page, report_runs, report_skim, report_videos, runs
+from l2l import build, checkpoint, model_costs, page, report_runs, report_skim, report_videos, runs
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -51,7 +51,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
     arrays, config, student = checkpoint.load_arrays(path), run.config, run.record["student"]
-    model = report_skim.skimmer_of(config)
+    model = build.numbers_of(config)
     report_skim.check(path, arrays, model, len(run.labels))
     teachers = {
         other.name: model_costs.clip_macs(other.config, len(other.labels))

@@ -70,11 +70,6 @@ def check(path: Path, arrays: Arrays, model: Any, classes: int) -> None:
             raise RunError(f"{path} is damaged: {name} is {arrays[name].shape}, expected {(videos, *shape)}")
 
 
-def skimmer_of(config: Config) -> Any:
-    """The skimmer's module without its fusion: its numbers, defaults included."""
-    return build.model_of(config, 1, fusion=None)
-
-
 def positions(arrays: Arrays) -> np.ndarray:
     """How many positions each video has, int (b,): times are padded with zeros."""
     return (arrays["times"] > 0).sum(axis=1)
@@ -92,7 +87,7 @@ def cost_rows(
       teachers: name of a teacher -> multiply-adds a clip.
       recogniser: config of the run whose features recognise its looks, if others do.
     """
-    count, model, labels = positions(arrays), skimmer_of(config), arrays["labels"]
+    count, model, labels = positions(arrays), build.numbers_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
     scores = {name: metrics.top_k(arrays[f"logits_{name}"].astype(np.float32), labels, 1) for name in OTHERS}
     clip = model_costs.clip_macs(recogniser or student, classes)
@@ -164,7 +159,7 @@ def in_action(times: np.ndarray, spans: list[list[float]]) -> np.ndarray:
 
 def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     """How often the looks fell into the action; None if no test video has one written down."""
-    model, counts = skimmer_of(config), positions(arrays)
+    model, counts = build.numbers_of(config), positions(arrays)
     known = [i for i, name in enumerate(arrays["video_id"]) if str(name) in actions]
     if not known:
         return None

@@ -11,7 +11,7 @@ from l2l import build, model_costs, predict, runs, sharding, sure
 from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
-from l2l.models.student import modalities
+from l2l.models.student import Student, modalities
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Listen, Macs, Programs, compiled
 from l2l.tasks.skim import by_step
 
@@ -23,7 +23,7 @@ def of_run(run: runs.Run) -> Programs:
       ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
     """
     skims = run.config["task"] == "skim"
-    clip_run, stride = (student_of(run), stride_of(run)) if skims else (run, 1)
+    clip_run, stride = (student_of(run), build.numbers_of(run.config).stride) if skims else (run, 1)
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     data, ways = clip_run.config["data"], mesh.shape["data"]
@@ -46,21 +46,16 @@ def of_run(run: runs.Run) -> Programs:
     )
 
 
-def stride_of(run: runs.Run) -> int:
-    return build.model_of(run.config, len(run.labels), fusion=None).stride
-
-
 def without_stride(run: runs.Run) -> runs.Run:
     """The same skimmer over described positions alone: with hard selection it reads no others."""
-    model = run.config["model"] | {"stride": 1}
-    model |= {"fallback": 1} if model.get("fallback") else {}
-    return dataclasses.replace(run, config=run.config | {"model": model})
+    fallback = {"fallback": 1} if build.numbers_of(run.config).fallback else {}
+    return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
 
 
 def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
     """How a skimmer that chooses by sound alone hears through its student's preview; None of any other."""
-    skimmer = build.model_of(run.config, len(run.labels), fusion=None)
-    if skimmer.index_by != "audio" or not student.config["model"].get("preview"):
+    skimmer, describer = build.numbers_of(run.config), build.model_of(student.config, 1)
+    if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
         return None
     ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
     trunk = build.preview_of(student.config)

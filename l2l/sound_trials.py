@@ -18,7 +18,7 @@ import numpy as np
 from l2l import build, metrics, runs, sharding
 from l2l.data.batches import Batch
 from l2l.evaluate import evaluate, open_for
-from l2l.log import say
+from l2l.log import tell
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
 
@@ -105,12 +105,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", help="directory of features (default: those that it was trained on)")
     parser.add_argument("--split", help="which split (default: the one that the run reports)")
     args = parser.parse_args(argv)
-    try:
-        print(json.dumps(trials(args.run, args.data, args.split)))
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return tell(lambda: json.dumps(trials(args.run, args.data, args.split)))
 
 
 if __name__ == "__main__":

@@ -58,7 +58,7 @@ def fixed(arrays: Arrays, gmacs: np.ndarray) -> list[dict[str, float]]:
 
 def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     """1e9 multiply-adds (n, T) of each video after each look: indexing, skimming so far, recognition so far."""
-    model, recogniser = build.model_of(run.config, 1, fusion=None), run.recogniser and run.recogniser["config"]
+    model, recogniser = build.numbers_of(run.config), run.recogniser and run.recogniser["config"]
 
     @functools.cache
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import optax
 
 from l2l import build, checkpoint, distributed, evaluate, optim, predict, runs, sharding, teacher_cache
+from l2l.ahead import Ahead
 from l2l.data import loader
 from l2l.data.schema import hash_of
 from l2l.data.source import Source, source_of
@@ -275,7 +276,7 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
         first_step=first,
         shuffle=config.data.shuffle,
     )
-    batches = loader.Prefetch(source, lambda batch: sharding.put_batch(job.mesh, batch))
+    batches = Ahead((sharding.put_batch(job.mesh, batch) for batch in source), loader.PREFETCH)
     key = jax.jit(jax.random.key, out_shardings=sharding.replicated(job.mesh))(config.seed)
     progress = Progress(job.run.name, first=first, total=plan.total, batch=config.data.batch)
     trace = Trace(job.run, first=first, active=config.profile and jax.process_index() == 0)
@@ -306,6 +307,7 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     finally:
         trace.close()
         batches.close()
+        batches.join()
         trainer.saved.wait()  # whatever ends the loop: the save before it counts
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from l2l import evaluate, initial, inputs, log, optim, runs, sharding, train
-from l2l.data import loader
 from tests import shards, small
 
 CLIPS = {"train": 24, "val": 5}
@@ -205,15 +204,3 @@ def test_schedules():
     cosine = optim.make_schedule(lr=1.0, total=30, warmup=10, name="cosine", milestones=(), factor=0.1)
     assert float(cosine(5)) == pytest.approx(0.55)
     assert float(cosine(30)) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_prefetch_hands_errors_over():
-    def batches():
-        yield {"x": np.zeros(1)}
-        raise OSError("the disk went away")
-
-    prefetch = loader.Prefetch(batches(), lambda batch: batch)
-    assert next(prefetch)["x"].shape == (1,)
-    with pytest.raises(OSError, match="the disk went away"):
-        next(prefetch)
-    prefetch.close()

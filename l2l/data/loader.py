@@ -4,8 +4,6 @@ The shards of a split are dealt to a fixed number of streams. Stream j supplies 
 and a process reads only the streams whose rows it owns: neither the number of processes nor a resume changes a batch.
 """
 
-import queue
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import jax
 from l2l.data.batches import Batch, rows_of_process
 from l2l.data.quiet_tf import tf
 
+PREFETCH = 2  # batches on the device before their turn
 Files = Path | tuple[Path, ...]  # a shard; or files whose records go side by side, one by one
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
 EvalDecode = Callable[[tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]
@@ -119,49 +118,3 @@ def eval_records(shards: Sequence[Files], decode: EvalDecode, *, batch: int) -> 
     own = lambda number: (number % batch >= first) & (number % batch < stop)
     examples = raw.map(lambda n, x: decode(x, own(n)), num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.prefetch(4).as_numpy_iterator()
-
-
-class Prefetch:
-    """Runs `put` on batches in a thread, two ahead of the consumer. Errors of the thread are raised at the consumer."""
-
-    def __init__(self, batches: Iterator[Batch], put: Callable[[Batch], Batch]):
-        self._queue: queue.Queue = queue.Queue(maxsize=2)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._fill, args=(batches, put), daemon=True)
-        self._thread.start()
-
-    def _fill(self, batches: Iterator[Batch], put: Callable[[Batch], Batch]) -> None:
-        try:
-            for batch in batches:
-                if not self._offer(put(batch)):
-                    return
-            self._offer(StopIteration())
-        except Exception as error:  # handed to the consumer, which raises it
-            self._offer(error)
-
-    def _offer(self, item: Batch | Exception) -> bool:
-        while not self._stop.is_set():
-            try:
-                self._queue.put(item, timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    @property
-    def ready(self) -> bool:
-        """Whether the next batch is there."""
-        return not self._queue.empty()
-
-    def __iter__(self) -> "Prefetch":
-        return self
-
-    def __next__(self) -> Batch:
-        item = self._queue.get()
-        if isinstance(item, Exception):
-            raise item
-        return item
-
-    def close(self) -> None:
-        self._stop.set()
-        self._thread.join()

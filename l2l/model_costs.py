@@ -1,0 +1,103 @@
+"""Multiply-adds of the models that configs name, on a clip and on a video; `costs.py` counts them from numbers."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from l2l import costs
+from l2l.build import fusion_of, model_of, widths_of
+from l2l.models.skimmer import Skimmer
+from l2l.models.student import Fusion, modalities
+from l2l.models.video_baselines import NonRecurrent, VideoLSTM
+
+
+def clip_macs(config: Mapping[str, Any], classes: int) -> int:
+    """Multiply-adds of a clip model on one clip."""
+    name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
+    if name == "i3d":
+        return costs.i3d_macs(config["data"]["frames"], size, classes)
+    numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
+    if name == "student":
+        return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
+    return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
+
+
+def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
+    """Multiply-adds of making the image and the audio descriptor of one position, see `widths_of`."""
+    model, crop = model_of(config, 1), config["data"]["crop"]
+    if config["model"]["name"] != "student":
+        return {"image": clip_macs(config, 0), "audio": 0}
+    chosen, numbers = modalities(model.modality), (model.width, model.stages)
+    image, audio = costs.image_macs(crop, *numbers), costs.audio_macs(width=numbers[0], stages=numbers[1])
+    audio = costs.preview_macs(width=model.preview, features=8 * model.width) if model.preview else audio
+    return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
+
+
+def video_macs(
+    config: Mapping[str, Any],
+    student: Mapping[str, Any],
+    classes: int,
+    *,
+    positions: int,
+    steps: int,
+    looks: int,
+    recogniser: Mapping[str, Any] | None = None,
+    soft: bool = False,
+    has_audio: bool = True,
+) -> dict[str, int]:
+    """Multiply-adds of a video model and its clip models on one video, see `costs.video_cost`.
+
+    Args:
+      config, student: of the skim run and of the clip model that made the features.
+      classes: number of labels.
+      positions: clips of the video.
+      steps: how often a skimmer looks.
+      looks: at how many different positions.
+      recogniser: config of the clip model whose features recognise the looks, if others do.
+      soft: for soft selection, which reads all positions, those not taken from between the others.
+      has_audio: whether it has sound, for a skimmer with a fallback.
+    """
+    model, trunks = model_of(config, classes, fusion=None), trunk_macs(student)
+    if isinstance(model, Skimmer) and model.fallback and not has_audio:
+        model, trunks, soft = (
+            model.clone(index_by="image", stride=model.fallback, fallback=0),
+            trunks | {"audio": 0},
+            False,
+        )
+    skims = isinstance(model, Skimmer)
+    taken = -(-positions // model.stride) if skims else positions
+    seen = taken if soft else looks
+    return costs.video_cost(
+        taken,
+        seen,
+        **trunks,
+        skim=own_macs(model, student, recogniser, positions=positions if soft else taken, steps=steps, looks=seen),
+        index_by=model.index_by if skims else "both",
+        recogniser=clip_macs(recogniser, 0) if recogniser else 0,
+    )
+
+
+def own_macs(
+    model: Any,
+    student: Mapping[str, Any],
+    recogniser: Mapping[str, Any] | None,
+    *,
+    positions: int,
+    steps: int,
+    looks: int,
+) -> int:
+    """Multiply-adds of a video model itself, over so many positions whose descriptors are there."""
+    widths, fusion = widths_of(student), fusion_of(student)
+    fused = isinstance(fusion, Fusion)
+    feature = fusion.feature if fused else sum(widths.values())
+    numbers = {
+        "feature": feature,
+        "fusion": costs.fusion_macs(sum(widths.values()), feature=feature) if fused else 0,
+        "num_classes": model.num_classes,
+    }
+    if isinstance(model, VideoLSTM):
+        return costs.video_lstm_macs(positions, hidden=model.hidden, **numbers)
+    numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
+    if isinstance(model, NonRecurrent):
+        return costs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
+    own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
+    return costs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)
