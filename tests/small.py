@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from l2l import build, inputs, runs
+from l2l import build, inputs, main, runs
 from l2l.data.source import source_of
 from l2l.train import train
 from tests import quick
@@ -47,6 +47,14 @@ def run(c) -> Path:
     """Trains a config in this process and returns its run folder."""
     train(c, inputs.ensure(c))
     return Path(c.run)
+
+
+def stage(c, folder: Path, **changes) -> None:
+    """One stage of the real path, as its command runs it."""
+    c.run, c.makers, c.log_every = str(folder), (), 1
+    with c.unlocked():
+        c.update_from_flattened_dict(changes)
+    main.run(c)
 
 
 def untrained(c, scale: float = 1.0) -> Path:

@@ -9,7 +9,6 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
-import jax
 import numpy as np
 import pytest
 
@@ -17,7 +16,7 @@ import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import export_weights, import_weights, infer, main, model_costs, predict, sharding, summary
+from l2l import export_weights, import_weights, infer, model_costs, predict, sharding, summary
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg
@@ -29,6 +28,7 @@ from l2l.run_programs import Hard
 from l2l.runs import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
+from tests import small
 from tests.videos import write_video
 
 LABELS = ("clapping", "tuning a guitar", "naïve")
@@ -42,23 +42,6 @@ VIDEOS = {
 JSON = {"path", "top", "calibrated", "moments", "looks", "positions", "has_audio"}
 JSON |= {"gmacs", "seconds", "gmacs_of", "seconds_of"}
 STEPS = 4  # looks of the skimmer: more than the short video has positions
-
-
-def train(config, folder, **changes):
-    """One stage of the real path, small."""
-    config.run, config.makers, config.log_every = str(folder), (), 1
-    with config.unlocked():
-        config.update_from_flattened_dict(changes)
-    main.run(config)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_to_compile():
-    """Compiling is most of the work here."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +58,13 @@ def work(tmp_path_factory):
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
     clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "epochs": 0.0}
     clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": ""}
-    train(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4})
-    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4})
+    small.stage(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4})
+    small.stage(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4})
     student = {"student": str(work / "finetune")}
-    train(extract.get_config(), work / "extract", **student | {"data.dir": str(work / "shards"), "data.eval_batch": 8})
-    small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS}
+    small.stage(
+        extract.get_config(), work / "extract", **student | {"data.dir": str(work / "shards"), "data.eval_batch": 8}
+    )
+    sizes = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS}
     videos = {
         "data.dir": str(work / "extract"),
         "data.test": "val",
@@ -88,7 +73,7 @@ def work(tmp_path_factory):
         "optim.lr": 3e-2,
     }
     batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2}
-    train(skim.get_config(), work / "skim", **student | videos | small | batches)
+    small.stage(skim.get_config(), work / "skim", **student | videos | sizes | batches)
     return work
 
 

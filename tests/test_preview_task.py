@@ -9,7 +9,7 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, main, model_costs, predict, sharding
+from l2l import build, model_costs, predict, sharding
 from l2l.data import schema
 from l2l.data.media import Film
 from l2l.data.source import source_of
@@ -17,7 +17,7 @@ from l2l.evaluate import evaluate
 from l2l.look import load
 from l2l.losses import cross_entropy
 from l2l.runs import load_run
-from tests import quick
+from tests import quick, small
 from tests.videos import write_video
 
 LABELS = ("clapping", "tuning", "resting")
@@ -28,22 +28,6 @@ VIDEOS = {
     "other": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
 }
 STEPS, FALLBACK = 3, 2
-
-
-def train(config, folder, **changes):
-    """One stage of the real path, small."""
-    config.run, config.makers, config.log_every = str(folder), (), 1
-    with config.unlocked():
-        config.update_from_flattened_dict(changes)
-    main.run(config)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quick_to_compile():
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture(scope="module")
@@ -60,16 +44,16 @@ def work(tmp_path_factory):
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
     clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "data.batch": 8, "best": ""}
     clips |= {"data.eval_batch": 8, "data.streams": 2, "model.width": 2}
-    train(finetune.get_config(), work / "finetune", **clips | {"init": "", "epochs": 0.0})
-    small = {"teacher": str(work / "finetune"), "model.preview": 2, "epochs": 6.0, "optim.lr": 1e-2}
-    train(preview.get_config(), work / "preview", **clips | small)
+    small.stage(finetune.get_config(), work / "finetune", **clips | {"init": "", "epochs": 0.0})
+    sizes = {"teacher": str(work / "finetune"), "model.preview": 2, "epochs": 6.0, "optim.lr": 1e-2}
+    small.stage(preview.get_config(), work / "preview", **clips | sizes)
     student = {"student": str(work / "preview")}
     where = {"data.dir": str(work / "shards"), "data.eval_batch": 8}
-    train(extract.get_config("listen"), work / "extract_listen", **student | where)
-    small = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
+    small.stage(extract.get_config("listen"), work / "extract_listen", **student | where)
+    sizes = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
     videos = {"data.dir": str(work / "extract_listen"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 10.0}
     batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "optim.lr": 3e-2}
-    train(skim.get_config("listen"), work / "skim_listen", **student | small | videos | batches)
+    small.stage(skim.get_config("listen"), work / "skim_listen", **student | sizes | videos | batches)
     return work
 
 

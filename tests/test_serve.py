@@ -31,15 +31,15 @@ def work(tmp_path_factory):
     """A run, a root with a video in a folder, and a secret beside the root."""
     work = tmp_path_factory.mktemp("serve")
     skim_run(work / "run")
-    (work / "root/sub").mkdir(parents=True)
-    write_video(work / "root/sub/film.mp4", seconds=3.2, clicks=(0.4, 2.2))
-    write_video(work / "root/film <b>.mp4", seconds=1.5)
+    (work / "shown/sub").mkdir(parents=True)
+    write_video(work / "shown/sub/film.mp4", seconds=3.2, clicks=(0.4, 2.2))
+    write_video(work / "shown/film <b>.mp4", seconds=1.5)
     write_video(work / "secret.mp4")
-    (work / "root/inward.mp4").symlink_to("sub/film.mp4")
-    (work / "root/outward.mp4").symlink_to(work / "secret.mp4")
-    (work / "root/above").symlink_to(work)
-    (work / "root/circle").symlink_to("circle")
-    os.mkfifo(work / "root/pipe")
+    (work / "shown/inward.mp4").symlink_to("sub/film.mp4")
+    (work / "shown/outward.mp4").symlink_to(work / "secret.mp4")
+    (work / "shown/above").symlink_to(work)
+    (work / "shown/circle").symlink_to("circle")
+    os.mkfifo(work / "shown/pipe")
     return work
 
 
@@ -51,11 +51,11 @@ def client(work):
 
 @pytest.fixture(scope="module")
 def expected(work):
-    return l2l.load(work / "run").classify(work / "root/sub/film.mp4").to_json()
+    return l2l.load(work / "run").classify(work / "shown/sub/film.mp4").to_json()
 
 
 def film(work):
-    return (work / "root/sub/film.mp4").read_bytes()
+    return (work / "shown/sub/film.mp4").read_bytes()
 
 
 def agree(found, expected):
@@ -73,7 +73,7 @@ def test_upload_and_path_say_what_infer_says(work, client, expected):
     status, found = client.classify(video=("film <b>.mp4", film(work)))
     assert (status, found["path"]) == (200, "film <b>.mp4")
     agree(found, expected)
-    for path in ("sub/film.mp4", "sub/../sub/film.mp4", "inward.mp4", str(work / "root/sub/film.mp4")):
+    for path in ("sub/film.mp4", "sub/../sub/film.mp4", "inward.mp4", str(work / "shown/sub/film.mp4")):
         status, found = client.classify(path=path)
         assert (status, found["path"]) == (200, path)
         agree(found, expected)
@@ -96,7 +96,7 @@ def test_a_browser_gets_a_page(work, client):
         ("/etc/passwd", 403),
         ("outward.mp4", 403),
         ("above/secret.mp4", 403),
-        ("above/root/sub/film.mp4", 200),  # leads out and back in: what counts is where it ends
+        ("above/shown/sub/film.mp4", 200),  # leads out and back in: what counts is where it ends
         ("file:../secret.mp4", 404),
         ("%2e%2e/secret.mp4", 404),
         ("..\\secret.mp4", 404),
@@ -131,7 +131,7 @@ def test_requests_that_are_not_understood(work, client):
 def test_too_large_and_too_long(work, client):
     status, found = client.classify(video=("large.mp4", bytes(1_000_001)))
     assert (status, found["error"]) == (413, "an upload may have 1,000,000 bytes")
-    write_video(work / "root/long.mp4", seconds=21, fps=2, audio=False)
+    write_video(work / "shown/long.mp4", seconds=21, fps=2, audio=False)
     status, found = client.classify(path="long.mp4")
     assert (status, found["status"]) == (422, "too_long")
     assert "21" in found["error"]
@@ -252,7 +252,7 @@ def test_more_than_may_wait_are_sent_away(work):
 
 
 def test_decoding_that_takes_too_long_ends(work):
-    os.truncate(write_video(work / "root/hang.avi", codec="mpeg4", audio_codec="mp3", sample_format="s16p"), 1 << 40)
+    os.truncate(write_video(work / "shown/hang.avi", codec="mpeg4", audio_codec="mp3", sample_format="s16p"), 1 << 40)
     with serving(f"--run={work / 'run'}", f"--root={work / 'root'}", "--patience=2") as client:
         status, found = client.classify(path="hang.avi")
         assert (status, found["status"]) == (422, "timed_out")
