@@ -109,7 +109,7 @@ class Table:
       columns, rows: its cells.
       claims: the orderings that it can tell.
       definitions: (term, what it means), of all that is in it.
-      sources: what every run it was made from is, see `tables_runs.source`.
+      sources: what every run it was made from is, see `groups.source`.
       charts: its plots.
     """
 
@@ -143,7 +143,7 @@ def number(value: float | None, digits: int) -> str:
 
 
 def cell(row: Row, column: Column) -> str:
-    """ "56.6 ± 2.4", or without a spread where there is one seed; "" where it was not measured."""
+    """ "56.6 ± 2.4", or without a spread where there is none, as with one seed; "" where it was not measured."""
     mean, spread = row.mean(column.key), row.spread(column.key)
     return number(mean, column.digits) + (f" ± {number(spread, column.digits)}" if spread else "")
 
