@@ -45,7 +45,7 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(work):
-    with serving(f"--run={work / 'run'}", f"--root={work / 'root'}", *LIMITS) as client:
+    with serving(f"--run={work / 'run'}", f"--root={work / 'shown'}", *LIMITS) as client:
         yield client
 
 
@@ -253,7 +253,7 @@ def test_more_than_may_wait_are_sent_away(work):
 
 def test_decoding_that_takes_too_long_ends(work):
     os.truncate(write_video(work / "shown/hang.avi", codec="mpeg4", audio_codec="mp3", sample_format="s16p"), 1 << 40)
-    with serving(f"--run={work / 'run'}", f"--root={work / 'root'}", "--patience=2") as client:
+    with serving(f"--run={work / 'run'}", f"--root={work / 'shown'}", "--patience=2") as client:
         status, found = client.classify(path="hang.avi")
         assert (status, found["status"]) == (422, "timed_out")
         assert client.classify(path="sub/film.mp4")[0] == 200
