@@ -3,9 +3,12 @@
 Every frame carries its number as eight black or white stripes, which survive compression and scaling.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -16,6 +19,21 @@ from l2l.data.schema import AUDIO_RATE
 TICKS = 90_000  # time stamps per second
 
 
+def in_a_thread(function: Callable[..., Path]) -> Callable[..., Path]:
+    """Runs it in a thread that ends with it.
+
+    For root, the encoder of AV1 makes the thread that calls it a real-time one, and so all that this one starts later.
+    """
+
+    @functools.wraps(function)
+    def run(*args: Any, **how: Any) -> Path:
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(function, *args, **how).result()
+
+    return run
+
+
+@in_a_thread
 def write_video(
     path: str | Path,
     *,
