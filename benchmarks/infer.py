@@ -34,6 +34,7 @@ LABELS = tuple(f"class {i}" for i in range(200))
 SIZE, STRIDE = (640, 360), 5
 FILM, SHORT = 60.0, 5.0  # seconds
 HOUR = 60  # times the film
+GAP = 0.1  # seconds between a film and itself: sound begins before the pictures and may end after them
 CALLS = 3  # of the command that are timed
 # Looks at a film in a process of its own; prints its seconds and the most memory that it held.
 ALONE = """
@@ -86,7 +87,7 @@ def repeat(source: Path, path: Path, times: int) -> Path:
                 for packet in film.demux():
                     if packet.dts is None:
                         continue
-                    later = round(number * FILM / packet.time_base)
+                    later = round(number * (FILM + GAP) / packet.time_base)
                     packet.pts, packet.dts = packet.pts + later, packet.dts + later
                     packet.stream = streams[packet.stream_index]
                     target.mux(packet)
