@@ -39,7 +39,7 @@ test: lint  ## lint and the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
-	for name in teacher student skimmer loader prepare distill_cache; do \
+	for name in teacher student skimmer loader prepare distill_cache infer; do \
 		$(BIN)/python -m benchmarks.$$name --json; done
 
 soak: $(BIN)/.ready  ## fuzz and kill tests in full
