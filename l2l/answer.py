@@ -48,6 +48,7 @@ def averaged(programs: Programs, view: View) -> Result:
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(clips), 0, 0),
         seconds=dict(view.seconds),
+        decoded=dict(view.tally.decoded),
     )
 
 
@@ -80,6 +81,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
+        decoded=dict(view.tally.decoded),
     )
 
 

@@ -13,6 +13,7 @@ from l2l.data.media import Film, decode_jpeg, open_film
 from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
 from l2l.data.schema import ClipPolicy
+from l2l.data.tally import Tally
 from l2l.data.video import centre_crop
 from l2l.programs import Programs
 
@@ -29,6 +30,7 @@ class View:
       has_audio: whether it has sound.
       error: why it cannot be used, or None.
       seconds: spent on it so far, by part.
+      tally: of what was decoded of it so far.
     """
 
     def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
@@ -38,6 +40,7 @@ class View:
         self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
+        self.tally = Tally()
 
     @property
     def path(self) -> str:
@@ -94,7 +97,7 @@ def place(view: View, film: Film, stride: int) -> None:
     view.times = np.array([c.start for c in film.clips], np.float32)
     view.times += np.float32(film.clips[0].duration) / 2
     view.indexed = np.arange(len(film.clips)) % stride == 0
-    view.has_audio = film.has_audio
+    view.has_audio, view.tally = film.has_audio, film.tally
 
 
 def record_of(clip: Clip, how: Programs) -> Record:

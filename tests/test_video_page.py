@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from l2l import video_page, video_parts
 from l2l.data import audio, media
 from l2l.data.pictures import read_pictures
+from l2l.data.tally import Decoded
 from l2l.result import Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
@@ -46,6 +47,7 @@ def result_of(path, **changes):
         has_audio=True,
         gmacs={"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
         seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25},
+        decoded={"image": Decoded(1.25, 4_321), "audio": Decoded(12.0, 1_234_567)},
     )
     return dataclasses.replace(found, **changes)
 
@@ -133,6 +135,11 @@ def test_evidence(video):
     assert [s.name for s in drawn] == [LABELS[1], LABELS[0], LABELS[2]]
     assert [text for _, _, text in drawn[0].marks] == ["1: 30", "2: 50", "3: 70"]
     assert video_page.evidence(result_of(video, evidence=np.zeros((0, 3), np.float32))) is None
+
+
+def test_what_was_decoded(video):
+    text = re.sub(r"<[^>]*>", " ", video_page.html_of(result_of(video), video)).replace("&nbsp;", " ")
+    assert re.search(r"Decoded of 0:12\s+picture\s+1.25 s\s+4.32 kB\s+sound\s+12.0 s\s+1.23 MB", text)
 
 
 def test_names_stay_text_and_nothing_is_fetched(page):

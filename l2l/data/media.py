@@ -23,6 +23,7 @@ from l2l.data.cut import Clip, fill, plan
 from l2l.data.frames import Shown, frames_at
 from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of
 
 LONGEST = 65_500  # pixels, JPEG's limit
@@ -122,7 +123,8 @@ def open_film(
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
     clips = plan(path, policy, policy.fps or scan.fps, begin, stop)
-    return Film(path, policy, clips, stop, scan.first, track_of(path, scan), functools.partial(frames_at, path, scan))
+    shown = functools.partial(frames_at, path, scan)
+    return Film(path, policy, clips, stop, scan.first, track_of(path, scan), shown, scan.tally)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +139,7 @@ class Film:
       first: frame of the video.
       track: its sound.
       frames_at: ascending times, seconds -> the frames on display at them, see `frames.frames_at`.
+      tally: of what was decoded so far.
     """
 
     path: str | os.PathLike
@@ -146,6 +149,7 @@ class Film:
     first: av.VideoFrame
     track: Track
     frames_at: Callable[[Sequence[float]], Shown]
+    tally: Tally
 
     @property
     def has_audio(self) -> bool:

@@ -29,7 +29,8 @@ def film_of(arrays: Arrays, policy: ClipPolicy) -> Film:
     scan = scan_of(arrays)
     clips = plan(NAME, policy, policy.fps or scan.fps, 0.0, scan.stop)
     track = Track(laid(sound_of(arrays), scan.origin), scan.stop)
-    return Film(NAME, policy, clips, scan.stop, scan.first, track, functools.partial(frames_at, arrays, scan))
+    shown = functools.partial(frames_at, arrays, scan)
+    return Film(NAME, policy, clips, scan.stop, scan.first, track, shown, scan.tally)
 
 
 def scan_of(arrays: Arrays) -> Scan:
