@@ -54,6 +54,8 @@ def averaged(programs: Programs, view: View) -> Result:
 
 def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_when_sure: bool) -> Result:
     """A skimmer's hard selection; `out` is one row of `Programs.skim`."""
+    fell_back = programs.listen and programs.listen.fallback and not view.has_audio
+    out = of_images(out) if fell_back else out
     evidence, calibrated = judged(programs, out, stop_when_sure)
     looks = len(evidence)
     start = int(out["looks"] - out["counted"].sum())  # 1 if the mean of the video counts as a look
@@ -83,6 +85,12 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         seconds=dict(view.seconds),
         decoded=dict(view.tally.decoded),
     )
+
+
+def of_images(out: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a fallback says, which calls its picks audio's: it chose by image and read nothing else."""
+    renamed = {key.replace("_audio", "_image"): value for key, value in out.items()}
+    return renamed | {"modality": out["modality"][:, ::-1]}
 
 
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:

@@ -122,9 +122,9 @@ def open_film(
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-    clips = plan(path, policy, policy.fps or scan.fps, begin, stop)
+    planned = lambda policy: plan(path, policy, policy.fps or scan.fps, begin, stop)
     shown = functools.partial(frames_at, path, scan)
-    return Film(path, policy, clips, stop, scan.first, track_of(path, scan), shown, scan.tally)
+    return Film(path, policy, planned, planned(policy), stop, scan.first, track_of(path, scan), shown, scan.tally)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +134,8 @@ class Film:
     Attributes:
       path: of the file, for messages.
       policy: how the clips are cut.
-      clips: all of them, without their content.
+      plan: a policy -> all clips that it cuts, without their content.
+      clips: those of `policy`.
       stop: where they end, seconds.
       first: frame of the video.
       track: its sound.
@@ -144,6 +145,7 @@ class Film:
 
     path: str | os.PathLike
     policy: ClipPolicy
+    plan: Callable[[ClipPolicy], Sequence[Clip]]
     clips: Sequence[Clip]
     stop: float
     first: av.VideoFrame
@@ -155,6 +157,14 @@ class Film:
     def has_audio(self) -> bool:
         """Whether there is any sound."""
         return self.policy.audio and self.track.there
+
+    def recut(self, policy: ClipPolicy) -> "Film":
+        """The same in other clips."""
+        return dataclasses.replace(self, policy=policy, clips=self.plan(policy))
+
+    def muted(self) -> "Film":
+        """The same without its sound."""
+        return dataclasses.replace(self, policy=dataclasses.replace(self.policy, audio=False))
 
     def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
         """The clips at these positions (ascending) with their first `frames` images.
