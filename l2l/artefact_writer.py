@@ -52,9 +52,9 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
     }
     if not parts.skim:
         return {"describe": lower(*predict.predictor(run), clips)}
-    describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     if run.recogniser:
         raise ValueError(f"{run.path} recognises with a second model (recognition), which cannot be exported")
+    describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
     if skimmer[0].task.falls_back:
         raise ValueError(
