@@ -275,7 +275,7 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
         assert 0 < x["gmacs"] == pytest.approx(sum(x["gmacs_of"].values()))
         assert 0 < x["seconds"] == pytest.approx(sum(x["seconds_of"].values()))
         sound = packets_of(work / f"{name}.mp4", "audio")
-        assert x["decoded"]["audio"]["bytes"] == sum(p.bytes for p in sound)
+        assert 0 < x["decoded"]["audio"]["bytes"] <= sum(p.bytes for p in sound)
         assert x["decoded"]["image"]["bytes"] > 0
 
 
