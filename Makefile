@@ -5,7 +5,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
 RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 
-.PHONY: demo study paper ablations test lint bench soak
+.PHONY: demo study paper ablations listen test lint bench soak
 .DELETE_ON_ERROR:
 
 $(BIN)/.ready: requirements.txt requirements-dev.txt
@@ -30,6 +30,10 @@ ablations: paper  ## what each part of the method is worth, and several labels a
 		--out=runs/ablations/report.html
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_multi_label.py --out=runs/multi_label
 	$(BIN)/python -m l2l.report --table=multi_label runs/multi_label --out=runs/multi_label/report.html
+
+listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; ends with the path of a page
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
+	$(BIN)/python -m l2l.report --table=all runs/listen --out=runs/listen/report.html
 
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .

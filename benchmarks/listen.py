@@ -20,7 +20,6 @@ import jax
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
 from l2l import inputs, listen_look
-from l2l.data.media import open_film
 from l2l.look import Model, load
 from l2l.view import View
 
@@ -41,15 +40,17 @@ def models(where: Path) -> dict[str, Model]:
 
 
 def stages(model: Model, film: Path) -> dict[str, float]:
-    """Seconds of every stage of listening to a film first."""
+    """Seconds of every stage of listening to a film first, and how much of its pictures was decoded for it."""
     view, how, since = View(film), model.programs, time.perf_counter()
-    opened = open_film(film, how.policy)
+    view.open(how.policy)
     scan = time.perf_counter() - since
-    listen_look.listen(view, opened, how)
+    listen_look.listen(view, how)
     sound, heard = view.seconds["decode"], view.seconds["features"]
-    listen_look.look(view, opened, how, False)
+    listen_look.look(view, how, False)
     found = {"scan": scan, "sound": sound, "mel_and_preview": heard}
     found |= {"seek_and_decode": view.seconds["decode"] - sound, "looks": view.seconds["features"] - heard}
+    decoded = view.tally.decoded["image"]
+    found |= {"decoded_pictures": decoded.seconds, "decoded_pictures_megabytes": decoded.bytes / 1e6}
     return found | {"skimming": view.seconds["skimming"], "in_all": time.perf_counter() - since}
 
 

@@ -1,36 +1,50 @@
-"""Choosing moments by sound alone, on the large untrimmed part of the built-in set: five seeds of every arm.
+"""Listening first beside what else there is, on the large untrimmed part of the built-in set: five seeds of every arm.
 
-    python -m data_prep.sample --out=data/sample --parts=untrimmed_large --seed=0
+    make listen
+
+that is
+
     python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
+    python -m l2l.report --table=all runs/listen --out=runs/listen/report.html
 
-The student, its preview and the features are those of one seed; the seeds are those of the skimmers.
+The student, its previews and the features are those of one seed; the seeds are those of the skimmers. What previews of
+other widths have learned, their agreement with the student, is in runs/listen/sweep.md.
 """
 
 SEEDS = range(5)
 DATA = "data/sample/untrimmed_large"
-PREVIEWS = (4, 8, 16)  # widths
+WIDTHS, CHOSEN = (4, 8, 16), 8  # of previews
 WEIGH = {"model.weigh": True}
-BY_SOUND = WEIGH | {"model.index_by": "audio", "model.fallback": 2, "mute": 0.25}
-ARMS = {"both": {}, "both_weigh": WEIGH, "audio": BY_SOUND}
+SOFT = {"model.selection": "soft", "model.count_start": True}  # the paper's recipe
+BY_SOUND = WEIGH | {"model.index_by": "audio", "model.fallback": 2, "mute": 0.25}  # by the student's own audio trunk
+ARMS = {"soft": SOFT, "both": {}, "both_weigh": WEIGH, "audio": BY_SOUND}
+SURE, HEARING = ("both", "listen"), ("audio", "listen")  # asked when they are sure; tried with other sound
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
+    """Runs, then what measures them, in an order in which each finds what it builds on."""
     runs = []
 
     def add(name: str, config: str, seed: int = 0, **overrides: object) -> None:
-        where = f"{out}/{seed}/{name}"
+        where = f"{out}/{name}/{seed}"
         runs.append({"name": name, "config": config, "seed": seed, "overrides": overrides | {"run": where}})
 
     add("extract", "configs/extract.py", **{"data.dir": DATA})
-    for width in PREVIEWS:
+    for width in WIDTHS:
         add(f"preview_{width}", "configs/preview.py", **{"data.dir": DATA, "model.preview": width})
-        student = {"student": f"{out}/0/preview_{width}"}
-        add(f"extract_{width}", "configs/extract.py:listen", **student, **{"data.dir": DATA})
+    heard = {"student": f"{out}/preview_{CHOSEN}/0"}
+    add("extract_listen", "configs/extract.py:listen", **heard, **{"data.dir": DATA})
     for seed in SEEDS:
         for arm, change in ARMS.items():
-            add(f"skim_{arm}", "configs/skim.py", seed, **change, **{"data.dir": f"{out}/0/extract"})
-        for width in PREVIEWS:
-            student = {"student": f"{out}/0/preview_{width}", "data.dir": f"{out}/0/extract_{width}"}
-            add(f"skim_listen_{width}", "configs/skim.py:listen", seed, **student)
-    return runs
+            add(arm, "configs/skim.py", seed, **change, **{"data.dir": f"{out}/extract/0"})
+        add("listen", "configs/skim.py:listen", seed, **heard, **{"data.dir": f"{out}/extract_listen/0"})
+    return [*runs, *(step for run in runs for step in measurements(run))]
+
+
+def measurements(run: dict) -> list[dict]:
+    """Curves of every skimmer; when some are sure, and what becomes of those that listen with other sound."""
+    name, path, data = run["name"], run["overrides"]["run"], run["overrides"]["data.dir"]
+    steps = [("curves", path)] if name in (*ARMS, "listen") else []
+    steps += [("sure", path, f"--data={data}")] if name in SURE else []
+    steps += [("sound_trials", path)] if name in HEARING else []
+    return [{"command": [f"l2l.{what}", *words], "makes": f"{path}/{what}.json"} for what, *words in steps]

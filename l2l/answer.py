@@ -48,11 +48,14 @@ def averaged(programs: Programs, view: View) -> Result:
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(clips), 0, 0),
         seconds=dict(view.seconds),
+        decoded=dict(view.tally.decoded),
     )
 
 
 def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_when_sure: bool) -> Result:
     """A skimmer's hard selection; `out` is one row of `Programs.skim`."""
+    fell_back = programs.listen and programs.listen.fallback and not view.has_audio
+    out = of_images(out) if fell_back else out
     evidence, calibrated = judged(programs, out, stop_when_sure)
     looks = len(evidence)
     start = int(out["looks"] - out["counted"].sum())  # 1 if the mean of the video counts as a look
@@ -80,7 +83,14 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
+        decoded=dict(view.tally.decoded),
     )
+
+
+def of_images(out: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What a fallback says, which calls its picks audio's: it chose by image and read nothing else."""
+    renamed = {key.replace("_audio", "_image"): value for key, value in out.items()}
+    return renamed | {"modality": out["modality"][:, ::-1]}
 
 
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:

@@ -25,7 +25,8 @@ def export(path: str, out: str) -> str:
     """Exports a finished run into a file, whole or not at all, and says what is in it.
 
     Raises:
-      RunError: no finished run there, or a skimmer without the network that describes clips.
+      RunError, ValueError: no finished run there, a skimmer without the network that describes clips, or one that
+        reads a film look by look.
       OSError: the file cannot be written.
     """
     run = runs.load_run(path)
@@ -51,6 +52,8 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
     }
     if not parts.skim:
         return {"describe": lower(*predict.predictor(run), clips)}
+    if run.recogniser:
+        raise ValueError(f"{run.path} recognises with a second model (recognition), which cannot be exported")
     describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
     if skimmer[0].task.falls_back:

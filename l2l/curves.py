@@ -4,14 +4,14 @@
 
 Writes RUN/curves.json. Its "points" are the run's own model at strides of 1 to 30 positions (figure 6a of the paper),
 stopped after each look (figure 6b), with hard and with soft selection; its "selections" are those that do not learn,
-of as many positions. Each has top1, mAP, and the mean GMACs per video in all and by parts (figure 7). One pass over
-the videos per stride.
+of as many positions, some also of fewer. Each has top1, mAP, and the mean GMACs per video in all and by parts
+(figure 7). One pass over the videos per stride.
 """
 
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 FILE = "curves.json"
 STRIDES = (1, 2, 3, 5, 7, 10, 20, 30)
 METRICS = ("top1", "mAP")
+FEWER = ("uniform", "confident")  # selections that are also measured with fewer positions than the model's looks
 
 Point = dict[str, Any]
 
@@ -58,7 +59,18 @@ class Measured:
         out = ways["hard"][1]
         if "counted" in out:
             found |= {f"picked_{m}": picked.T for m, picked in out["picked"].items()} | {"counted": out["counted"].T}
-        return found | (self.task.selected(frozen, batch) if "looks" in out else {})
+        dense = getattr(self.task.model, "stride", 1) == 1  # selections have no stride
+        return found | (self.selected(frozen, batch) if "looks" in out and dense else {})
+
+    def selected(self, frozen: Any, batch: Any) -> dict[str, jax.Array]:
+        """logits_NAME_COUNT (b, k) of the selections that do not learn."""
+        by_count = {count: self.task.selected(frozen, batch, count) for count in range(1, self.task.model.steps + 1)}
+        return {
+            f"{key}_{count}": logits
+            for count, found in by_count.items()
+            for key, logits in found.items()
+            if count in counts_of(key.removeprefix("logits_"), self.task.model.steps)
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,12 +137,20 @@ def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
         yield trial.point(arrays[way][:, 0], arrays["labels"], gmacs, way=way, stride=1, steps=steps)
 
 
+def counts_of(selection: str, steps: int) -> Sequence[int]:
+    """Of how many positions a selection that does not learn is measured beside a model of so many looks."""
+    return range(1, steps + 1) if selection in FEWER else (steps,)
+
+
 def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     """The points of the selections that do not learn."""
-    for name in (name for name in SELECTIONS if f"logits_{name}" in arrays):
-        numbers = {"positions": positions(arrays), "count": model.steps, "recogniser": trial.recogniser}
-        gmacs = selection_gmacs(name, trial.run.student, len(trial.run.labels), **numbers)
-        yield trial.point(arrays[f"logits_{name}"], arrays["labels"], gmacs, way=name, stride=1, steps=model.steps)
+    steps = getattr(model, "steps", 0)
+    measured = [(name, count) for name in SELECTIONS for count in counts_of(name, steps)]
+    for name, count in measured:
+        if (logits := arrays.get(f"logits_{name}_{count}")) is not None:
+            numbers = {"positions": positions(arrays), "count": count, "recogniser": trial.recogniser}
+            gmacs = selection_gmacs(name, trial.run.student, len(trial.run.labels), **numbers)
+            yield trial.point(logits, arrays["labels"], gmacs, way=name, stride=1, steps=count)
 
 
 def curves(trial: Trial) -> dict[str, Any]:

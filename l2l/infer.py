@@ -22,7 +22,8 @@ EPILOG = """\
   path; top, a list of {label, score}; calibrated, whether the scores can be read as probabilities;
   moments, a list of {modality, seconds, weight} (modality is image, audio, or both); looks; positions; has_audio;
   gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
-  seconds (in all) and seconds_of {decode, features, skimming}, which add up to it; with --html, page;
+  seconds (in all) and seconds_of {decode, features, skimming}, which add up to it;
+  decoded {image, audio}, each {seconds, bytes}: how much of the film went to a decoder; with --html, page;
   or path and error for a video that cannot be used, which does not stop the others.
 With --follow one such object follows the other while the video comes; the last one is the answer to the whole.
 

@@ -16,7 +16,7 @@ from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
 from l2l.stream import Source
-from l2l.view import View, opened, records_of, stack
+from l2l.view import View, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
@@ -94,11 +94,11 @@ class Model:
 
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
-        if self.programs.listen:
-            yield from map(self._listened, videos)
+        if self.programs.listen or self.programs.recogniser:
+            yield from map(self._looked, videos)
             return
         at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
-        for views in chunks(self._views(videos), at_once):
+        for views in chunks(self._views(map(View, videos), self.stride), at_once):
             yield from self._answers(views)
 
     def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
@@ -116,22 +116,29 @@ class Model:
 
         Raises:
           MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
+          ValueError: another model judges the looks: its clips are gone by then.
         """
+        if self.programs.recogniser:
+            raise ValueError("another model judges the looks of this run, which needs a whole file")
         return stream.results(self, source, every, patience)
 
-    def _listened(self, video: Video) -> Result | MediaError:
-        """One video, listened to first; one without sound is looked at as the fallback has it."""
+    def _looked(self, video: Video) -> Result | MediaError:
+        """One video, of which it is known only look by look what has to be read.
+
+        One without sound that was to be listened to first is described as the fallback has it.
+        """
         view, how = View(video), self.programs
         try:
             with answer.Clock() as clock:
-                film = opened(video, how.policy)
+                film = view.open(how.policy)
             view.seconds["decode"] += clock.seconds
             if isinstance(film, CutFilm):  # its frames are there
-                return self._skimmed(list(self._views([film])))[0]
-            if how.listen.fallback and not film.has_audio:
-                return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
-            listen_look.listen(view, film, how)
-            out = listen_look.look(view, film, how, self.stop_when_sure)
+                return self._skimmed(list(self._views([view], self.stride)))[0]
+            if not (how.listen and listen_look.listen(view, how)):
+                (view,) = self._views([view], how.listen.fallback if how.listen else self.stride)
+                if view.error or not how.recogniser:
+                    return self._skimmed([view])[0]
+            out = listen_look.look(view, how, self.stop_when_sure)
         except MediaError as error:
             return error
         return answer.skimmed(how, view, out, self.stop_when_sure)
@@ -146,19 +153,18 @@ class Model:
         Raises:
           MediaError: the video cannot be used.
         """
-        (view,) = self._views([video])
+        (view,) = self._views([View(video)], self.stride)
         if view.error:
             raise view.error
         return view.banks() | {"times": view.times[view.indexed]}
 
-    def _views(self, videos: Iterable[Video], stride: int | None = None) -> Iterator[View]:
+    def _views(self, views: Iterable[View], stride: int) -> Iterator[View]:
         """Every video with its positions described, or an error, in their order; a batch holds clips of several."""
         waiting: deque[View] = deque()
         rows: list[tuple[View, dict[str, Any]]] = []
-        for video in videos:
-            view = View(video)
+        for view in views:
             waiting.append(view)
-            for record in records_of(view, self.programs, stride or self.stride):
+            for record in records_of(view, self.programs, stride):
                 rows.append((view, record))
                 if len(rows) == self.programs.clips_at_once:
                     self._fill(rows)

@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from l2l.log import clock
+from l2l.summary import size
 
 PAGES = Path(__file__).parent / "pages"
 # Nothing from a network; videos are files, or lie beside the page; the only script is the one with this hash.
@@ -24,6 +25,6 @@ def render(template: str, **values: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     loader = jinja2.FileSystemLoader(PAGES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters["clock"] = clock
+    environment.filters |= {"clock": clock, "size": size}
     text = environment.get_template(template).render(policy=POLICY.format(digest), script=Markup(script), **values)
     return text.lstrip().encode("utf-8", "replace").decode("utf-8")

@@ -8,6 +8,8 @@ import numpy as np
 
 from l2l import build, checkpoint, sharding
 from l2l.data import batches
+from l2l.data.audio import silent
+from l2l.programs import descriptions
 from l2l.runs import Run
 
 Arrays = dict[str, np.ndarray]
@@ -60,13 +62,15 @@ def real_rows(outputs: Any, batch: batches.Batch) -> tuple[Arrays, batches.Batch
 
 
 def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
-    """(outputs, batch) of clips in their stored order -> one feature record per video.
+    """(outputs, batch) of clips in their stored order -> one feature record per video; silence counts as no sound.
 
     Raises:
       ValueError: a video's clips do not follow each other from the first to the last.
     """
     clips = (
-        {key: batch[key][i] for key in CLIP_KEYS} | {m: rows[i] for m, rows in descriptions(outputs).items()}
+        {key: batch[key][i] for key in CLIP_KEYS}
+        | {"silent": silent(batch["audio"][i])}
+        | {m: rows[i] for m, rows in descriptions(outputs).items()}
         for outputs, batch in rows
         for i in range(len(outputs["logits"]))
     )
@@ -78,11 +82,6 @@ def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
             own = []
     if own:
         whole_video(own)
-
-
-def descriptions(outputs: Arrays) -> Arrays:
-    """The image and audio descriptors of clips; of a model that has neither, its feature for the image."""
-    return {m: outputs[m] for m in MODALITIES if m in outputs} or {"image": outputs["feature"]}
 
 
 def whole_video(own: list[Video]) -> Video:
@@ -97,7 +96,7 @@ def whole_video(own: list[Video]) -> Video:
         "times": np.asarray([clip["times"] for clip in own], np.float32),
         "image": descriptors(own, "image"),
         "audio": descriptors(own, "audio"),
-        "has_audio": bool(own[0]["has_audio"]),
+        "has_audio": bool(own[0]["has_audio"]) and not all(clip["silent"] for clip in own),
     }
 
 

@@ -40,6 +40,23 @@ class Listen:
 
 
 @dataclasses.dataclass(frozen=True)
+class Recogniser:
+    """A second clip model, which sees the looks of a skimmer alone and judges them.
+
+    Attributes:
+      policy, frames, side, describe: as in `Programs`, of its own clips, which lie where the skimmer's do; it takes in
+        no sound.
+      width: of its image descriptor.
+    """
+
+    policy: schema.ClipPolicy
+    frames: int
+    side: int
+    describe: Callable[[Arrays], Arrays]
+    width: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Programs:
     """A run's two networks and the constants around them; an exported artefact is read into the same.
 
@@ -59,6 +76,8 @@ class Programs:
       videos_at_once: b of `skim` is 1 or this, times the number of devices.
       lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
       listen: of a skimmer that chooses moments by sound; see there.
+      recogniser: of a skimmer whose looks another model judges; `skim` then takes "recognition", float16 (b, n, d),
+        that model's descriptors, which it reads at its looks alone.
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
@@ -78,9 +97,15 @@ class Programs:
     lengths: tuple[int, ...]
     macs: Macs
     listen: Listen | None = None
+    recogniser: Recogniser | None = None
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None
+
+
+def descriptions(outputs: Arrays) -> Arrays:
+    """The "image" and "audio" descriptors that a clip model gives; of one that has neither, its feature for "image"."""
+    return {m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]}
 
 
 def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

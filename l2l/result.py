@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from l2l.data.tally import Decoded
+
 TOP = 5
 
 
@@ -51,6 +53,7 @@ class Result:
       gmacs: "indexing", "skimming", "recognition" -> 1e9 multiply-adds that the method needs.
       seconds: "decode", "features", "skimming" -> measured; of videos classified together, each one's share.
         The first video of a length also waits for its program to be compiled.
+      decoded: "image", "audio" -> how much of the file's pictures and sound was decoded; nothing of a video in memory.
     """
 
     path: str
@@ -67,6 +70,7 @@ class Result:
     has_audio: bool
     gmacs: dict[str, float]
     seconds: dict[str, float]
+    decoded: dict[str, Decoded]
 
     @property
     def top(self) -> tuple[tuple[str, float], ...]:
@@ -92,4 +96,5 @@ class Result:
             "seconds": sum(self.seconds.values()),
             "gmacs_of": dict(self.gmacs),
             "seconds_of": dict(self.seconds),
+            "decoded": {kind: dataclasses.asdict(each) for kind, each in self.decoded.items()},
         }

@@ -12,7 +12,7 @@ from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
 from l2l.models.student import Student, modalities
-from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Listen, Macs, Programs, compiled
+from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Listen, Macs, Programs, Recogniser, compiled
 from l2l.tasks.skim import by_step
 
 
@@ -40,6 +40,7 @@ def of_run(run: runs.Run) -> Programs:
         lengths=tuple(run.config["data"]["lengths"]) if skims else (),
         macs=macs_of(run),
         listen=listen_of(asked, clip_run) if skims else None,
+        recogniser=recogniser_of(run, mesh) if run.recogniser else None,
         stride=stride,
         multi_label=run.config["multi_label"],
         sure=sure.load(run.path) if skims else None,
@@ -53,9 +54,15 @@ def without_stride(run: runs.Run) -> runs.Run:
 
 
 def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
-    """How a skimmer that chooses by sound alone hears through its student's preview; None of any other."""
+    """How a skimmer that chooses by sound alone hears through its student's preview; None of any other.
+
+    Raises:
+      RunError: it has a fallback, but no preview to listen first with.
+    """
     skimmer, describer = build.numbers_of(run.config), build.model_of(student.config, 1)
     if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
+        if skimmer.fallback:
+            raise runs.RunError(f"{run.path} has a fallback (model.fallback), but no preview to listen first with")
         return None
     ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
     trunk = build.preview_of(student.config)
@@ -63,6 +70,25 @@ def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
         hear=hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False)),
         image=build.widths_of(student.config)["image"],
         fallback=skimmer.fallback,
+    )
+
+
+def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
+    """The model that judges a skimmer's looks.
+
+    Raises:
+      RunError: it listens.
+    """
+    config, policy = run.recogniser["config"], schema.ClipPolicy(**run.recogniser["policy"])
+    if modality_of(config) != "image":
+        raise runs.RunError(f"{run.path} recognises with a model that listens: here it must see alone")
+    own = dataclasses.replace(run, config=config, variables={"model": run.variables["recogniser"]}, recogniser=None)
+    return Recogniser(
+        policy=policy,
+        frames=build.frames_of(config),
+        side=crop_side(config["data"]["crop"], config["data"]["resize"], policy.short_side),
+        describe=on_mesh(*predict.predictor(own), mesh),
+        width=build.widths_of(config)["image"],
     )
 
 
@@ -97,13 +123,11 @@ def student_of(run: runs.Run) -> runs.Run:
     """The run of the student whose descriptors a skimmer reads.
 
     Raises:
-      RunError: the skimmer was imported without it, recognises with the features of another model, or is none.
+      RunError: the skimmer was imported without it, or is none.
     """
     if run.config["model"]["name"] != "skimmer":
         kind = run.config["model"]["name"]
         raise runs.RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
-    if run.recogniser:
-        raise runs.RunError(f"{run.path} recognises with features of a second model, which only prepared data have")
     needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
     missing = {*needed} - run.variables["student"]["params"].keys()
     if missing:
@@ -118,7 +142,8 @@ def macs_of(run: runs.Run) -> Macs:
     """Multiply-adds of a run on a video, see `Programs.macs`."""
     classes = len(run.labels)
     if run.config["task"] == "skim":
-        of_video = functools.partial(model_costs.video_macs, run.config, run.student, classes)
+        recogniser = run.recogniser and run.recogniser["config"]
+        of_video = functools.partial(model_costs.video_macs, run.config, run.student, classes, recogniser=recogniser)
         return lambda positions, steps, looks, **how: of_video(positions=positions, steps=steps, looks=looks, **how)
     one = model_costs.clip_macs(run.config, classes)
     return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}

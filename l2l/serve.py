@@ -83,6 +83,8 @@ def prepared(args: argparse.Namespace) -> Any:
         raise ValueError(f"--root={args.root} is no folder")
     model = l2l.load(args.run, stride=args.stride)
     parts = model.programs
+    if parts.recogniser:
+        raise ValueError(f"another model judges the looks of {args.run}: `infer` takes it, the service does not")
     how = {"policy": parts.policy, "frames": parts.frames, "stride": model.stride, "longest": args.seconds}
     limits = Limits(round(args.megabytes * 1e6), args.patience, round(args.memory * 2**30), args.waiting)
     service = Service(

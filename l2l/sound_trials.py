@@ -1,9 +1,10 @@
-"""What becomes of a skimmer when a film's sound is not what it was: muted, silent, or another film's.
+"""What becomes of a skimmer when a film's sound is not what it was: muted, faint noise, another film's, music.
 
     python -m l2l.sound_trials RUN [--data=DIR] [--split=test]
 
-RUN is a finished skim run, DIR its feature shards, whose sound is changed in each of these ways. Prints top-1 as JSON:
-with hard selection, and of positions at equal distances, which are judged with the same sound.
+RUN is a finished skim run, DIR its feature shards, whose sound is changed in each of these ways. Writes
+RUN/sound_trials.json: top-1 with hard selection, and of positions at equal distances, judged with the same sound. A
+track on which there is nothing counts as none (`audio.silent`), so that such films are among the muted ones.
 """
 
 import argparse
@@ -16,11 +17,18 @@ from typing import Any
 import numpy as np
 
 from l2l import build, metrics, runs, sharding
+from l2l.data import schema
+from l2l.data.audio import RATE
 from l2l.data.batches import Batch
 from l2l.evaluate import evaluate, open_for
 from l2l.log import tell
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
+
+FILE = "sound_trials.json"
+SECONDS = 8  # of noise and of music, which begin anew after these
+HISS = 100.0  # standard deviation of the noise: -50 dB
+CHORDS = (0, 5, 7, 0, 9, 5, 7, 12)  # semitones above a low A, a second each
 
 Change = Callable[[Batch], Batch]
 
@@ -56,43 +64,65 @@ def swapped(batch: Batch) -> Batch:
     return batch | {"audio": audio, "has_audio": has_audio}
 
 
-def silent(descriptor: np.ndarray) -> Change:
-    """A sound track on which there is nothing; `descriptor` (d,) is what the student makes of that."""
-    return lambda batch: (
-        batch
-        | {
-            "audio": np.where(batch["valid"][..., None], descriptor, np.float16(0)).astype(np.float16),
-            "has_audio": batch["mask"].copy(),
-        }
-    )
+def played(descriptors: np.ndarray) -> Change:
+    """The same sound in every video: its audio descriptors (m, d) over and over, one a position."""
+
+    def change(batch: Batch) -> Batch:
+        everywhere = descriptors[np.arange(batch["valid"].shape[1]) % len(descriptors)]
+        audio = np.where(batch["valid"][..., None], everywhere, 0).astype(np.float16)
+        return batch | {"audio": audio, "has_audio": batch["mask"].copy()}
+
+    return change
 
 
-def silence(run: runs.Run) -> np.ndarray:
-    """The student's audio descriptor of a second of nothing, (d,)."""
+def hiss() -> np.ndarray:
+    """Faint white noise, int16 (n,)."""
+    return np.random.default_rng(0).normal(0, HISS, SECONDS * RATE).round().astype(np.int16)
+
+
+def music() -> np.ndarray:
+    """Plucked major chords, two a second, int16 (n,)."""
+    time = np.arange(SECONDS * RATE) / RATE
+    root = 110 * 2 ** (np.repeat(CHORDS, RATE) / 12)  # Hz
+    tones = [np.sin(2 * np.pi * h * root * 2 ** (step / 12) * time) / h for step in (0, 4, 7, 12) for h in (1, 2, 3)]
+    return (2500 * np.sum(tones, 0) * np.exp(-6 * (time % 0.5))).round().astype(np.int16)
+
+
+def described(run: runs.Run, wave: np.ndarray) -> np.ndarray:
+    """The student's audio descriptors (m, d) of the seconds of a sound, int16 (m * 16000,)."""
     student = student_of(run)
     task, variables, frozen = predictor(student)
-    size = student.config["data"]["crop"]
-    frames = np.zeros((1, build.frames_of(student.config), size, size, 3), np.uint8)
-    return np.asarray(
-        task.predict(variables, frozen, {"frames": frames, "audio": np.zeros((1, 16_000), np.int16)})["audio"][0]
-    )
+    seconds, size = wave.reshape(-1, RATE), student.config["data"]["crop"]
+    frames = np.zeros((len(seconds), build.frames_of(student.config), size, size, 3), np.uint8)
+    return np.asarray(task.predict(variables, frozen, {"frames": frames, "audio": seconds})["audio"])
 
 
-def trials(path: str, data: str | None, split: str | None) -> dict[str, Any]:
-    """{trial: {"hard": top-1, "uniform": top-1}}; raises as `evaluate.evaluate_run`."""
-    run = runs.load_run(path)
-    source = open_for(run, data or run.config["data"]["dir"], "")
+def changes_of(run: runs.Run) -> dict[str, Change]:
+    """Every trial by name."""
+    sounds = {name: played(described(run, sound())) for name, sound in (("hiss", hiss), ("music", music))}
+    return {"as it is": dict, "muted": muted, "swapped": swapped} | sounds
+
+
+def trials(run: runs.Run, source: Any, split: str) -> dict[str, dict[str, float]]:
+    """{trial: {"hard": top-1, "uniform": top-1}}."""
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))
     program, batch = jit_predict(task, mesh), run.config["data"]["eval_batch"]
-    changes = {"as it is": dict, "muted": muted, "silent": silent(silence(run)), "swapped": swapped}
     found = {}
-    for name, change in changes.items():
-        own = Changed(source, change)
-        arrays = evaluate(program, variables, frozen, own, split or run.config["data"]["test"], batch=batch, mesh=mesh)
+    for name, change in changes_of(run).items():
+        arrays = evaluate(program, variables, frozen, Changed(source, change), split, batch=batch, mesh=mesh)
         top1 = lambda key, arrays=arrays: metrics.top_k(arrays[key].astype(np.float32), arrays["labels"], 1)
         found[name] = {"hard": top1("logits"), "uniform": top1("logits_uniform")}
     return found
+
+
+def write(path: str, data: str | None, split: str | None) -> str:
+    """Tries a finished skim run, writes its file, and says what is in it; raises as `evaluate.evaluate_run`."""
+    run = runs.load_run(path)
+    source, split = open_for(run, data or run.config["data"]["dir"], ""), split or run.config["data"]["test"]
+    found = {"trials": trials(run, source, split)}
+    schema.write_json(run.path / FILE, {"run": run.hash, "data": source.index.hash, "split": split} | found)
+    return json.dumps(found["trials"])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -105,7 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--data", help="directory of features (default: those that it was trained on)")
     parser.add_argument("--split", help="which split (default: the one that the run reports)")
     args = parser.parse_args(argv)
-    return tell(lambda: json.dumps(trials(args.run, args.data, args.split)))
+    return tell(lambda: write(args.run, args.data, args.split))
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def reach(view: View, film: LiveFilm, count: int, stride: int) -> None:
     starts = np.array([i * film.hop for i in range(count)], np.float32)
     view.times = starts + np.float32(film.length) / 2
     view.indexed = np.arange(count) % stride == 0
-    view.has_audio = film.has_audio
+    view.has_audio, view.tally = film.has_audio, film.tally
 
 
 def answered_now(model: "Model", view: View, since: float) -> Result:

@@ -22,6 +22,8 @@ def text(result: Mapping[str, Any]) -> str:
     lines.append(f"looks    {result['looks']}, video of {result['positions']} positions")
     lines.append(f"GMACs    {result['gmacs']:.3g}: {parts(result['gmacs_of'])}")
     lines.append(f"seconds  {result['seconds']:.3g}: {parts(result['seconds_of'])}")
+    decoded = (f"{kind} {x['seconds']:.3g} s, {size(x['bytes'])}" for kind, x in result["decoded"].items())
+    lines.append(f"decoded  {'; '.join(decoded)}")
     lines += [f"page     {printable(result['page'])}"] if "page" in result else []
     return "\n  ".join([name, *lines])
 
@@ -41,6 +43,11 @@ def clock(seconds: float) -> str:
     """mm:ss, as a player shows it."""
     minutes, rest = divmod(int(seconds), 60)
     return f"{minutes:02d}:{rest:02d}"
+
+
+def size(count: int) -> str:
+    """Bytes in kB or MB."""
+    return f"{count / 1e3:.3g} kB" if count < 1e6 else f"{count / 1e6:.3g} MB"
 
 
 def printable(name: str) -> str:

@@ -122,7 +122,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
-        "recogniser": {"config": recogniser.config, "policy": recogniser.policy} if recogniser else None,
+        "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
     }
     runs.start(job.run, record)
 

@@ -14,7 +14,20 @@ from l2l.data import audio, media
 from l2l.data.pictures import read_pictures
 from l2l.report_plots import Chart
 from l2l.result import Result
-from l2l.video_parts import NAMES, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
+from l2l.video_parts import (
+    NAMES,
+    Axis,
+    Lane,
+    Moment,
+    Prior,
+    axis,
+    evidence_chart,
+    lane,
+    prior,
+    sources,
+    spectrogram,
+    uri,
+)
 
 STRIP = 24  # pictures along the video
 SHORT_SIDE = 96  # of a picture, pixels
@@ -52,7 +65,7 @@ def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = Tru
       video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
       play: False leaves out the player, which names the file's place.
     """
-    seen = [m.seconds for m in result.moments if m.modality != "audio"]
+    seen = [m.seconds for m in result.moments if m.modality != "audio" or listened(result)]
     reel = Reel(missing="the video's file is not at hand") if video is None else read(Path(video), seen)
     place = axis(result.times[result.indexed], reel.length)
     return page.render(
@@ -64,6 +77,7 @@ def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = Tru
         axis=place,
         sound=None if reel.mel is None else sound_of(reel.mel),
         lanes=lanes(result),
+        prior=prior_of(result, place) if listened(result) else None,
         moments=moments(result, reel),
         names=NAMES,
         evidence=evidence(result),
@@ -111,6 +125,17 @@ def heard(mel: np.ndarray | None, at: float) -> str:
     return spectrogram(inside) if len(inside) else ""
 
 
+def listened(result: Result) -> bool:
+    """Whether the moments were chosen by sound, and the frames there seen as well."""
+    return bool(result.attention.keys() == {"audio"} and result.gmacs["skimming"] and result.gmacs["recognition"])
+
+
+def prior_of(result: Result, place: Axis) -> Prior | None:
+    """What the first look's attention says of the sound, before anything was seen."""
+    chosen = [m.seconds for m in result.moments]
+    return prior(place, result.attention["audio"][0][result.indexed], chosen, COLUMNS) if chosen else None
+
+
 def lanes(result: Result) -> list[Lane]:
     """Attention of every look, for each modality that chooses; a clip model has one look at everything."""
     found, times = [], result.times[result.indexed]
@@ -126,9 +151,10 @@ def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
     """What was seen and heard, by modality."""
     found: dict[str, list[Moment]] = {}
     for m in result.moments:
-        own = found.setdefault(m.modality, [])
-        image = heard(reel.mel, m.seconds) if m.modality == "audio" else reel.pictures.get(m.seconds, "")
-        own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
+        for modality in (m.modality, "image") if listened(result) else (m.modality,):
+            own = found.setdefault(modality, [])
+            image = heard(reel.mel, m.seconds) if modality == "audio" else reel.pictures.get(m.seconds, "")
+            own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
     return found
 
 

@@ -17,6 +17,7 @@ NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound"}
 COLOURS = {"image": (47, 129, 214), "audio": (222, 120, 20)}  # as in the page's style
 QUIET, LOUD = -4.0, 4.0  # log-mel values shown as black and as the lightest
 EARLY = 0.5  # seconds: a moment is the centre of a clip and of its second of sound; the player begins with that
+LEAST = 1e-3  # share of the largest attention that is drawn as none
 MOST_CURVES = 5
 MOST_MARKS = 30  # on a curve; longer ones are plain
 
@@ -56,6 +57,19 @@ class Lane:
     heat: str
     picks: list[tuple[int, int]]
     shares: list[float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prior:
+    """Where a skimmer wanted to look first, by what it had heard and nothing else.
+
+    Attributes:
+      outline: SVG path of the area below the curve; x in seconds, y from 1, nothing, up to 0, most.
+      chosen: where it then looked, seconds.
+    """
+
+    outline: str
+    chosen: tuple[float, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +120,23 @@ def lane(modality: str, weights: np.ndarray, picks: list[tuple[int, int]], share
     pixels[..., :3], pixels[..., 3] = COLOURS[modality], (255 * strength).round()
     heat = png(Image.fromarray(pixels))
     return Lane(modality, NAMES[modality], len(weights), heat, picks, shares.astype(float).tolist())
+
+
+def prior(place: Axis, attention: np.ndarray, chosen: Sequence[float], most: int) -> Prior:
+    """The curve of the first look's attention (n,), on a logarithmic scale.
+
+    Args:
+      place: of the positions.
+      attention: of these.
+      chosen: see `Prior`.
+      most: points of the curve; where there are more positions, each point is the highest of several.
+    """
+    height = 1 - np.log(np.maximum(attention / max(attention.max(), 1e-9), LEAST)) / np.log(LEAST)
+    step = -(-len(height) // most)
+    peaks = [float(height[i : i + step].max()) for i in range(0, len(height), step)]
+    xs = place.start + place.hop * (step * (np.arange(len(peaks)) + 0.5))
+    points = "".join(f"L{x:.5g} {1 - y:.3f}" for x, y in zip(xs, peaks, strict=True))
+    return Prior(f"M{xs[0]:.5g} 1{points}L{xs[-1]:.5g} 1Z", tuple(chosen))
 
 
 def evidence_chart(names: Sequence[str], scores: np.ndarray, what: str = "look") -> Chart | None:

@@ -13,8 +13,9 @@ from l2l.data.media import Film, decode_jpeg, open_film
 from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
 from l2l.data.schema import ClipPolicy
+from l2l.data.tally import Tally
 from l2l.data.video import centre_crop
-from l2l.programs import Programs
+from l2l.programs import Programs, Recogniser, descriptions
 
 Record = dict[str, np.ndarray]
 
@@ -24,11 +25,15 @@ class View:
 
     Attributes:
       video: the file, or the video in memory.
+      film: the same opened, once it is.
       times: float32 (n,), centres of its positions, seconds.
       indexed: bool (n,), which of them are described.
       has_audio: whether it has sound.
       error: why it cannot be used, or None.
       seconds: spent on it so far, by part.
+      tally: of what was decoded of it so far.
+      rows: what was made of each described position.
+      unseen: whether it was described by its sound alone, as far as it was not looked at.
     """
 
     def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
@@ -38,6 +43,7 @@ class View:
         self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
+        self.film, self.tally, self.unseen = None, Tally(), False
 
     @property
     def path(self) -> str:
@@ -53,13 +59,22 @@ class View:
     def take(self, row: Record, seconds: float) -> None:
         """Keeps what became of the next position."""
         self.seconds["features"] += seconds
-        kept = {key: row[key] for key in ("image", "audio") if key in row} or {"image": row["feature"]}
-        self.rows.append({key: value.astype(np.float16) for key, value in kept.items()} | {"logits": row["logits"]})
+        kept = {key: value.astype(np.float16) for key, value in descriptions(row).items()}
+        self.rows.append(kept | {"logits": row["logits"]})
+
+    def open(self, policy: ClipPolicy) -> Film | CutFilm:
+        """Opens it, unless that was done. Raises MediaError if it cannot be used."""
+        self.film = self.film or opened(self.video, policy)
+        return self.film
 
     def banks(self) -> Record:
-        """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none."""
+        """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none.
+
+        Beside them "recognition" where another model recognises.
+        """
         none = np.zeros(0, np.float16)
-        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
+        keys = ("image", "audio", *(("recognition",) if "recognition" in self.rows[0] else ()))
+        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in keys}
 
 
 def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:
@@ -76,7 +91,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """
     since = time.perf_counter()
     try:
-        film = opened(view.video, how.policy)
+        film = view.open(how.policy)
         place(view, film, stride)
         for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
             record = record_of(clip, how)
@@ -94,10 +109,10 @@ def place(view: View, film: Film, stride: int) -> None:
     view.times = np.array([c.start for c in film.clips], np.float32)
     view.times += np.float32(film.clips[0].duration) / 2
     view.indexed = np.arange(len(film.clips)) % stride == 0
-    view.has_audio = film.has_audio
+    view.has_audio, view.tally = film.has_audio, film.tally
 
 
-def record_of(clip: Clip, how: Programs) -> Record:
+def record_of(clip: Clip, how: Programs | Recogniser) -> Record:
     """A clip as a clip model takes it."""
     frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
     return {"frames": frames, "audio": clip.audio}

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from l2l import inputs, runs
+from l2l.curves import counts_of
 from l2l.data import schema
 from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
@@ -21,12 +22,23 @@ def config_of(file: str, **changes):
     return config
 
 
-def finished(path: Path, file: str, metrics: dict, *, init: str = "", recogniser: str = "", data: str = "d", **changes):
-    """A finished run; `init` is the hash of the run it started from, `recogniser` a config file."""
+def finished(
+    path: Path,
+    file: str,
+    metrics: dict,
+    *,
+    init: str = "",
+    student: str = "",
+    recogniser: str = "",
+    data: str = "d",
+    **changes,
+):
+    """A finished run; `init` is the hash of the run it started from, `student` and `recogniser` are config files."""
     config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
-    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "student": None, "recogniser": other}
+    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "recogniser": other}
+    record["student"] = inputs.plain(config_of(student)) if student else None
     runs.start(path, record)
     done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
     schema.write_json(path / runs.DONE, done | {"code": "abc"})
@@ -49,7 +61,7 @@ def curves(path: Path, rng: np.random.Generator) -> dict:
         "positions": 20.0,
         "mAP_classes": 3,
         "points": [point(way=w, stride=s, steps=t) for w, s, t in every],
-        "selections": [point(way=name, stride=1, steps=STEPS[-1]) for name in SELECTIONS],
+        "selections": [point(way=name, stride=1, steps=t) for name in SELECTIONS for t in counts_of(name, STEPS[-1])],
     }
     schema.write_json(path / "curves.json", found)
     return found

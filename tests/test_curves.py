@@ -46,7 +46,8 @@ def test_what_was_measured_on_what(work, found):
     assert found["config"] == run.config
     places = [(p["stride"], p["steps"], p["way"]) for p in found["points"]]
     assert places == [(s, t, way) for s in (1, 5) for t in (1, 2, 3) for way in ("hard", "soft")]
-    assert [p["way"] for p in found["selections"]] == [*SELECTIONS]
+    counts = {name: (1, 2, 3) if name in ("uniform", "confident") else (3,) for name in SELECTIONS}
+    assert [(p["way"], p["steps"]) for p in found["selections"]] == [(name, t) for name in counts for t in counts[name]]
 
 
 def test_the_dense_points_are_those_of_the_run(work, found):
@@ -59,9 +60,22 @@ def test_the_dense_points_are_those_of_the_run(work, found):
         assert point["mAP"] == pytest.approx(expected["mAP"])
     soft = next(p for p in found["points"] if (p["way"], p["stride"], p["steps"]) == ("soft", 1, 3))
     assert soft["top1"] == values["soft_top1"]
-    for point in found["selections"]:
+    for point in (p for p in found["selections"] if p["steps"] == 3):
         assert point["top1"] == values[f"{point['way']}_top1"]
         assert point["mAP"] == pytest.approx(values[f"{point['way']}_mAP"])
+
+
+def test_fewer_positions_are_chosen_as_of_a_model_with_fewer_looks(work, found, tmp_path):
+    numbers = {"student": str(work / "student"), "epochs": 0.0, "data__test": "val", "best": "", "model__steps": 2}
+    run = small.run(small.config("skim", tmp_path / "two", work / "features", **numbers))
+    values = runs.read_json(run / "done.json")["metrics"]
+    for name in curves.FEWER:
+        point = next(p for p in found["selections"] if (p["way"], p["steps"]) == (name, 2))
+        assert point["top1"] == values[f"{name}_top1"]
+        assert point["mAP"] == pytest.approx(values[f"{name}_mAP"])
+    cost = lambda name, t: next(p for p in found["selections"] if (p["way"], p["steps"]) == (name, t))["gmacs"]
+    assert cost("uniform", 1) == pytest.approx(cost("uniform", 3) / 3)
+    assert cost("confident", 1) == cost("confident", 3)
 
 
 def test_a_sparse_point_is_what_the_run_says_of_the_taken_positions_alone(work, found, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from l2l.runs import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
 from tests import small
-from tests.videos import write_video
+from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning a guitar", "naïve")
 POLICY = schema.ClipPolicy(frames=2, hop=1.0, short_side=32)
@@ -40,7 +40,7 @@ VIDEOS = {
     "tall": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
 }
 JSON = {"path", "top", "calibrated", "moments", "looks", "positions", "has_audio"}
-JSON |= {"gmacs", "seconds", "gmacs_of", "seconds_of"}
+JSON |= {"gmacs", "seconds", "gmacs_of", "seconds_of", "decoded"}
 STEPS = 4  # looks of the skimmer: more than the short video has positions
 
 
@@ -274,6 +274,9 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
         assert all(m.keys() == {"modality", "seconds", "weight"} for m in x["moments"])
         assert 0 < x["gmacs"] == pytest.approx(sum(x["gmacs_of"].values()))
         assert 0 < x["seconds"] == pytest.approx(sum(x["seconds_of"].values()))
+        sound = packets_of(work / f"{name}.mp4", "audio")
+        assert 0 < x["decoded"]["audio"]["bytes"] <= sum(p.bytes for p in sound)
+        assert x["decoded"]["image"]["bytes"] > 0
 
 
 def test_interrupt_ends_with_one_line(work):
@@ -292,13 +295,13 @@ def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
     lines = out.splitlines()
     assert lines[0] == videos[0]
     assert {line.split("%  ")[1] for line in lines[1:4]} == set(LABELS)
-    assert [line.split()[0] for line in lines[4:9]] == ["image", "audio", "looks", "GMACs", "seconds"]
+    assert [line.split()[0] for line in lines[4:10]] == ["image", "audio", "looks", "GMACs", "seconds", "decoded"]
     moments = skimmer.classify(videos[0]).moments
     assert [x for x in lines[4].split() if ":" in x] == [
         f"00:0{int(m.seconds)}" for m in moments if m.modality == "image"
     ]
-    assert lines[9] == f"{videos[1]!a}: the file is empty"
-    assert errors.splitlines() == [summary.NOT_CALIBRATED, "1 of 2 could not be used:", f"  {lines[9]}"]
+    assert lines[10] == f"{videos[1]!a}: the file is empty"
+    assert errors.splitlines() == [summary.NOT_CALIBRATED, "1 of 2 could not be used:", f"  {lines[10]}"]
 
 
 def test_all_good_is_status_0(work, capsys):

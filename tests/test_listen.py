@@ -9,6 +9,7 @@ import pytest
 
 from configs import preview, skim
 from l2l import inputs, model_costs, sound_trials
+from l2l.data.audio import RATE, silent
 from l2l.evaluate import measure
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
@@ -164,6 +165,23 @@ def test_metrics_are_split_by_sound():
     assert not any("audio" in name for name in same)
 
 
+def test_noise_and_music_are_what_they_are_called():
+    hiss, music = sound_trials.hiss(), sound_trials.music()
+    assert len(hiss) == len(music) == sound_trials.SECONDS * RATE
+    assert not silent(hiss)
+    assert np.abs(hiss).max() < 600
+    assert 8000 < np.abs(music.astype(int)).max() < 32767
+    strength = np.abs(np.fft.rfft(music[: RATE // 2]))  # of the first chord: bins of 2 Hz
+    loudest = 2 * np.argsort(strength)[::-1][:4]
+    assert {round(12 * np.log2(f / 110)) % 12 for f in loudest} <= {0, 4, 7}
+
+
+def test_silence_is_no_sound():
+    assert silent(np.zeros(0, np.int16))
+    assert silent(np.full(9, -32, np.int16))
+    assert not silent(np.array([0, -32768], np.int16))
+
+
 def test_sound_trials_change_the_sound_alone():
     valid = np.arange(3) < np.array([3, 2, 1])[:, None]
     audio = np.arange(1, 10, dtype=np.float16).reshape(3, 3, 1) * valid[..., None]
@@ -173,7 +191,7 @@ def test_sound_trials_change_the_sound_alone():
     assert not mute["has_audio"].any()
     assert swap["audio"][..., 0].tolist() == [[4, 5, 4], [1, 2, 0], [0, 0, 0]]
     assert swap["has_audio"].tolist() == [False, True, False]
-    nothing = sound_trials.silent(np.array([7.0]))(batch)
-    assert nothing["audio"][..., 0].tolist() == [[7, 7, 7], [7, 7, 0], [7, 0, 0]]
-    assert nothing["has_audio"].tolist() == [True, True, False]
+    same = sound_trials.played(np.array([[7.0], [8.0]]))(batch)
+    assert same["audio"][..., 0].tolist() == [[7, 8, 7], [7, 8, 0], [7, 0, 0]]
+    assert same["has_audio"].tolist() == [True, True, False]
     assert batch["audio"][0, 0, 0] == 1

@@ -1,6 +1,7 @@
 """A preview learns to hear as its student does, everything else of the student stays; and looking listens first."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, model_costs, predict, sharding
+from l2l import build, infer, model_costs, predict, sharding, sure
 from l2l.data import schema
 from l2l.data.media import Film
 from l2l.data.source import source_of
@@ -18,7 +19,7 @@ from l2l.look import load
 from l2l.losses import cross_entropy
 from l2l.runs import load_run
 from tests import quick, small
-from tests.videos import write_video
+from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning", "resting")
 POLICY = schema.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=32)
@@ -26,7 +27,9 @@ VIDEOS = {
     "long": {"seconds": 9.3, "fps": 10, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0, 8.8)},
     "silent": {"seconds": 7.2, "fps": 10, "audio": False},
     "other": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
+    "quiet": {"seconds": 5.3, "fps": 10},  # a sound track on which there is nothing
 }
+DEAF = ("silent", "quiet")
 STEPS, FALLBACK = 3, 2
 
 
@@ -37,7 +40,7 @@ def work(tmp_path_factory):
     for name, how in VIDEOS.items():
         write_video(work / f"{name}.mp4", **how)
     rows = [
-        Row(str(work / f"{name}.mp4"), (LABELS[i],), split, video_id=f"{split}/{name}")
+        Row(str(work / f"{name}.mp4"), (LABELS[i % 3],), split, video_id=f"{split}/{name}")
         for split in ("train", "val")
         for i, name in enumerate(VIDEOS)
     ]
@@ -131,17 +134,24 @@ def test_listening_agrees_with_the_prepared_path(work, skimmer):
         np.testing.assert_allclose(found.evidence, scores[looks], atol=1e-3, err_msg=name)
         times = arrays["times"][i][arrays["picked_audio"][i][looks]]
         np.testing.assert_allclose([m.seconds for m in found.moments], times, atol=1e-3, err_msg=name)
-        assert found.has_audio == (name != "silent") == bool(arrays["has_audio"][i])
+        assert found.has_audio == (name not in DEAF) == bool(arrays["has_audio"][i])
         assert found.indexed.all() == found.has_audio
+        assert {m.modality for m in found.moments} == {"audio" if found.has_audio else "image"} == {*found.attention}
+        assert found.shares.tolist() == [[1 - found.has_audio, found.has_audio]] * STEPS
         worth = arrays["worth"][i][looks]
         np.testing.assert_allclose([m.weight for m in found.moments], worth / worth.sum(), atol=1e-3, err_msg=name)
         assert np.ptp(worth) > 1e-3
 
 
-def test_no_frame_is_read_but_those_looked_at(work, skimmer, monkeypatch):
-    asked = []
-    seen = Film.seen
+@pytest.fixture
+def asked(monkeypatch):
+    """The positions whose frames are read from now on."""
+    asked, seen = [], Film.seen
     monkeypatch.setattr(Film, "seen", lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1])
+    return asked
+
+
+def test_no_frame_is_read_but_those_looked_at(work, skimmer, asked):
     found = skimmer.classify(work / "long.mp4")
     assert len(found.times) == 10
     assert len(asked) == len(set(asked)) == found.looks == STEPS
@@ -150,6 +160,32 @@ def test_no_frame_is_read_but_those_looked_at(work, skimmer, monkeypatch):
     found = skimmer.classify(work / "silent.mp4")
     assert asked == [0, 2, 4, 6]
     assert found.looks == STEPS
+
+
+def test_when_sure_it_reads_no_further_frame(work, asked, tmp_path, capsys):
+    run = tmp_path / "skim"
+    shutil.copytree(work / "skim_listen", run)
+    words = [str(run), f"--data={work / 'extract_listen'}", "--val=train", "--test=val", "--tolerance=1"]
+    assert sure.main(words) == 0
+    found = json.loads((run / "sure.json").read_text())
+    assert found["test"]["looks"] < STEPS
+    least = sure.load(run).confidence(prepared(work)).min()
+    (run / "sure.json").write_text(json.dumps(found | {"threshold": least - 0.01}))  # no video is near it
+    for more, looks in ((["--stop_when_sure"], 1), ([], STEPS)):
+        asked.clear()
+        capsys.readouterr()
+        assert infer.main([str(work / "long.mp4"), f"--run={run}", "--json", *more]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert told["looks"] == len(asked) == len(told["moments"]) == looks
+
+
+def test_what_was_decoded_is_the_sound_and_what_leads_to_the_looks(work, skimmer):
+    sounds, pictures = (packets_of(work / "long.mp4", kind) for kind in ("audio", "video"))
+    found = skimmer.classify(work / "long.mp4").decoded
+    assert found["audio"].bytes == sum(p.bytes for p in sounds)
+    assert found["audio"].seconds == pytest.approx(9.3, abs=0.1)
+    assert pictures[0].bytes < found["image"].bytes < sum(p.bytes for p in pictures) * (STEPS + 1)
+    assert skimmer.classify(work / "silent.mp4").decoded["audio"].bytes == 0
 
 
 def test_cost_is_that_of_sound_everywhere_and_images_at_the_looks(work, skimmer):

@@ -89,7 +89,7 @@ def test_scores_of_what_is_chosen_are_averaged():
     heads = [{"kernel": rng.normal(size=(4, 4)).astype(np.float32), "bias": rng.normal(size=4)} for _ in range(2)]
     frozen = {"fusion": {}, "classifier": heads[0], "recogniser": {"fusion": {}, "classifier": heads[1]}}
     task = Skim(Skimmer(4, Unfused(), steps=3), 0.0, Unfused())
-    found = task.selected(frozen, jax.tree.map(jnp.asarray, batch))
+    found = task.selected(frozen, jax.tree.map(jnp.asarray, batch), task.model.steps)
     assert {*found} == {f"logits_{name}" for name in selections.SELECTIONS}
     softmax = lambda x: np.exp(x) / np.exp(x).sum(-1, keepdims=True)
     index, judged = (softmax(x @ h["kernel"] + h["bias"]) for x, h in zip((image, other), heads, strict=True))
@@ -101,4 +101,4 @@ def test_scores_of_what_is_chosen_are_averaged():
         np.testing.assert_allclose(found["logits_oracle"][row], np.log(judged[row, chosen].mean(0)), rtol=1e-4)
         np.testing.assert_allclose(found["logits_dense"][row], np.log(judged[row, :n].mean(0)), rtol=1e-4)
     del batch["labels"]
-    assert "logits_oracle" not in task.selected(frozen, jax.tree.map(jnp.asarray, batch))
+    assert "logits_oracle" not in task.selected(frozen, jax.tree.map(jnp.asarray, batch), task.model.steps)

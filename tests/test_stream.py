@@ -18,6 +18,7 @@ from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS
 from l2l.data.live import LAG, Came, Feed, LiveFilm
 from l2l.data.schema import ClipPolicy
+from l2l.data.tally import Tally
 from tests import untrained
 from tests.test_look import in_memory, same
 from tests.videos import write_video
@@ -170,7 +171,7 @@ def test_late_sound_is_not_waited_for_beyond_a_lag():
         held -= 1
         return [(picture, i / 10)]
 
-    film = LiveFilm("x", 10.0, pieces(), ClipPolicy(frames=1, short_side=16))
+    film = LiveFilm("x", 10.0, pieces(), Tally(), ClipPolicy(frames=1, short_side=16))
     clips = list(film.clips(1, 1))
     assert len(clips) == film.count == 600
     assert most <= 10 * LAG + 2
@@ -178,9 +179,9 @@ def test_late_sound_is_not_waited_for_beyond_a_lag():
 
 def test_a_policy_that_needs_the_length():
     with pytest.raises(l2l.MediaError, match="known length"):
-        LiveFilm("x", 10.0, iter(()), ClipPolicy(clips=3))
+        LiveFilm("x", 10.0, iter(()), Tally(), ClipPolicy(clips=3))
     with pytest.raises(l2l.MediaError, match="how many frames a second"):
-        LiveFilm("x", 0.0, iter(()), ClipPolicy())
+        LiveFilm("x", 0.0, iter(()), Tally(), ClipPolicy())
     assert next(Feed(iter(())).pictures(), None) is None
     assert CLIPS == 100_000
 

@@ -83,7 +83,8 @@ def test_table1(paper_runs, made):
         cells(found, "table1", "skim (soft, start counted), soft")["mAP"],
         [100 * at(curves["soft", s], "soft", 1, 4)["mAP"] for s in SEEDS],
     )
-    choice = lambda s, name: next(p for p in curves["skim", s]["selections"] if p["way"] == name)
+    whole = [p for s in SEEDS for p in curves["skim", s]["selections"] if p["steps"] == 4]
+    choice = lambda s, name: [p for p in whole if p["way"] == name][s]
     uniform = [100 * choice(s, "uniform")["top1"] for s in SEEDS]
     same(cells(found, "table1", "uniform")["top1"], uniform)
     table = found["tables"]["table1"]
@@ -154,7 +155,7 @@ def test_what_every_result_carries(paper_runs, made):
 
 def test_all_says_what_it_left_out(made):
     found = made[1]
-    assert set(found["left_out"]) == {"multi_label"}
+    assert set(found["left_out"]) == {"multi_label", "listen", "sound"}
     assert "multi_label=True" in found["left_out"]["multi_label"]
 
 
@@ -232,6 +233,87 @@ def test_ablations(tmp_path):
     assert list(rows["distill_weight 1.0"].values["tuned"].values()) == pytest.approx(after)
     (one,) = [c for c in distillation.claims if c.text == "reference above distill_weight 1.0"]
     assert one.differences == pytest.approx([100 * expected["base", s] - x for s, x in zip(SEEDS, after, strict=True)])
+
+
+@pytest.fixture(scope="module")
+def listening(tmp_path_factory):
+    """The paper's method, straight-through, and listening first, with made-up results; (folder, curves, sure files)."""
+    out, rng, found, sures = tmp_path_factory.mktemp("listening"), np.random.default_rng(2), {}, {}
+    arms = {"soft": ("skim.py", SOFT), "both": ("skim.py", {})}
+    arms["listen"] = ("skim.py:listen", {"student": "preview.py"})
+    for seed in SEEDS:
+        for name, (file, change) in arms.items():
+            path = tables_runs.finished(out / name / str(seed), file, {}, seed=seed, **SMALL, **change)
+            found[name, seed] = tables_runs.curves(path, rng)
+        sures[seed] = tables_runs.sure(path, rng)
+        trials = {t: {"hard": rng.uniform(), "uniform": rng.uniform()} for t in ("as it is", "swapped")}
+        schema.write_json(path / "sound_trials.json", {"run": runs.hash_at(path), "trials": trials})
+    return out, found, sures
+
+
+BY_SOUND = "straight-through, index by audio, preview of width 8, looks weighed"
+
+
+def test_listening_first_beside_everything_else(listening):
+    out, curves, sures = listening
+    (table,), _ = write.build("listen", [out])
+    rows = {row.name: row for row in table.rows}
+    expected = {
+        f"{BY_SOUND}, hard, T = {t}": [at(curves["listen", s], "hard", 1, t) for s in SEEDS] for t in range(1, 5)
+    }
+    expected |= {
+        f"{name}, {how}, s = {stride}": [at(curves[arm, s], how, stride, 4) for s in SEEDS]
+        for arm, name, how in (("soft", "soft, start counted", "soft"), ("both", "straight-through", "hard"))
+        for stride in (1, 5, 10)
+    }
+    expected[f"{BY_SOUND}, stops when sure"] = [sures[s]["test"] for s in SEEDS]
+    chosen = lambda s, name, t: next(p for p in curves["soft", s]["selections"] if (p["way"], p["steps"]) == (name, t))
+    for name, words in (("uniform", "uniform"), ("confident", "most confident (SCSampler's idea)")):
+        expected |= {f"{words}, T = {t}": [chosen(s, name, t) for s in SEEDS] for t in range(1, 5)}
+    expected["dense, all positions"] = [chosen(s, "dense", 4) for s in SEEDS]
+    assert rows.keys() == expected.keys()
+    for name, points in expected.items():
+        assert list(rows[name].values["top1"].values()) == pytest.approx([100 * p["top1"] for p in points])
+        assert list(rows[name].values["gmacs"].values()) == pytest.approx([p["gmacs"] for p in points])
+    mean = {name: [np.mean([p[key] for p in points]) for key in ("gmacs", "top1")] for name, points in expected.items()}
+    best = {name: max(m[1] for m in mean.values() if m[0] <= own[0]) for name, own in mean.items()}
+    for name, row in rows.items():
+        assert row.mean("below") == pytest.approx(100 * (best[name] - mean[name][1]), abs=1e-9)
+    upper = [name for name in mean if best[name] == mean[name][1]]
+    foreign = [name for name in upper if not name.startswith(BY_SOUND)]
+    assert table.text.startswith(f"{len(upper)} of {len(rows)} rows lie on the upper envelope, ")
+    assert set(table.text.partition("listening first: ")[2].partition(". ")[0].split("; ")) == set(foreign)
+    assert [x.name for x in table.charts[0].series][-1] == "upper envelope"
+
+
+def test_listening_first_is_compared_with_both_modalities(listening):
+    out, curves, _ = listening
+    (table,), _ = write.build("listen", [out])
+    ours, both = ([at(curves[name, s], "hard", 1, 4) for s in SEEDS] for name in ("listen", "both"))
+    loss, cost = table.claims[-2:]
+    assert loss.text.startswith(f"{BY_SOUND}, hard, T = 4 at most a point below straight-through, hard, s = 1")
+    assert loss.differences == pytest.approx([100 * (a["top1"] - b["top1"]) for a, b in zip(ours, both, strict=True)])
+    assert cost.differences == pytest.approx([100 * a["gmacs"] / b["gmacs"] for a, b in zip(ours, both, strict=True)])
+    assert (loss.low, cost.high) == (-1.0, 25.0)
+    for one in table.claims[:-2]:
+        mine, _, other = one.text.removesuffix(", which costs no less").partition(" above ")
+        rows = {row.name: row for row in table.rows}
+        assert rows[mine].mean("gmacs") <= rows[other].mean("gmacs")
+        assert one.mean == pytest.approx(rows[mine].mean("top1") - rows[other].mean("top1"))
+    with pytest.raises(RunError, match="choose by sound"):
+        write.build("listen", [out / "both"])
+
+
+def test_other_sound(listening):
+    out = listening[0]
+    (table,), _ = write.build("sound", [out])
+    trials = [runs.read_json(out / "listen" / str(s) / "sound_trials.json")["trials"]["swapped"] for s in SEEDS]
+    row = next(row for row in table.rows if row.name == f"{BY_SOUND}: swapped")
+    assert list(row.values["hard"].values()) == pytest.approx([100 * t["hard"] for t in trials])
+    one = next(c for c in table.claims if c.text == f"{BY_SOUND}: swapped: above uniform")
+    assert one.differences == pytest.approx([100 * (t["hard"] - t["uniform"]) for t in trials])
+    with pytest.raises(RunError, match="python -m l2l.sound_trials"):
+        write.build("sound", [out / "both"])
 
 
 def test_multi_label(tmp_path):

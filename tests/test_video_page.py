@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 from l2l import video_page, video_parts
 from l2l.data import audio, media
 from l2l.data.pictures import read_pictures
+from l2l.data.tally import Decoded
 from l2l.result import Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
@@ -46,6 +47,7 @@ def result_of(path, **changes):
         has_audio=True,
         gmacs={"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
         seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25},
+        decoded={"image": Decoded(1.25, 4_321), "audio": Decoded(12.0, 1_234_567)},
     )
     return dataclasses.replace(found, **changes)
 
@@ -133,6 +135,46 @@ def test_evidence(video):
     assert [s.name for s in drawn] == [LABELS[1], LABELS[0], LABELS[2]]
     assert [text for _, _, text in drawn[0].marks] == ["1: 30", "2: 50", "3: 70"]
     assert video_page.evidence(result_of(video, evidence=np.zeros((0, 3), np.float32))) is None
+
+
+def listening(path):
+    """The same skimmer, had it chosen by sound alone: first by what it heard, which an eighth of a second says."""
+    weights = np.zeros((3, 12), np.float32)
+    weights[0, [9, 3, 0]] = 0.8, 0.08, 0.0008
+    moments = tuple(Moment("audio", float(TIMES[i]), w) for i, w in ((9, 0.5), (3, 0.3), (5, 0.2)))
+    costs = {"indexing": 0.5, "skimming": 0.5, "recognition": 0.75}
+    return result_of(path, attention={"audio": weights}, moments=moments, gmacs=costs)
+
+
+def test_what_was_heard_before_anything_was_seen(video):
+    result = listening(video)
+    found = video_page.prior_of(result, video_parts.axis(TIMES, SECONDS))
+    heights = [1 - float(pair.split()[1]) for pair in found.outline[1:-1].split("L")[1:-1]]
+    assert [round(h, 3) for h in heights] == [0, 0, 0, 0.667, 0, 0, 0, 0, 0, 1, 0, 0]
+    assert found.outline.startswith("M0.5 1L0.5 1.000L1.5 ")
+    assert found.chosen == (9.5, 3.5, 5.5)
+    few = video_parts.prior(video_parts.axis(TIMES), result.attention["audio"][0], (), most=4)
+    assert few.outline == "M1.5 1L1.5 1.000L4.5 0.333L7.5 1.000L10.5 0.000L10.5 1Z"
+
+
+def test_moments_chosen_by_sound_show_both(video):
+    result = listening(video)
+    reel = video_page.read(video, [9.5, 3.5, 5.5])
+    shown = video_page.moments(result, reel)
+    assert [[(x.seconds, x.weight) for x in shown[m]] for m in ("audio", "image")] == [
+        [(9.5, 0.5), (3.5, 0.3), (5.5, 0.2)]
+    ] * 2
+    assert number_of(np.asarray(picture(shown["image"][0].image).convert("RGB"))) in (142, 143)
+    text = video_page.html_of(result, video)
+    assert (
+        text.index("spectrogram of the whole sound") < text.index("called for a look") < text.index("the video in 24")
+    )
+    assert "called for a look" not in video_page.html_of(result_of(video), video)
+
+
+def test_what_was_decoded(video):
+    text = re.sub(r"<[^>]*>", " ", video_page.html_of(result_of(video), video)).replace("&nbsp;", " ")
+    assert re.search(r"Decoded of 0:12\s+picture\s+1.25 s\s+4.32 kB\s+sound\s+12.0 s\s+1.23 MB", text)
 
 
 def test_names_stay_text_and_nothing_is_fetched(page):

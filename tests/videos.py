@@ -15,6 +15,7 @@ import numpy as np
 
 from l2l.data import media
 from l2l.data.schema import AUDIO_RATE
+from l2l.data.tally import Decoded
 
 TICKS = 90_000  # time stamps per second
 
@@ -88,6 +89,13 @@ def write_video(
                 container.mux(sound.encode(frame))
             container.mux(sound.encode(None))
     return Path(path)
+
+
+def packets_of(path: str | Path, kind: str) -> list[Decoded]:
+    """Seconds and bytes of every packet of a file's first "video" or "audio" stream."""
+    with av.open(str(path)) as container:
+        packets = container.demux(**{kind: 0})
+        return [Decoded(float(p.duration * p.time_base), p.size) for p in packets if p.size]
 
 
 def touch(root: Path, names: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ from l2l.data.cut import Clip
 from l2l.data.media import open_film
 from l2l.data.scan import MediaError
 from l2l.data.schema import ClipPolicy
+from l2l.data.tally import Tally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class CutFilm:
       content: those that will be asked for, with it.
       has_audio: whether there is any sound.
       seconds: that cutting took.
+      tally: of what was decoded for it.
     """
 
     path: str
@@ -28,6 +30,7 @@ class CutFilm:
     content: Sequence[Clip]
     has_audio: bool
     seconds: float
+    tally: Tally
 
     def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
         """The clips that were cut, which are those at these positions with so many frames."""
@@ -57,4 +60,5 @@ def cut(path: str | os.PathLike, *, policy: ClipPolicy, frames: int, stride: int
     if film.stop > longest:
         raise MediaError("too_long", path, f"it lasts {film.stop:.1f} s, {longest:g} s are allowed")
     content = list(film.heard(film.seen(range(0, len(film.clips), stride), frames)))
-    yield CutFilm(os.fspath(path), film.clips, content, film.has_audio, time.perf_counter() - since)
+    seconds = time.perf_counter() - since
+    yield CutFilm(os.fspath(path), film.clips, content, film.has_audio, seconds, film.tally)

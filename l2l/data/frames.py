@@ -104,7 +104,7 @@ def leading(
     for packet in packets(container, stream):
         if context.name in LEAVE_OUT:
             context.skip_frame = "DEFAULT" if not packet.size or scan.time_of(packet) in wanted else "NONREF"
-        for frame in packet.decode():
+        for frame in scan.tally.decode(packet):
             at = scan.time_of(frame)
             if at is None:
                 raise Astray
@@ -131,7 +131,7 @@ def decoded(path: str | os.PathLike, scan: Scan) -> Iterator[tuple[av.VideoFrame
     """
     with opened(path) as (container, stream):
         for packet in packets(container, stream):
-            for frame in packet.decode():
+            for frame in scan.tally.decode(packet):
                 yield frame, scan.time_of(frame)
 
 

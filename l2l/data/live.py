@@ -21,6 +21,7 @@ from l2l.data.frames import EPS, Shown
 from l2l.data.media import Encoder, heard
 from l2l.data.scan import MediaError, Times, packets, picture_of, sound_of
 from l2l.data.schema import ClipPolicy
+from l2l.data.tally import Tally
 from l2l.data.track import Track, laid
 
 LAG = 10.0  # seconds that sound may come after its picture; where it does not, the rest of the video is silent
@@ -74,33 +75,35 @@ class Feed:
         return True
 
 
-def from_container(container: av.container.InputContainer, name: str) -> tuple[float, Iterator[Came]]:
-    """(frames per second, pieces) of a container format that is read from front to back. Damage leaves a hole.
+def from_container(container: av.container.InputContainer, name: str) -> tuple[float, Iterator[Came], Tally]:
+    """(frames per second, pieces, what of them was decoded) of a container format that is read from front to back.
+
+    Damage leaves a hole.
 
     Raises:
       MediaError: it has no pictures.
     """
-    video = picture_of(container, name)
+    video, tally = picture_of(container, name), Tally()
 
     def pieces() -> Iterator[Came]:
         times = Times(video, timeless=False)
         for packet in packets(container, video, *sound_of(container)):
             if packet.stream is video:
                 times.add(packet)
-                yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet)), times.stop)
+                yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet, tally)), times.stop)
             else:
-                yield Came("sound", lambda packet=packet: decoded(packet), times.stop)
+                yield Came("sound", lambda packet=packet: decoded(packet, tally), times.stop)
 
-    return float(video.average_rate or video.guessed_rate or 0), pieces()
+    return float(video.average_rate or video.guessed_rate or 0), pieces(), tally
 
 
-def decoded(packet: av.Packet) -> Iterator[Any]:
+def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
     with contextlib.suppress(av.FFmpegError):
-        yield from packet.decode()
+        yield from tally.decode(packet)
 
 
-def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came]]:
-    """(frames per second, pieces) of stretches of a video that follow each other.
+def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came], Tally]:
+    """(frames per second, pieces, nothing decoded) of stretches of a video that follow each other.
 
     Raises:
       MediaError: there are none.
@@ -121,7 +124,7 @@ def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came]]:
             frames += len(stretch.frames)
             samples += 0 if stretch.wave is None else len(stretch.wave)
 
-    return memory.scan_of(first).fps, pieces()
+    return memory.scan_of(first).fps, pieces(), Tally()
 
 
 class LiveFilm:
@@ -130,18 +133,20 @@ class LiveFilm:
     Attributes:
       length, hop: of clips, seconds.
       stop: where the video ends, seconds; infinity while that is not known.
+      tally: of what was decoded so far.
 
     Raises:
       MediaError: it ends before the first picture, its rate is not known, or the policy cuts a number of clips that
         are spread over the whole video.
     """
 
-    def __init__(self, name: str, fps: float, pieces: Iterator[Came], policy: ClipPolicy) -> None:
+    def __init__(self, name: str, fps: float, pieces: Iterator[Came], tally: Tally, policy: ClipPolicy) -> None:
         if policy.clips:
             raise MediaError("undecodable", name, "the run spreads its clips over a whole video, of known length")
         if not (policy.fps or fps):
             raise MediaError("undecodable", name, "it does not say how many frames a second it has")
         self.name, self.policy, self.fps, self.feed = name, policy, policy.fps or fps, Feed(pieces)
+        self.tally = tally
         self.length, self.hop = pace(policy, self.fps)
         self.pictures, self.stop = self.feed.pictures(), math.inf
         self.first, at = next(self.pictures, (None, None))

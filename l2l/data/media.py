@@ -23,6 +23,7 @@ from l2l.data.cut import Clip, fill, plan
 from l2l.data.frames import Shown, frames_at
 from l2l.data.scan import MediaError, told, walk
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of
 
 LONGEST = 65_500  # pixels, JPEG's limit
@@ -121,8 +122,9 @@ def open_film(
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
-    clips = plan(path, policy, policy.fps or scan.fps, begin, stop)
-    return Film(path, policy, clips, stop, scan.first, track_of(path, scan), functools.partial(frames_at, path, scan))
+    planned = lambda policy: plan(path, policy, policy.fps or scan.fps, begin, stop)
+    shown = functools.partial(frames_at, path, scan)
+    return Film(path, policy, planned, planned(policy), stop, scan.first, track_of(path, scan), shown, scan.tally)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,25 +134,37 @@ class Film:
     Attributes:
       path: of the file, for messages.
       policy: how the clips are cut.
-      clips: all of them, without their content.
+      plan: a policy -> all clips that it cuts, without their content.
+      clips: those of `policy`.
       stop: where they end, seconds.
       first: frame of the video.
       track: its sound.
       frames_at: ascending times, seconds -> the frames on display at them, see `frames.frames_at`.
+      tally: of what was decoded so far.
     """
 
     path: str | os.PathLike
     policy: ClipPolicy
+    plan: Callable[[ClipPolicy], Sequence[Clip]]
     clips: Sequence[Clip]
     stop: float
     first: av.VideoFrame
     track: Track
     frames_at: Callable[[Sequence[float]], Shown]
+    tally: Tally
 
     @property
     def has_audio(self) -> bool:
         """Whether there is any sound."""
         return self.policy.audio and self.track.there
+
+    def recut(self, policy: ClipPolicy) -> "Film":
+        """The same in other clips."""
+        return dataclasses.replace(self, policy=policy, clips=self.plan(policy))
+
+    def muted(self) -> "Film":
+        """The same without its sound."""
+        return dataclasses.replace(self, policy=dataclasses.replace(self.policy, audio=False))
 
     def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
         """The clips at these positions (ascending) with their first `frames` images.

@@ -14,6 +14,8 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from l2l.data.tally import Tally
+
 WHOLE = 0.9  # share of a file that must be there and decode
 STILL = 600.0  # seconds that one frame may stay on display; beyond it the time stamps are broken
 APART = 2e-3  # seconds between frames, below which time stamps do not tell them from each other
@@ -120,6 +122,7 @@ class Scan:
       times: when each of them does, ascending; empty where that is a guess.
       keys: of those from which decoding can begin; empty where it can begin at the start alone.
       timeless: whether the file holds the frames' order without their times.
+      tally: of what was decoded so far.
     """
 
     first: av.VideoFrame
@@ -132,6 +135,7 @@ class Scan:
     times: Sequence[float]
     keys: Sequence[float]
     timeless: bool
+    tally: Tally = dataclasses.field(default_factory=Tally)
 
     def time_of(self, frame: av.VideoFrame | av.Packet) -> float | None:
         """When a frame, or the one in a packet, comes on display; None if it does not say.
@@ -154,12 +158,12 @@ def walk(path: str | os.PathLike) -> Scan:
     """
     with opened(path) as (container, video):
         timeless, first = container.format.name in _TIMELESS, None
-        times, reached = Times(video, timeless), 0.0
+        times, reached, tally = Times(video, timeless), 0.0, Tally()
         for packet in readable(container, video, *sound_of(container)):
             reached = max(reached, _end(packet))
             if packet.stream is video:
                 times.add(packet)
-                first = first or next(iter(packet.decode()), None)
+                first = first or next(iter(tally.decode(packet)), None)
         if first is None:
             raise MediaError("too_short", path, "its video stream holds no frames")
         origin = times.shown[0] if timeless and times.shown else first.time or 0.0
@@ -167,7 +171,7 @@ def walk(path: str | os.PathLike) -> Scan:
         last, stop = max(times.shown) - origin, times.stop - origin
         shown, keys = times.known(origin)
         heard, fps = bool(sound_of(container)), times.average(stop)
-        return Scan(first, origin, len(times.shown), last, stop, fps, heard, shown, keys, timeless)
+        return Scan(first, origin, len(times.shown), last, stop, fps, heard, shown, keys, timeless, tally)
 
 
 def _check(

@@ -10,6 +10,7 @@ import numpy as np
 
 from l2l.data.scan import Scan, opened, readable, sound_of
 from l2l.data.schema import AUDIO_RATE
+from l2l.data.tally import Tally
 
 GAP = 0.01  # seconds the sound's time stamps may stray before it is laid anew
 
@@ -72,7 +73,7 @@ class Track:
 
 def track_of(path: str | os.PathLike, scan: Scan) -> Track:
     """The sound of a file."""
-    return Track(laid(_decoded(path), scan.origin), scan.stop)
+    return Track(laid(_decoded(path, scan.tally), scan.origin), scan.stop)
 
 
 def laid(frames: Iterator[av.AudioFrame], origin: float) -> Iterator[Piece]:
@@ -104,10 +105,10 @@ def _resampled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None,
         place += piece.samples
 
 
-def _decoded(path: str | os.PathLike) -> Iterator[av.AudioFrame]:
+def _decoded(path: str | os.PathLike, tally: Tally) -> Iterator[av.AudioFrame]:
     """The frames of the sound, as far as it can be read; a damaged packet leaves a hole."""
     with opened(path) as (container, _):
         for stream in sound_of(container):
             for packet in readable(container, stream):
                 with contextlib.suppress(av.FFmpegError):
-                    yield from packet.decode()
+                    yield from tally.decode(packet)

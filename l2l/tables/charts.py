@@ -12,7 +12,7 @@ STYLES = ("accent", "image", "audio", "class3", "plain")
 
 def look(number: int) -> tuple[str, str]:
     """(style, shape) of the number'th series of lines."""
-    return STYLES[number % len(STYLES)], SHAPES[number % len(SHAPES)]
+    return STYLES[number % len(STYLES)], SHAPES[(number + number // len(STYLES)) % len(SHAPES)]
 
 
 def against_cost(rows: Sequence[Row], key: str, y_name: str) -> list[Chart]:

@@ -42,6 +42,12 @@ class Member:
         return found and found["config"]["model"]
 
     @property
+    def preview(self) -> int:
+        """Width of the preview through which the student of its features hears; 0 if it has none."""
+        student = self.record["student"] or {"model": {}}
+        return student["model"].get("preview", 0)  # students of earlier runs do not have the key
+
+    @property
     def data(self) -> str:
         """Hash of the shards it was trained and measured on."""
         return self.record["inputs"]["data"]["hash"]
@@ -89,6 +95,10 @@ class Group:
     def recogniser(self) -> Mapping[str, Any] | None:
         return self.members[0].recogniser
 
+    @property
+    def preview(self) -> int:
+        return self.members[0].preview
+
     def values(self, read: Callable[[Member], float | None]) -> Values:
         """Seed -> what `read` says of its run, where it says anything."""
         found = {member.seed: read(member) for member in self.members}
@@ -135,7 +145,7 @@ def identity(member: Member) -> dict[str, Any]:
     flat.pop("data.dir")
     if member.recogniser:
         flat["recognition"] = member.recogniser["name"]
-    return flat
+    return flat | ({"preview": member.preview} if member.preview else {})
 
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -59,7 +59,10 @@ def tables(groups: Sequence[Group]) -> list[Table]:
 
 def selection_rows(group: Group) -> dict[str, Row]:
     """Name -> row of every selection that does not learn, over one group's features."""
-    return {key: Row(name, cells(group, KEYS, way=key), paper_top1(key)) for key, name in terms.SELECTIONS.items()}
+    return {
+        key: Row(name, cells(group, KEYS, way=key, steps=steps_of(group)), paper_top1(key))
+        for key, name in terms.SELECTIONS.items()
+    }
 
 
 def paper_top1(key: str) -> dict[str, float]:

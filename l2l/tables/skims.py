@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from l2l import curves
+from l2l import build, curves
 from l2l.runs import RunError
 from l2l.tables.groups import Group, Member, Values
 from l2l.tables.terms import FEATURES, RECOGNISERS, SELECTIONS
@@ -36,11 +36,13 @@ def other(how: str) -> str:
 
 def recipe(group: Group) -> str:
     """How a skimmer was trained, in words."""
-    model = group.model
+    model, preview = build.numbers_of(group.config), group.preview
     words = ["straight-through" if way(group) == "hard" else "soft"]
-    words += ["start counted"] if model["count_start"] else []
-    words += [f"index by {model['index_by']}"] if model["index_by"] != "both" else []
-    words += [] if model["masking"] else ["no masking"]
+    words += ["start counted"] if model.count_start else []
+    words += [f"index by {model.index_by}"] if model.index_by != "both" else []
+    words += [f"preview of width {preview}"] if preview else []
+    words += [] if model.masking else ["no masking"]
+    words += ["looks weighed"] if model.weigh else []
     return ", ".join(words)
 
 
@@ -56,7 +58,7 @@ def unique(names: Sequence[str]) -> list[str]:
 
 
 def point(member: Member, **where: Any) -> Point | None:
-    """The point of a run's curves at a place: way, stride, steps; among its selections, by way alone."""
+    """The point of a run's curves at a place: way, stride, steps."""
     found = member.curves
     points = found["selections"] if where["way"] in SELECTIONS else found["points"]
     return next((p for p in points if all(p[key] == value for key, value in where.items())), None)

@@ -139,7 +139,9 @@ def pair_rows(group: Group, name: str) -> Iterator[Row]:
 def selection_rows(group: Group) -> dict[str, Row]:
     """Selections that do not learn, recognised as the group is."""
     name = lambda which: f"{terms.SELECTIONS[which]}, {recogniser(group)} recognises"
-    return {which: Row(name(which), cells(group, PAIR_KEYS, way=which)) for which in PAIR_SELECTIONS}
+    return {
+        which: Row(name(which), cells(group, PAIR_KEYS, way=which, steps=steps_of(group))) for which in PAIR_SELECTIONS
+    }
 
 
 def frontier_charts(own: Mapping[str, Sequence[Row]], fixed: Mapping[str, Mapping[str, Row]]) -> list[Chart]:

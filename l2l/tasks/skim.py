@@ -110,10 +110,10 @@ class Skim:
         if "looks" not in out:
             return {"logits": hard}
         found = {"logits": hard, "logits_soft": ways["soft"][0], "looks": out["looks"]}
-        return found | self.selected(frozen, batch) | by_step(out, head=self.head > 0)
+        return found | self.selected(frozen, batch, self.model.steps) | by_step(out, head=self.head > 0)
 
-    def selected(self, frozen: Tree, batch: Tree) -> dict[str, jax.Array]:
-        """logits_NAME (b, k) of every selection: those of the mean score over the positions that it chooses.
+    def selected(self, frozen: Tree, batch: Tree, count: int) -> dict[str, jax.Array]:
+        """logits_NAME (b, k) of every selection: those of the mean score over the `count` positions that it chooses.
 
         Scores are those of the clip model's own classifier. Without labels there is no oracle.
         """
@@ -126,7 +126,7 @@ class Skim:
         truth = jnp.einsum("bnk,bk->bn", scores, labels)
         videos = Videos(valid, batch["example"], confidence=index.max(-1), truth=truth)
         known = {name: choose for name, choose in SELECTIONS.items() if name != "oracle" or "labels" in batch}
-        chosen = {name: choose(videos, self.model.steps) for name, choose in known.items()}
+        chosen = {name: choose(videos, count) for name, choose in known.items()}
         return {f"logits_{name}": mean_logits(scores, marks, self.multi_label) for name, marks in chosen.items()}
 
 
