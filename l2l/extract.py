@@ -53,10 +53,16 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         kind="features",
         labels=source.index.labels,
         splits=splits,
-        policy=policy | {"widths": build.widths_of(student.config)},
+        policy=policy | widths_of(student.config),
         multi_label=source.index.multi_label,
     )
     schema.save_index(out, index)
+
+
+def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """What the index says of the widths of what a clip model describes."""
+    glances = build.glances_of(student)
+    return {"widths": build.widths_of(student)} | ({"glances": glances.widths} if glances else {})
 
 
 def write_splits(

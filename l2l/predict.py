@@ -15,6 +15,7 @@ Video = dict[str, Any]
 
 CLIP_KEYS = ("video_id", "clip", "clips", "times", "labels", "has_audio")
 MODALITIES = ("image", "audio")
+GLANCES = ("cells", "regions")
 
 
 def predictor(run: Run) -> tuple[Any, Any, Any]:
@@ -81,8 +82,12 @@ def videos(rows: Iterator[tuple[Arrays, dict[str, Any]]]) -> Iterator[Video]:
 
 
 def descriptions(outputs: Arrays) -> Arrays:
-    """The image and audio descriptors of clips; of a model that has neither, its feature for the image."""
-    return {m: outputs[m] for m in MODALITIES if m in outputs} or {"image": outputs["feature"]}
+    """The image and audio descriptors of clips; of a model that has neither, its feature for the image.
+
+    With its glances, if it has them.
+    """
+    near = {key: outputs[key] for key in GLANCES if key in outputs}
+    return near | ({m: outputs[m] for m in MODALITIES if m in outputs} or {"image": outputs["feature"]})
 
 
 def whole_video(own: list[Video]) -> Video:
@@ -98,7 +103,7 @@ def whole_video(own: list[Video]) -> Video:
         "image": descriptors(own, "image"),
         "audio": descriptors(own, "audio"),
         "has_audio": bool(own[0]["has_audio"]),
-    }
+    } | {key: descriptors(own, key) for key in GLANCES if key in own[0]}
 
 
 def descriptors(clips: list[Video], modality: str) -> np.ndarray:
