@@ -6,7 +6,7 @@ import numpy as np
 
 from l2l import metrics
 from l2l.programs import Programs
-from l2l.result import Moment, Result
+from l2l.result import Closer, Moment, Result
 from l2l.view import View
 
 MODALITIES = ("image", "audio")
@@ -63,13 +63,17 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
     worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
     share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
+    closer = closer_of(programs, out, steps)
+    regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].round(4).tolist()
     return Result(
         path=view.path,
         labels=programs.labels,
         scores=evidence[-1],
         calibrated=calibrated,
         moments=tuple(
-            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)]) for t in range(steps) for m in index_by
+            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)], regions[t])
+            for t in range(steps)
+            for m in index_by
         ),
         times=view.times,
         indexed=view.indexed,
@@ -80,7 +84,13 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         has_audio=view.has_audio,
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
+        closer=closer,
     )
+
+
+def closer_of(programs: Programs, out: dict[str, np.ndarray], steps: int) -> Closer | None:
+    """Where the looks that count were closer, if they were."""
+    return programs.closer and Closer(programs.closer.regions.boxes, out["closer"][:steps])
 
 
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:
@@ -110,5 +120,5 @@ def gmacs(programs: Programs, positions: int, steps: int, looks: int, **heard: b
     return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks, **heard).items()}
 
 
-def moment(modality: str, at: float, weight: float) -> Moment:
-    return Moment(modality, round(float(at), 3), float(weight))
+def moment(modality: str, at: float, weight: float, region: list[float] | None = None) -> Moment:
+    return Moment(modality, round(float(at), 3), float(weight), region and tuple(region))

@@ -29,6 +29,8 @@ class View:
       has_audio: whether it has sound.
       error: why it cannot be used, or None.
       seconds: spent on it so far, by part.
+      rows: what is known of each described position, see `Programs`.
+      pictures: described position -> its square, uint8 (side, side, 3), of those that may be looked at closer.
     """
 
     def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
@@ -38,6 +40,7 @@ class View:
         self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
+        self.pictures: dict[int, np.ndarray] = {}
 
     @property
     def path(self) -> str:
@@ -53,13 +56,17 @@ class View:
     def take(self, row: Record, seconds: float) -> None:
         """Keeps what became of the next position."""
         self.seconds["features"] += seconds
-        kept = {key: row[key] for key in ("image", "audio") if key in row} or {"image": row["feature"]}
+        kept = {key: row[key] for key in ("image", "audio", "cells") if key in row} or {"image": row["feature"]}
         self.rows.append({key: value.astype(np.float16) for key, value in kept.items()} | {"logits": row["logits"]})
 
     def banks(self) -> Record:
-        """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none."""
+        """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none.
+
+        With "cells" and "regions" where pictures are looked at closer.
+        """
         none = np.zeros(0, np.float16)
-        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio")}
+        near = tuple(key for key in ("cells", "regions") if key in self.rows[0])
+        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio", *near)}
 
 
 def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:

@@ -1,4 +1,4 @@
-"""Looking closer: the regions of pictures, the choice among them, what it costs, and the way from pixels to an answer."""
+"""Looking closer: regions of pictures, the choice among them, what it costs, and the way from pixels to an answer."""
 
 import functools
 
@@ -242,7 +242,11 @@ def test_a_skimmer_looks_closer_from_its_config(work):
     assert arrays["region"].shape == (4, 3)
     assert arrays["closer"].shape == (4, 3, 9)
     assert arrays["region"].max() < 9
-    c.run, c.student = str(work / "other"), str(work / "plain")
-    small.untrained(small.config("finetune", work / "plain", work / "clips", data__resize=14))
+
+
+def test_features_without_regions_are_refused(work):
+    c = small.config("skim", work / "other", work / "features")
+    c.model.update({"closer": "state", "index_by": "audio"})
+    student = inputs.plain(small.config("finetune", work / "plain", work / "clips"))
     with pytest.raises(ValueError, match="which these features do not have: fine-tune a student with regions"):
-        build.skim_task(inputs.plain(c), 3, runs.load_run(work / "plain").config)
+        build.skim_task(inputs.plain(c), 3, student)

@@ -42,6 +42,12 @@ class Regions:
         """int (r, 2), top and left of every region, r = across * across."""
         return np.stack(np.meshgrid(self.starts, self.starts, indexing="ij"), -1).reshape(-1, 2)
 
+    @property
+    def boxes(self) -> np.ndarray:
+        """float32 (r, 3), left, top and side of every region as shares of the picture's side."""
+        sides = np.full((self.across**2, 1), self.side)
+        return (np.concatenate([self.corners[:, ::-1], sides], axis=1) / self.size).astype(np.float32)
+
     def cut(self, pictures: jax.Array, corner: jax.Array) -> jax.Array:
         """One region of all pictures: (b, size, size, c), int (2,) -> (b, side, side, c)."""
         sizes = (len(pictures), self.side, self.side, pictures.shape[-1])
