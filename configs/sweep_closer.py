@@ -1,11 +1,11 @@
 """Looking closer at what is small and far away: against more moments, larger pictures, and regions that are not chosen.
 
     python -m l2l.sweep --sweep=configs/sweep_closer.py --out=runs/closer
+    python -m l2l.report --table=closer runs/closer --out=runs/closer/report.html
 
 Three seeds of every arm, from student to skimmer, on the built-in set's far parts. A second glance costs as much as
-another moment, and as a picture of twice as many pixels. Every arm chooses its moments by the preview's sound.
-OUT/sweep.md has the accuracies, curves.json of every skimmer the GMACs. The demo's student with its preview is made
-first where it is missing.
+another moment, and as a picture of twice as many pixels. Every arm chooses its moments by the preview's sound. The
+demo's student with its preview is made first where it is missing.
 """
 
 SEEDS = (0, 1, 2)

@@ -21,12 +21,23 @@ def config_of(file: str, **changes):
     return config
 
 
-def finished(path: Path, file: str, metrics: dict, *, init: str = "", recogniser: str = "", data: str = "d", **changes):
-    """A finished run; `init` is the hash of the run it started from, `recogniser` a config file."""
+def finished(
+    path: Path,
+    file: str,
+    metrics: dict,
+    *,
+    init: str = "",
+    recogniser: str = "",
+    student: str = "",
+    data: str = "d",
+    **changes,
+):
+    """A finished run; `init` is the hash of the run it started from, `recogniser` and `student` are config files."""
     config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
-    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "student": None, "recogniser": other}
+    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "recogniser": other}
+    record["student"] = inputs.plain(config_of(student)) if student else None
     runs.start(path, record)
     done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
     schema.write_json(path / runs.DONE, done | {"code": "abc"})

@@ -40,6 +40,7 @@ def recipe(group: Group) -> str:
     words = ["straight-through" if way(group) == "hard" else "soft"]
     words += ["start counted"] if model["count_start"] else []
     words += [f"index by {model['index_by']}"] if model["index_by"] != "both" else []
+    words += [f"closer: {model['closer']}"] if model.get("closer") else []
     words += [] if model["masking"] else ["no masking"]
     return ", ".join(words)
 

@@ -9,7 +9,7 @@ from l2l.checkpoint import replacing
 from l2l.data import schema
 from l2l.report_runs import stamp
 from l2l.runs import RunError
-from l2l.tables import ablations, clips, groups, moments, multi_label, sure, trade
+from l2l.tables import ablations, clips, closer, groups, moments, multi_label, sure, trade
 from l2l.tables.groups import Group
 from l2l.tables.table import CLAIM_HEADS, Table, as_json, claim_line, comma_separated, heads, lines, markdown
 
@@ -23,6 +23,7 @@ BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
     "sure": sure.tables,
     "ablations": ablations.tables,
     "multi_label": multi_label.tables,
+    "closer": closer.tables,
 }
 
 
