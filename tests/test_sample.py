@@ -175,7 +175,7 @@ def test_the_demos_parts_are_what_they_always_were():
 
 
 def test_far_things_are_small_in_larger_pictures_among_decoys():
-    kinds = collections.Counter()
+    counts = collections.Counter()
     for number in range(40):
         rng = np.random.default_rng(number)
         shape = rng.choice([None, "star"])
@@ -185,10 +185,11 @@ def test_far_things_are_small_in_larger_pictures_among_decoys():
         places = np.array(center_of_mass(things > 0, things, range(1, count + 1))) / 144 - (0.5, 192 / 144 / 2)
         assert np.abs(places).max() < 0.5  # inside the middle square
         extents = [max(np.ptp(np.nonzero(things == i + 1), axis=1)) / 144 for i in range(count)]
-        assert max(extents) < 0.3
-        kinds[shape, count] += 1
-    assert kinds[None, 2] >= 0.8 * (kinds[None, 1] + kinds[None, 2] + kinds[None, 3])  # a pair counts as two
-    assert {count for (shape, count) in kinds if shape} <= {2, 3}
+        assert max(extents) < 0.32
+        counts[shape, count] += 1
+    assert counts["star", 3] > 15
+    assert counts[None, 2] > 10
+    assert sum(counts.values()) - counts["star", 3] - counts[None, 2] <= 2  # the waist of an hourglass is thin
     form, frames, _ = sample.compose(Item("far", "val", 2), 0)
     assert min(form.width, form.height) >= 144
     assert next(iter(frames)).shape == (form.height, form.width, 3)
