@@ -5,7 +5,6 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 
@@ -85,7 +84,7 @@ class FeatureReader:
     audio: int
     classes: int
     lengths: tuple[int, ...]
-    glances: Mapping[str, int] = MappingProxyType({})
+    glances: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
         """image (n, d), audio (n, d) float16, valid bool (n,), labels float32 (classes,), has_audio, mask bool."""
