@@ -67,7 +67,7 @@ class Format:
     def drawn(cls, part: str, rng: np.random.Generator) -> "Format":
         small = PARTS[part].actions > 0  # long, so stored at lower rates
         width, height = (PARTS[part].scale * side for side in SIZES[rng.integers(len(SIZES) - small)])
-        fps = RATES[rng.integers(2 if small else len(RATES))]
+        fps = RATES[rng.integers(2 if small else len(RATES))] / PARTS[part].scale
         rate = AUDIO_RATES[rng.integers(2 if small else len(AUDIO_RATES))]
         return cls(width, height, fps, rate, 0 if rng.random() < NO_STREAM else 1 + int(rng.random() < STEREO))
 

@@ -25,7 +25,7 @@ class Part:
       domain: ranges of what does not matter.
       actions: how many classes an untrimmed video shows; 0: the video is a trimmed clip of one.
       videos: the part whose videos it cuts once more; "": it has its own.
-      scale: of the size of its pictures.
+      scale: of the size of its pictures, and of the time from one to the next.
     """
 
     counts: dict[str, int]
@@ -45,8 +45,8 @@ PARTS = {
     "untrimmed_large": Part(LARGE, POSITIONS, actions=1),
     "untrimmed_large_clips": Part(LARGE, dataclasses.replace(POSITIONS, frames=8), actions=1, videos="untrimmed_large"),
     "untrimmed_pairs": Part({"train": 416, "val": 64, "test": 416}, POSITIONS, actions=2),
-    "far_clips": Part({"train": 960, "val": 320}, dataclasses.replace(FAR, clips=1), render.FAR, scale=2),
-    "far": Part({"train": 320, "val": 32, "test": 320}, FAR, render.FAR, actions=1, scale=2),
+    "far_clips": Part({"train": 480, "val": 80}, dataclasses.replace(FAR, clips=1), render.FAR, scale=2),
+    "far": Part({"train": 128, "val": 16, "test": 128}, FAR, render.FAR, actions=1, scale=2),
 }
 DEMO = ("source", "trimmed", "untrimmed")  # what the demo needs
 

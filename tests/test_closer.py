@@ -235,7 +235,8 @@ def test_features_hold_what_the_trunk_sees_of_every_region(work):
 
 
 def test_a_skimmer_looks_closer_from_its_config(work):
-    c = small.config("skim", work / "skim", work / "features", student=str(work / "student"), data__lengths=(8,))
+    numbers = {"data__lengths": (8,), "epochs": 2.0}
+    c = small.config("skim", work / "skim", work / "features", student=str(work / "student"), **numbers)
     c.model.update({"closer": "state", "index_by": "audio"})
     path = small.run(c)
     arrays = np.load(path / "predictions.npz")
