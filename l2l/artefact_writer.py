@@ -12,7 +12,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, build, checkpoint, run_programs, runs
+from l2l import artefact, build, checkpoint, predict, run_programs, runs
 from l2l.data import schema
 from l2l.programs import Programs
 
@@ -50,10 +50,10 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         "audio": shape((b, schema.AUDIO_RATE), np.int16),
     }
     if not parts.skim:
-        return {"describe": lower(*run_programs.describer(run), clips)}
+        return {"describe": lower(*predict.predictor(run), clips)}
     if parts.closer:
         raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
-    describe, constants = lower(*run_programs.describer(run_programs.student_of(run)), clips)
+    describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
     if skimmer[0].task.falls_back:
         raise ValueError(

@@ -48,7 +48,7 @@ def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     """The clip model of a teacher, distill or finetune config, ready to predict."""
     data = config["data"]
     colours = tuple(data["mean"]), tuple(data["std"])
-    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"], glances_of(config))
+    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
 
 
 def glances_of(config: Mapping[str, Any]) -> Glances | None:

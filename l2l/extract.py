@@ -1,5 +1,6 @@
 """A clip model over every clip of every video -> feature shards, one per clip shard."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     }
     runs.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
+    task = dataclasses.replace(task, glances=build.glances_of(student.config))
     variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 

@@ -32,16 +32,16 @@ def listen(view: View, film: Film, how: Programs) -> None:
     view.rows = [blank | {"audio": row} for row in heard]
 
 
-def look(view: View, how: Programs, stop_when_sure: bool, film: Film | None = None) -> Record:
+def look(view: View, film: Film | None, how: Programs, stop_when_sure: bool) -> Record:
     """Looks where the skimmer wants to until all that counts has been seen; one row of `Programs.skim`.
 
     What it picks depends on what earlier picks have shown alone, so once all is there the answer is that of everything.
 
     Args:
       view: of a video whose positions are described by their sound.
+      film: what is looked at. None if every picture has been seen, and is at hand to be looked at closer.
       how: the programs.
       stop_when_sure: see `Model`.
-      film: what is looked at. None if every picture has been seen, and is at hand to be looked at closer.
 
     Raises:
       MediaError: a frame is damaged.

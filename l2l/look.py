@@ -131,7 +131,7 @@ class Model:
             if how.listen.fallback and not film.has_audio:
                 return self._skimmed(list(self._views([video], how.listen.fallback)))[0]
             listen_look.listen(view, film, how)
-            out = listen_look.look(view, how, self.stop_when_sure, film)
+            out = listen_look.look(view, film, how, self.stop_when_sure)
         except MediaError as error:
             return error
         return answer.skimmed(how, view, out, self.stop_when_sure)
@@ -224,7 +224,7 @@ class Model:
 
     def _closer(self, view: View) -> Result:
         """A described video, whose pictures are then seen once more where the skimmer wants to."""
-        out = listen_look.look(view, self.programs, self.stop_when_sure)
+        out = listen_look.look(view, None, self.programs, self.stop_when_sure)
         return answer.skimmed(self.programs, view, out, self.stop_when_sure)
 
 

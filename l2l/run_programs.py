@@ -101,10 +101,12 @@ class FirstGlance:
         return {key: x for key, x in self.task.predict(variables, frozen, batch).items() if key != "regions"}
 
 
-def describer(run: runs.Run, *, cells: bool = False) -> tuple[Any, Any, Any]:
+def describer(run: runs.Run, *, cells: bool) -> tuple[Any, Any, Any]:
     """(task, variables, frozen) of a clip model that sees each picture once, with what that says of its `cells`."""
     task, variables, frozen = predict.predictor(run)
-    return FirstGlance(task) if cells else dataclasses.replace(task, glances=None), variables, frozen
+    if cells:
+        task = FirstGlance(dataclasses.replace(task, glances=build.glances_of(run.config)))
+    return task, variables, frozen
 
 
 def on_mesh(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

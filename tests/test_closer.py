@@ -214,7 +214,7 @@ def work(tmp_path_factory):
 
 def test_features_hold_what_the_trunk_sees_of_every_region(work):
     run = runs.load_run(work / "student")
-    task = build.clip_task(run.config, len(run.labels))
+    task, glances = build.clip_task(run.config, len(run.labels)), build.glances_of(run.config)
     source = small.source_of(run.config, str(work / "clips"))
     batch = next(source.eval("val", batch=8))
     features = next(
@@ -229,7 +229,7 @@ def test_features_hold_what_the_trunk_sees_of_every_region(work):
     for number, (top, left) in enumerate(Regions(32, 14, 3).corners):
         square = jnp.asarray(pictures[:, top : top + 14, left : left + 14], jnp.float32)
         square = (square / 255 - jnp.array(task.mean)) / jnp.array(task.std)
-        expected = jit(functools.partial(task.glances.trunk.apply, train=False))(eye, square)
+        expected = jit(functools.partial(glances.trunk.apply, train=False))(eye, square)
         np.testing.assert_allclose(found[:, number], expected, rtol=5e-3, atol=5e-3)
     assert features["cells"].shape == (1, 8, 9 * 2)
 

@@ -24,7 +24,7 @@ class Classify:
       crop: side of its input, pixels.
       mean, std: of each colour channel on the scale 0..1.
       multi_label: whether a clip may be of several classes, each judged by itself; else they share one softmax.
-      glances: of a student that describes regions of its picture too.
+      glances: if given, predictions describe the regions of the picture too.
     """
 
     model: nn.Module
