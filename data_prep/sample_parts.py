@@ -45,8 +45,8 @@ PARTS = {
     "untrimmed_large": Part(LARGE, POSITIONS, actions=1),
     "untrimmed_large_clips": Part(LARGE, dataclasses.replace(POSITIONS, frames=8), actions=1, videos="untrimmed_large"),
     "untrimmed_pairs": Part({"train": 416, "val": 64, "test": 416}, POSITIONS, actions=2),
-    "far_clips": Part({"train": 480, "val": 80}, dataclasses.replace(FAR, clips=1), render.FAR, scale=2),
-    "far": Part({"train": 128, "val": 16, "test": 128}, FAR, render.FAR, actions=1, scale=2),
+    "far_clips": Part({"train": 960, "val": 160}, dataclasses.replace(FAR, clips=1), render.FAR, scale=2),
+    "far": Part({"train": 256, "val": 16, "test": 256}, FAR, render.FAR, actions=1, scale=2),
 }
 DEMO = ("source", "trimmed", "untrimmed")  # what the demo needs
 

@@ -64,7 +64,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
     worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
     share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
     closer = closer_of(programs, out, steps)
-    regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].round(4).tolist()
+    regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].astype(float).round(4).tolist()
     return Result(
         path=view.path,
         labels=programs.labels,

@@ -51,7 +51,7 @@ def work(tmp_path_factory):
     where = {"data.dir": str(work / "shards"), "data.eval_batch": 8}
     small.stage(extract.get_config("closer"), work / "features", **student | where)
     sizes = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
-    videos = {"data.dir": str(work / "features"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 20.0}
+    videos = {"data.dir": str(work / "features"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 8.0}
     more = student | sizes | videos | batches | {"data.eval_batch": 8, "optim.lr": 3e-2}
     small.stage(skim.get_config("closer"), work / "skim", **more)
     return work
