@@ -18,7 +18,9 @@ def get_config() -> ConfigDict:
     c.patience = 180.0  # seconds that a process waits for the others to start
     c.dtype = "float32"  # inputs of convolutions and matrix products; or bfloat16 (GPU, TPU)
     c.multi_label = False  # several classes an example: each scored by itself (sigmoid), else all together (softmax)
-    c.model = ConfigDict()  # name and numbers of the model, see l2l/models
+    # Name and numbers of the model, see l2l/models. To look closer, a student has `regions` across a picture, described
+    # beside it, and a skimmer over its features says in `closer` what chooses one: state, random or centre.
+    c.model = ConfigDict()
     c.makers = ()  # (path, command) pairs: `python -m command` makes the input at that path if it is missing
 
     # What the run builds on.
@@ -95,12 +97,16 @@ SAMPLE_MAKERS = (
     ("data/sample/untrimmed_large", f"{SAMPLE} --parts=untrimmed_large --seed=0"),
     ("data/sample/untrimmed_large_clips", f"{SAMPLE} --parts=untrimmed_large_clips --seed=0"),
     ("data/sample/untrimmed_pairs", f"{SAMPLE} --parts=untrimmed_pairs --seed=0"),
+    ("data/sample/far_clips", f"{SAMPLE} --parts=far_clips --seed=0"),
+    ("data/sample/far", f"{SAMPLE} --parts=far --seed=0"),
     ("runs/sample/teacher", "l2l.main --config=configs/teacher.py:sample"),
     ("runs/sample/distill", "l2l.main --config=configs/distill.py:sample"),
     ("runs/sample/finetune", "l2l.main --config=configs/finetune.py:sample"),
     ("runs/sample/extract", "l2l.main --config=configs/extract.py:sample"),
     ("runs/sample/preview", "l2l.main --config=configs/preview.py:sample"),
     ("runs/sample/extract_listen", "l2l.main --config=configs/extract.py:listen"),
+    ("runs/sample/finetune_closer", "l2l.main --config=configs/finetune.py:closer"),
+    ("runs/sample/extract_closer", "l2l.main --config=configs/extract.py:closer"),
 )
 
 

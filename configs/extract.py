@@ -3,7 +3,8 @@
 python -m l2l.main --config=configs/extract.py          # built-in set
 python -m l2l.main --config=configs/extract.py:activitynet
 
-VARIANT_listen (of the sample: listen) hears through the preview of configs/preview.py.
+VARIANT_listen (of the sample: listen) hears through the preview of configs/preview.py. The variant closer describes,
+with the student of configs/finetune.py:closer, the regions of every picture as well.
 
 Another clip model, whose clips may have more frames: --config.student=RUN --config.data.dir=DIR --config.run=OUT.
 """
@@ -43,8 +44,15 @@ def listen(extract: Callable[[ConfigDict], None]) -> Callable[[ConfigDict], None
     return change
 
 
+def closer(c: ConfigDict) -> None:
+    """Untrimmed videos of small, far-away actions."""
+    sample(c)
+    c.data.dir, c.run, c.student = "data/sample/far", "runs/sample/extract_closer", "runs/sample/finetune_closer"
+
+
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
-VARIANTS |= {"listen": listen(sample)} | {f"{v}_listen": listen(VARIANTS[v]) for v in ("activitynet", "mini_sports1m")}
+VARIANTS |= {"closer": closer, "listen": listen(sample)}
+VARIANTS |= {f"{v}_listen": listen(VARIANTS[v]) for v in ("activitynet", "mini_sports1m")}
 
 
 def get_config(variant: str = "sample") -> ConfigDict:

@@ -4,6 +4,8 @@
     python -m l2l.main --config=configs/finetune.py:activitynet
 
 Without distillation, for comparison: --config.init= (nothing), and another --config.run.
+
+The variant closer makes a student for looking closer, see configs/skim.py: fine-tuned on parts of pictures as well.
 """
 
 from collections.abc import Callable
@@ -22,6 +24,18 @@ def sample(c: ConfigDict) -> None:
     c.best, c.log_every = "", 10
 
 
+def closer(c: ConfigDict) -> None:
+    """The student with a preview, on small, far-away actions; it describes 5 x 5 regions of a picture.
+
+    It sees the whole square of 128 pixels, scaled down to 48; the random zoom goes down to parts of 48, unscaled.
+    """
+    sample(c)
+    c.data.dir, c.run, c.init = "data/sample/far_clips", "runs/sample/finetune_closer", "runs/sample/preview"
+    c.model.update({"preview": 8, "regions": 5})
+    c.data.resize, c.data.scale = c.data.crop, 0.375
+    c.optim.lr, c.epochs, c.log_every = 1e-3, 16.0, 50
+
+
 def full(name: str) -> Callable[[ConfigDict], None]:
     """The paper's student on data/NAME with a fresh classifier; the paper does not give its schedule."""
 
@@ -36,7 +50,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
     return change
 
 
-VARIANTS = {"sample": sample} | {
+VARIANTS = {"sample": sample, "closer": closer} | {
     name: full(name) for name in ("kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 }
 

@@ -11,6 +11,9 @@ videos, such as the teacher's, judges the looks, and config.data.dir only says w
 VARIANT_listen (of the sample: listen) chooses by the sound that configs/preview.py hears: of a video with sound, images
 are needed only where it looks. See config.model.fallback for one without.
 
+The variant closer does the same on small, far-away actions, and looks at each picture twice: whole, and at the region
+that the state chooses, closer. Over the features of configs/extract.py:closer.
+
 What the paper compares with, each over the same features: VARIANT_lstm runs over all positions in order, and
 VARIANT_nonrecurrent asks a single learned query.
 """
@@ -80,6 +83,13 @@ def listen(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigD
     return change
 
 
+def closer(c: ConfigDict) -> None:
+    """The small listening skimmer, looking closer."""
+    listen(sample, stride=2)(c)
+    c.data.dir, c.run = "runs/sample/extract_closer", "runs/sample/skim_closer"
+    c.student, c.model.closer = "runs/sample/finetune_closer", "state"
+
+
 def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
     """Another model over the features of a skim config; of its numbers, the keys that this model has."""
 
@@ -95,7 +105,7 @@ def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
 VARIANTS["activitynet_released"] = activitynet_released
 FULL = tuple(VARIANTS)
-VARIANTS["listen"] = listen(sample, stride=2)
+VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
 VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}

@@ -14,7 +14,8 @@ The experiments need more:
 
 - untrimmed_large: more such videos, for what must be told to a percentage point;
 - untrimmed_large_clips: the same videos, clips of 8 frames instead of one, which the teacher can see;
-- untrimmed_pairs: videos with two actions of two classes and both labels.
+- untrimmed_pairs: videos with two actions of two classes and both labels;
+- far_clips, far: trimmed clips and untrimmed videos of small, far-away actions among look-alikes, in larger pictures.
 
 Below --out lie the videos in `videos/<part>/<split>/` and the shards in `<part>/`. Beside the shards of the
 untrimmed parts lie, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds) and
@@ -65,8 +66,8 @@ class Format:
     @classmethod
     def drawn(cls, part: str, rng: np.random.Generator) -> "Format":
         small = PARTS[part].actions > 0  # long, so stored at lower rates
-        width, height = SIZES[rng.integers(len(SIZES) - small)]
-        fps = RATES[rng.integers(2 if small else len(RATES))]
+        width, height = (PARTS[part].scale * side for side in SIZES[rng.integers(len(SIZES) - small)])
+        fps = RATES[rng.integers(2 if small else len(RATES))] / PARTS[part].scale
         rate = AUDIO_RATES[rng.integers(2 if small else len(AUDIO_RATES))]
         return cls(width, height, fps, rate, 0 if rng.random() < NO_STREAM else 1 + int(rng.random() < STEREO))
 

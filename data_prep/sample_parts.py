@@ -12,6 +12,7 @@ from l2l.data import schema
 SPLITS = ("train", "val", "test")
 CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
 POSITIONS = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64)
+FAR = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=128)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Part:
       domain: ranges of what does not matter.
       actions: how many classes an untrimmed video shows; 0: the video is a trimmed clip of one.
       videos: the part whose videos it cuts once more; "": it has its own.
+      scale: of the size of its pictures, and of the time from one to the next.
     """
 
     counts: dict[str, int]
@@ -31,6 +33,7 @@ class Part:
     domain: render.Domain = render.TARGET
     actions: int = 0
     videos: str = ""
+    scale: int = 1
 
 
 # The place in this table is a part of the seed of a part's videos: new parts go to its end.
@@ -42,6 +45,8 @@ PARTS = {
     "untrimmed_large": Part(LARGE, POSITIONS, actions=1),
     "untrimmed_large_clips": Part(LARGE, dataclasses.replace(POSITIONS, frames=8), actions=1, videos="untrimmed_large"),
     "untrimmed_pairs": Part({"train": 416, "val": 64, "test": 416}, POSITIONS, actions=2),
+    "far_clips": Part({"train": 960, "val": 160}, dataclasses.replace(FAR, clips=1), render.FAR, scale=2),
+    "far": Part({"train": 256, "val": 16, "test": 256}, FAR, render.FAR, actions=1, scale=2),
 }
 DEMO = ("source", "trimmed", "untrimmed")  # what the demo needs
 

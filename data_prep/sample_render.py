@@ -15,7 +15,7 @@ its beginning nor its end tells anything.
 
 Nuisance: colours, place, size, background, speed and direction of the motion, picture noise, pitch, timbre,
 tempo, loudness and noise of the sound. The target domain has other ranges of most of them than the source
-domain.
+domain. In the far domain everything is small, at any of nine places, and among decoys that look alike from afar.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ import numpy as np
 SHAPES = ("square", "stripes", "star", "pair")
 APPEARANCES = ("checkers", "ripples")
 DECOYS = ("crescent", "hourglass")  # never an action
+APART = 0.3  # distance of the places where several things stand, 3 x 3 of them, as a share of the short side
 # motion -> (the phase that runs, its slowest and fastest rate in Hz, the sound that goes with it)
 MOTIONS = {
     "spinning": (2, (0.30, 0.50), "vibrato"),
@@ -54,6 +55,9 @@ class Domain:
       loudness: of the sound, dB below full scale.
       noise: power of the noise beside the sound, dB relative to it.
       tilt: exponent of the noise's falling amplitude spectrum (0 is white, 1 is brown).
+      sway: how far a shape moves from its place, as a share of the short side.
+      others: how many decoys share the picture with the shape, each at a place of its own; 0: it is alone in the
+        middle.
     """
 
     backdrop: tuple[float, float]
@@ -64,10 +68,13 @@ class Domain:
     loudness: tuple[float, float]
     noise: tuple[float, float]
     tilt: tuple[float, float]
+    sway: float = 0.17
+    others: int = 0
 
 
 SOURCE = Domain((20, 150), (0, 12), (0, 2.5), (0.27, 0.33), (350, 1500), (-28, -8), (-30, -8), (0, 0.5))
 TARGET = Domain((60, 190), (6, 18), (1, 4), (0.25, 0.31), (300, 1100), (-32, -10), (-22, -6), (0.4, 1))
+FAR = dataclasses.replace(TARGET, radius=(0.075, 0.095), sway=0.05, others=2)
 
 
 def parts_of(label: str, rng: np.random.Generator) -> tuple[str, str]:
@@ -139,7 +146,7 @@ def draw(
     domain: Domain,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Frames of one shape over a background.
+    """Frames of one shape, and of the domain's decoys, over a background.
 
     Args:
       ground: float32 (h, w, 3).
@@ -152,22 +159,33 @@ def draw(
     """
     height, width, _ = ground.shape
     frames = ground[None]
-    if shape is not None:
-        phases = pose(motion, times if motion else times[:1], rng)
-        alpha = _mask((height, width), shape, phases, domain, rng)[..., None]
-        frames = ground + alpha * (_colour(ground, rng) - ground)
+    for what, how, place in _cast(shape, motion, domain, rng):
+        phases = pose(how, times if how else times[:1], rng)
+        alpha = _mask((height, width), what, phases, place, domain, rng)[..., None]
+        frames = frames + alpha * (_colour(ground, rng) - frames)
     grain = rng.standard_normal((len(times), height, width, 1), np.float32) * rng.uniform(*domain.grain)
     return np.clip(frames + grain, 0, 255).astype(np.uint8)
 
 
+def _cast(
+    shape: str | None, motion: str | None, domain: Domain, rng: np.random.Generator
+) -> list[tuple[str, str | None, np.ndarray]]:
+    """(shape, motion, place) of what is in the picture, what lies in front last."""
+    if not domain.others:
+        return [] if shape is None else [(shape, motion, np.zeros(2))]
+    places = [np.array(divmod(cell, 3)) * APART - APART for cell in rng.permutation(9)]
+    cast = [(str(rng.choice(DECOYS)), str(rng.choice(list(MOTIONS))), places[i]) for i in range(domain.others)]
+    return cast if shape is None else [*cast, (shape, motion, places[-1])]
+
+
 def _mask(
-    size: tuple[int, int], shape: str, phases: np.ndarray, domain: Domain, rng: np.random.Generator
+    size: tuple[int, int], shape: str, phases: np.ndarray, place: np.ndarray, domain: Domain, rng: np.random.Generator
 ) -> np.ndarray:
     """How much of the shape covers each pixel of (height, width): float32 (t, h, w)."""
     height, width = size
     short = min(size)
     wave = np.sin(phases)[:, :, None, None]
-    middle = rng.uniform(-0.04, 0.04, 2) + 0.17 * wave[:, :2, 0, 0]
+    middle = place + rng.uniform(-0.04, 0.04, 2) + domain.sway * wave[:, :2, 0, 0]
     radius = (rng.uniform(*domain.radius) * short * (1 + 0.3 * wave[:, 3])).astype(np.float32)
     strength = 0.8 + 0.2 * wave[:, 4]
     x = np.arange(width, dtype=np.float32) + 0.5 - width / 2 - short * middle[:, :1, None]

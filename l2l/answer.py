@@ -6,7 +6,7 @@ import numpy as np
 
 from l2l import metrics
 from l2l.programs import Programs
-from l2l.result import Moment, Result
+from l2l.result import Closer, Moment, Result
 from l2l.view import View
 
 MODALITIES = ("image", "audio")
@@ -66,13 +66,17 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
     worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
     share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
+    closer = closer_of(programs, out, steps)
+    regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].astype(float).round(4).tolist()
     return Result(
         path=view.path,
         labels=programs.labels,
         scores=evidence[-1],
         calibrated=calibrated,
         moments=tuple(
-            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)]) for t in range(steps) for m in index_by
+            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)], regions[t])
+            for t in range(steps)
+            for m in index_by
         ),
         times=view.times,
         indexed=view.indexed,
@@ -84,6 +88,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_whe
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
         decoded=dict(view.tally.decoded),
+        closer=closer,
     )
 
 
@@ -91,6 +96,11 @@ def of_images(out: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What a fallback says, which calls its picks audio's: it chose by image and read nothing else."""
     renamed = {key.replace("_audio", "_image"): value for key, value in out.items()}
     return renamed | {"modality": out["modality"][:, ::-1]}
+
+
+def closer_of(programs: Programs, out: dict[str, np.ndarray], steps: int) -> Closer | None:
+    """Where the looks that count were closer, if they were."""
+    return programs.closer and Closer(programs.closer.regions.boxes, out["closer"][:steps])
 
 
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:
@@ -120,5 +130,5 @@ def gmacs(programs: Programs, positions: int, steps: int, looks: int, **heard: b
     return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks, **heard).items()}
 
 
-def moment(modality: str, at: float, weight: float) -> Moment:
-    return Moment(modality, round(float(at), 3), float(weight))
+def moment(modality: str, at: float, weight: float, region: list[float] | None = None) -> Moment:
+    return Moment(modality, round(float(at), 3), float(weight), region and tuple(region))

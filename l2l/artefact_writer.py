@@ -54,6 +54,8 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         return {"describe": lower(*predict.predictor(run), clips)}
     if run.recogniser:
         raise ValueError(f"{run.path} recognises with a second model (recognition), which cannot be exported")
+    if parts.closer:
+        raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
     describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
     if skimmer[0].task.falls_back:

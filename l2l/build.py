@@ -11,10 +11,11 @@ from l2l import models
 from l2l.data.schema import hash_of, load_index
 from l2l.models.preview import Preview
 from l2l.models.skimmer import Skimmer
-from l2l.models.student import Fusion, Unfused, modalities
+from l2l.models.student import Fusion, Student, Unfused, modalities
 from l2l.models.video_baselines import NonRecurrent
 from l2l.runs import Run, RunError, load_run
 from l2l.tasks import TASKS, Classify, Distill, DistilPreview, Skim
+from l2l.tasks.glances import Glances
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.source import Source
@@ -50,6 +51,14 @@ def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
 
 
+def glances_of(config: Mapping[str, Any]) -> Glances | None:
+    """The second glances of the pictures' regions that a clip model describes, if it does."""
+    model, data = model_of(config, 1), config["data"]
+    if not (isinstance(model, Student) and model.regions):
+        return None
+    return Glances.of(model, data["crop"], tuple(data["mean"]), tuple(data["std"]))
+
+
 def skim_task(
     config: Mapping[str, Any], classes: int, student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None
 ) -> Skim:
@@ -62,12 +71,17 @@ def skim_task(
       recogniser: config of the clip model that made those that recognise, if others do.
 
     Raises:
-      ValueError: it is to index by a modality that the student does not have.
+      ValueError: it is to index by a modality, or to look closer at regions, that the student does not have.
     """
     model, widths = model_of(config, classes, fusion=fusion_of(student)), widths_of(student)
     if isinstance(model, Skimmer) and (lacking := [m for m in modalities(model.index_by) if not widths[m]]):
         only = next(m for m, width in widths.items() if width)
         raise ValueError(f"the features have no {lacking[0]} to index by: set --config.model.index_by={only}")
+    if isinstance(model, Skimmer) and model.closer and not glances_of(student):
+        raise ValueError(
+            f"closer={model.closer!r} looks at regions, which these features do not have: fine-tune a student with "
+            "regions (configs/finetune.py:closer) and extract with it"
+        )
     if isinstance(model, NonRecurrent):  # the one that averages scores
         model = model.clone(multi_label=config["multi_label"])
     several = [c["multi_label"] for c in (config, student, recogniser or student)]

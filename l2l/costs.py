@@ -169,6 +169,7 @@ def skimmer_macs(
     query: int = 1024,
     index_by: str = "both",
     weigh: bool = False,
+    closer: int = 0,
     num_classes: int = 200,
 ) -> int:
     """Skimmer on one video whose descriptors are there: keys, `steps` steps, one classification at the end.
@@ -180,6 +181,7 @@ def skimmer_macs(
       feature: width of the fused feature.
       fusion: multiply-adds of the fusion of one position; None for that of these widths.
       recognition: width of another model's feature, if that is read and classified at the looks.
+      closer: multiply-adds of a look's second glance but for its image trunk, see `closer_macs`.
       hidden, key, query, index_by, weigh, num_classes: as the skimmer's.
     """
     chosen = [m for m in widths if index_by in (m, "both")]
@@ -190,8 +192,34 @@ def skimmer_macs(
     share = 2 * hidden if len(chosen) == 2 else 0
     keys = positions * sum(widths[m] for m in chosen) * key
     worth = (recognition or feature) if weigh else 0
-    step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition + worth
+    step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition + worth + closer
     return keys + look + steps * step + (recognition or feature) * num_classes
+
+
+def closer_macs(
+    positions: int,
+    *,
+    cells: int,
+    regions: int,
+    descriptor: int,
+    feature: int,
+    fusion: int,
+    hidden: int,
+    key: int,
+    query: int,
+    choose: str = "state",
+) -> int:
+    """Choosing a region of the picture that a look has picked, and fusing what it shows.
+
+    Args:
+      positions: how many the picture is read from, as a one-hot sum.
+      cells, regions: values that describe all regions of a picture, before and after they are seen closer.
+      descriptor: values that describe one.
+      feature, fusion: width of the fused feature, and multiply-adds of fusing.
+      hidden, key, query, choose: as the skimmer's and its closer's; only the "state" has to ask.
+    """
+    ask = hidden * query + query * key + cells * key + regions // descriptor * key
+    return positions * (cells + regions) + (ask if choose == "state" else 0) + regions + fusion + 2 * feature
 
 
 def lstm_macs(inputs: int, hidden: int) -> int:
@@ -212,7 +240,15 @@ def nonrecurrent_macs(
 
 
 def video_cost(
-    positions: int, looks: int, *, image: int, audio: int, skim: int, index_by: str = "both", recogniser: int = 0
+    positions: int,
+    looks: int,
+    *,
+    image: int,
+    audio: int,
+    skim: int,
+    index_by: str = "both",
+    recogniser: int = 0,
+    closer: int = 0,
 ) -> dict[str, int]:
     """Multiply-adds of one video.
 
@@ -224,6 +260,7 @@ def video_cost(
       skim: multiply-adds of the skimmer on that many positions.
       index_by: both, audio or image: what is computed at every position. The other trunk runs only at the looks.
       recogniser: multiply-adds of another model that runs at the looks.
+      closer: multiply-adds of the image trunk's second glances at a look.
 
     Returns:
       "indexing", "skimming" and "recognition" (what is computed at the looks alone); their sum is the total.
@@ -232,5 +269,5 @@ def video_cost(
     return {
         "indexing": positions * everywhere,
         "skimming": skim,
-        "recognition": looks * (image + audio - everywhere + recogniser),
+        "recognition": looks * (image + audio - everywhere + recogniser + closer),
     }

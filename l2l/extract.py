@@ -1,5 +1,6 @@
 """A clip model over every clip of every video -> feature shards, one per clip shard."""
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,6 +40,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     }
     runs.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
+    task = dataclasses.replace(task, glances=build.glances_of(student.config))
     variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 
@@ -53,10 +55,16 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         kind="features",
         labels=source.index.labels,
         splits=splits,
-        policy=policy | {"widths": build.widths_of(student.config)},
+        policy=policy | widths_of(student.config),
         multi_label=source.index.multi_label,
     )
     schema.save_index(out, index)
+
+
+def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """What the index says of the widths of what a clip model describes."""
+    glances = build.glances_of(student)
+    return {"widths": build.widths_of(student)} | ({"glances": glances.widths} if glances else {})
 
 
 def write_splits(

@@ -20,7 +20,8 @@ from typing import Any
 EPILOG = """\
 --json prints one object per video and line:
   path; top, a list of {label, score}; calibrated, whether the scores can be read as probabilities;
-  moments, a list of {modality, seconds, weight} (modality is image, audio, or both); looks; positions; has_audio;
+  moments, a list of {modality, seconds, weight} (modality is image, audio, or both), and where a picture was seen
+  closer region, [left, top, side] in shares of its middle square; looks; positions; has_audio;
   gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
   seconds (in all) and seconds_of {decode, features, skimming}, which add up to it;
   decoded {image, audio}, each {seconds, bytes}: how much of the film went to a decoder; with --html, page;

@@ -2,10 +2,12 @@
 
 A film that a skimmer chooses moments of by sound is heard once, and of its frames only those at these moments are
 read: what is chosen at a look depends on the images of the looks before. Where another model recognises what is looked
-at, its clips are read at these moments alone. With `stop_when_sure` no more than that needs.
+at, its clips are read at these moments alone. Where a picture is looked at closer, that is one more thing to wait for.
+With `stop_when_sure` no more is read than that needs.
 """
 
 import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from l2l.data.media import Film
 from l2l.data.scan import MediaError
 from l2l.programs import Programs, Recogniser, descriptions
 from l2l.view import Record, View, place, record_of, stack
+
+Glance = tuple[int, int | None]  # described position, and the region of its picture; None: all of it
 
 
 def listen(view: View, how: Programs) -> bool:
@@ -41,19 +45,29 @@ def listen(view: View, how: Programs) -> bool:
 def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
     """Looks where the skimmer wants to until all that counts has been seen; one row of `Programs.skim`.
 
-    A pick depends on the images of earlier picks alone, so once all are there the answer is that of all images.
+    What it picks depends on what earlier picks have shown alone, so once all is there the answer is that of everything.
+
+    Args:
+      view: of an opened video with its positions described, by their sound alone if it is `unseen`.
+      how: the programs.
+      stop_when_sure: see `Model`.
 
     Raises:
       MediaError: a frame is damaged, or the recogniser's clips lie elsewhere.
     """
     recut = recognised(view, how.recogniser) if how.recogniser else None
-    seen: set[int] = set()
+    seen: set[Glance] = set() if view.unseen or recut else {(row, None) for row in range(len(view.rows))}
+    if how.closer:
+        blank = {key: np.zeros(width, np.float16) for key, width in how.closer.widths.items()}
+        view.rows = [blank | row for row in view.rows]
     while True:
         out = skimmed(view, how)
-        wanted = next((i for i in picks(out, how, stop_when_sure) if i not in seen), None)
+        wanted = next((x for x in glances(out, how, stop_when_sure) if x not in seen), None)
         if wanted is None:
             return out
-        view.rows[wanted] = view.rows[wanted] | see(view, how, recut, wanted)
+        row, region = wanted
+        new = see(view, how, recut, row) if region is None else see_closer(view, how, row, region)
+        view.rows[row] = view.rows[row] | new
         seen.add(wanted)
 
 
@@ -78,29 +92,39 @@ def skimmed(view: View, how: Programs) -> Record:
     return {key: value[0] for key, value in out.items()}
 
 
-def picks(out: Record, how: Programs, stop_when_sure: bool) -> list[int]:
-    """The positions that count, in the order in which they are looked at; both modalities' in turn."""
+def glances(out: Record, how: Programs, stop_when_sure: bool) -> Iterator[Glance]:
+    """What counts, in the order in which it is looked at: both modalities' picks in turn, each then its region."""
     steps = len(out["counted"])
     if stop_when_sure:
         start = int(out["looks"] - out["counted"].sum())
         steps = int(how.sure.looks({key: out[key][None] for key in (how.sure.source, "looks")})[0]) - start
     picked = np.stack([x for key, x in out.items() if key.startswith("picked_")], axis=-1)  # (T, modalities)
-    return picked[:steps][out["counted"][:steps]].ravel().tolist()
+    for step in np.flatnonzero(out["counted"][:steps]):
+        for row in picked[step].tolist():
+            yield row, None
+            if how.closer:
+                yield row, int(out["region"][step])
 
 
 def see(view: View, how: Programs, recut: Film | None, row: int) -> Record:
-    """What was not yet seen of a described position: its image descriptor, what recognises it; float16 (d,) each."""
+    """What was not yet seen of a described position, float16 (d,) each.
+
+    Its image descriptor, with "cells" if it may be looked at closer, for which the picture is kept; what recognises it.
+    """
     position, room = int(np.flatnonzero(view.indexed)[row]), how.videos_at_once[0]
-    found = {}
+    new = {}
     if view.unseen:
-        found["image"] = glance(view, view.film, how, position, room)
+        record, found = glance(view, view.film, how, position, room)
+        new |= {key: found[key] for key in ("image", "cells") if key in found}
+        if how.closer:
+            view.pictures[row] = record["frames"][0]
     if recut:
-        found["recognition"] = glance(view, recut, how.recogniser, position, room)
-    return found
+        new["recognition"] = glance(view, recut, how.recogniser, position, room)[1]["image"]
+    return new
 
 
-def glance(view: View, film: Film, how: Programs | Recogniser, position: int, room: int) -> np.ndarray:
-    """A model's image descriptor of the clip at a position, float16 (d,)."""
+def glance(view: View, film: Film, how: Programs | Recogniser, position: int, room: int) -> tuple[Record, Record]:
+    """The clip at a position, and a model's descriptors of it, float16 (d,) each."""
     since = time.perf_counter()
     (clip,) = film.seen([position], how.frames)
     record = record_of(clip, how)
@@ -108,4 +132,17 @@ def glance(view: View, film: Film, how: Programs | Recogniser, position: int, ro
     found = {key: rows[0] for key, rows in how.describe(stack([record], room)).items()}
     view.seconds["decode"] += decoded - since
     view.seconds["features"] += time.perf_counter() - decoded
-    return descriptions(found)["image"].astype(np.float16)
+    return record, {key: x.astype(np.float16) for key, x in descriptions(found).items()}
+
+
+def see_closer(view: View, how: Programs, row: int, region: int) -> Record:
+    """What a region of a picture shows, in its place among the "regions" of that picture."""
+    top, left = how.closer.regions.corners[region]
+    side = how.closer.regions.side
+    square = {"squares": view.pictures[row][top : top + side, left : left + side]}
+    with Clock() as clock:
+        found = how.closer.look(stack([square], how.videos_at_once[0]))["image"][0]
+    view.seconds["features"] += clock.seconds
+    regions = view.rows[row]["regions"].copy()
+    regions.reshape(-1, len(found))[region] = found
+    return {"regions": regions}

@@ -179,7 +179,9 @@ class Model:
             return
         with answer.Clock() as clock:
             outputs = self._describe([record for _, record in rows])
-        for i, (view, _) in enumerate(rows):
+        for i, (view, record) in enumerate(rows):
+            if self.programs.closer:
+                view.pictures[len(view.rows)] = record["frames"][0]
             view.take({key: value[i] for key, value in outputs.items()}, clock.seconds / len(rows))
         rows.clear()
 
@@ -200,7 +202,12 @@ class Model:
         return [view.error or answer.averaged(self.programs, view) for view in views]
 
     def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
-        """The skimmer's hard selection over videos that are described; those of one length share a batch."""
+        """The skimmer's hard selection over videos that are described; those of one length share a batch.
+
+        If it looks closer, one after another.
+        """
+        if self.programs.closer:
+            return [view.error or self._closer(view) for view in views]
         found: list[Any] = [view.error for view in views]
         groups: dict[int, list[tuple[int, dict[str, np.ndarray]]]] = {}
         for i, view in enumerate(views):
@@ -220,6 +227,11 @@ class Model:
                     self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
                 )
         return found
+
+    def _closer(self, view: View) -> Result:
+        """A described video, whose pictures are then seen once more where the skimmer wants to."""
+        out = listen_look.look(view, self.programs, self.stop_when_sure)
+        return answer.skimmed(self.programs, view, out, self.stop_when_sure)
 
 
 def chunks(views: Iterable[View], most: int) -> Iterator[list[View]]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2l import costs
-from l2l.build import fusion_of, model_of, widths_of
+from l2l.build import fusion_of, glances_of, model_of, widths_of
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, modalities
 from l2l.models.video_baselines import NonRecurrent, VideoLSTM
@@ -73,7 +73,13 @@ def video_macs(
         skim=own_macs(model, student, recogniser, positions=positions if soft else taken, steps=steps, looks=seen),
         index_by=model.index_by if skims else "both",
         recogniser=clip_macs(recogniser, 0) if recogniser else 0,
+        closer=second_glances(student, soft) * trunks["image"] if skims and model.closer else 0,
     )
+
+
+def second_glances(student: Mapping[str, Any], soft: bool) -> int:
+    """How many regions of a picture are seen closer: with soft selection all of them, as it reads them all."""
+    return glances_of(student).across ** 2 if soft else 1
 
 
 def own_macs(
@@ -100,4 +106,13 @@ def own_macs(
     if isinstance(model, NonRecurrent):
         return costs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
     own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
+    if model.closer:
+        own["closer"] = region_macs(model, student, positions, numbers["feature"], numbers["fusion"])
     return costs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)
+
+
+def region_macs(model: Skimmer, student: Mapping[str, Any], positions: int, feature: int, fusion: int) -> int:
+    """Multiply-adds of a look's second glance but for its image trunk, see `costs.closer_macs`."""
+    own = {name: getattr(model, name) for name in ("hidden", "key", "query")}
+    widths = glances_of(student).widths | {"descriptor": widths_of(student)["image"]}
+    return costs.closer_macs(positions, **widths, feature=feature, fusion=fusion, **own, choose=model.closer)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from l2l import build, checkpoint, sharding
-from l2l.data import batches
+from l2l.data import batches, schema
 from l2l.data.audio import silent
 from l2l.programs import descriptions
 from l2l.runs import Run
@@ -16,7 +16,6 @@ Arrays = dict[str, np.ndarray]
 Video = dict[str, Any]
 
 CLIP_KEYS = ("video_id", "clip", "clips", "times", "labels", "has_audio")
-MODALITIES = ("image", "audio")
 
 
 def predictor(run: Run) -> tuple[Any, Any, Any]:
@@ -97,7 +96,7 @@ def whole_video(own: list[Video]) -> Video:
         "image": descriptors(own, "image"),
         "audio": descriptors(own, "audio"),
         "has_audio": bool(own[0]["has_audio"]) and not all(clip["silent"] for clip in own),
-    }
+    } | {key: descriptors(own, key) for key in schema.GLANCES if key in own[0]}
 
 
 def descriptors(clips: list[Video], modality: str) -> np.ndarray:

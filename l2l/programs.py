@@ -5,8 +5,8 @@
 
 import dataclasses
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -14,6 +14,9 @@ import numpy as np
 from l2l import sharding
 from l2l.confidence import Sure
 from l2l.data import schema
+
+if TYPE_CHECKING:  # its package needs flax, which an exported model does without
+    from l2l.models.regions import Regions
 
 CLIPS_AT_ONCE = 8  # on every device
 VIDEOS_AT_ONCE = 8  # of one length, on every device
@@ -57,6 +60,22 @@ class Recogniser:
 
 
 @dataclasses.dataclass(frozen=True)
+class Closer:
+    """What looking closer needs.
+
+    Attributes:
+      regions: of the squares that `describe` reads.
+      look: a region each, {"squares": uint8 (b, regions.side, regions.side, 3)} -> {"image": (b, d)}.
+      widths: of the banks "cells", which `describe` gives, and "regions", the r descriptors of `look`, one after
+        another; `skim` takes both.
+    """
+
+    regions: "Regions"
+    look: Callable[[Arrays], Arrays]
+    widths: Mapping[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Programs:
     """A run's two networks and the constants around them; an exported artefact is read into the same.
 
@@ -78,6 +97,8 @@ class Programs:
       listen: of a skimmer that chooses moments by sound; see there.
       recogniser: of a skimmer whose looks another model judges; `skim` then takes "recognition", float16 (b, n, d),
         that model's descriptors, which it reads at its looks alone.
+      closer: of a skimmer that sees regions of the pictures which it picks once more; see there. `skim` then also gives
+        "region" (b, T) and "closer" (b, T, r).
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
@@ -98,14 +119,19 @@ class Programs:
     macs: Macs
     listen: Listen | None = None
     recogniser: Recogniser | None = None
+    closer: Closer | None = None
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None
 
 
 def descriptions(outputs: Arrays) -> Arrays:
-    """The "image" and "audio" descriptors that a clip model gives; of one that has neither, its feature for "image"."""
-    return {m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]}
+    """The "image" and "audio" descriptors that a clip model gives; of one that has neither, its feature for "image".
+
+    With what it says of the picture's regions, if it does.
+    """
+    near = {key: outputs[key] for key in schema.GLANCES if key in outputs}
+    return near | ({m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]})
 
 
 def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

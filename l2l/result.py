@@ -18,11 +18,30 @@ class Moment:
       modality: "image" or "audio"; "both" for a clip model that takes in the two at once.
       seconds: the centre of what was read, from the moment at which the first frame comes on display.
       weight: its share of the prediction, 0..1.
+      region: what was seen closer of the picture there: left, top and side as shares of the square in the picture's
+        middle. None if nothing was.
     """
 
     modality: str
     seconds: float
     weight: float
+    region: tuple[float, float, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Closer:
+    """Where a skimmer looked closer in the pictures that it picked.
+
+    Attributes:
+      boxes: float32 (r, 3), the regions of a picture, as a moment has them.
+      attention: float32 (T, r), that of every look over the regions of its picture; rows sum to 1.
+    """
+
+    boxes: np.ndarray
+    attention: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,6 +73,7 @@ class Result:
       seconds: "decode", "features", "skimming" -> measured; of videos classified together, each one's share.
         The first video of a length also waits for its program to be compiled.
       decoded: "image", "audio" -> how much of the file's pictures and sound was decoded; nothing of a video in memory.
+      closer: of a skimmer that looks closer.
     """
 
     path: str
@@ -71,6 +91,7 @@ class Result:
     gmacs: dict[str, float]
     seconds: dict[str, float]
     decoded: dict[str, Decoded]
+    closer: Closer | None = None
 
     @property
     def top(self) -> tuple[tuple[str, float], ...]:
@@ -88,7 +109,7 @@ class Result:
             "path": self.path,
             "top": [{"label": label, "score": score} for label, score in self.best(top)],
             "calibrated": self.calibrated,
-            "moments": [dataclasses.asdict(moment) for moment in self.moments],
+            "moments": [moment.to_json() for moment in self.moments],
             "looks": self.looks,
             "positions": len(self.times),
             "has_audio": self.has_audio,

@@ -11,8 +11,9 @@ from l2l import build, model_costs, predict, runs, sharding, sure
 from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
+from l2l.models.regions import Regions
 from l2l.models.student import Student, modalities
-from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Listen, Macs, Programs, Recogniser, compiled
+from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Closer, Listen, Macs, Programs, Recogniser, compiled
 from l2l.tasks.skim import by_step
 
 
@@ -27,20 +28,23 @@ def of_run(run: runs.Run) -> Programs:
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     data, ways = clip_run.config["data"], mesh.shape["data"]
+    listen = listen_of(asked, clip_run) if skims else None
+    closer = closer_of(asked, clip_run, listen, mesh) if skims else None
     return Programs(
         labels=run.labels,
         policy=policy,
         frames=build.frames_of(clip_run.config),
         side=crop_side(data["crop"], data["resize"], policy.short_side),
         modality=modality_of(clip_run.config),
-        describe=on_mesh(*predict.predictor(clip_run), mesh),
+        describe=on_mesh(*describer(clip_run, cells=closer is not None), mesh),
         clips_at_once=CLIPS_AT_ONCE * ways,
         skim=on_mesh(*skimmer(run), mesh) if skims else None,
         videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
         lengths=tuple(run.config["data"]["lengths"]) if skims else (),
         macs=macs_of(run),
-        listen=listen_of(asked, clip_run) if skims else None,
+        listen=listen,
         recogniser=recogniser_of(run, mesh) if run.recogniser else None,
+        closer=closer,
         stride=stride,
         multi_label=run.config["multi_label"],
         sure=sure.load(run.path) if skims else None,
@@ -90,6 +94,45 @@ def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
         describe=on_mesh(*predict.predictor(own), mesh),
         width=build.widths_of(config)["image"],
     )
+
+
+def closer_of(run: runs.Run, student: runs.Run, listen: Listen | None, mesh: jax.sharding.Mesh) -> Closer | None:
+    """How a skimmer sees the regions that it chooses; None of one that does not look closer.
+
+    Raises:
+      RunError: it looks closer, but describes every picture first.
+    """
+    if not build.numbers_of(run.config).closer:
+        return None
+    if listen is None:
+        raise runs.RunError(
+            f"{run.path} looks closer without listening first, which only prepared data have: train it with "
+            "--config.model.index_by=audio over the features of a student with a preview"
+        )
+    glances, data = build.glances_of(student.config), student.config["data"]
+    size = crop_side(data["crop"], data["resize"], schema.ClipPolicy(**run.policy).short_side)
+    eye = {kind: tree["image"] for kind, tree in student.variables["model"].items()}
+    look = compiled(lambda eye, batch: {"image": glances.region(eye, batch["squares"])}, eye, mesh)
+    return Closer(Regions(size, glances.crop, glances.across), look, glances.widths)
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstGlance:
+    """A clip task that leaves the regions of a picture alone."""
+
+    task: Any
+
+    def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """As the task's, without "regions"; compiled, they are not computed."""
+        return {key: x for key, x in self.task.predict(variables, frozen, batch).items() if key != "regions"}
+
+
+def describer(run: runs.Run, *, cells: bool) -> tuple[Any, Any, Any]:
+    """(task, variables, frozen) of a clip model that sees each picture once, with what that says of its `cells`."""
+    task, variables, frozen = predict.predictor(run)
+    if cells:
+        task = FirstGlance(dataclasses.replace(task, glances=build.glances_of(run.config)))
+    return task, variables, frozen
 
 
 def on_mesh(task: Any, variables: Any, frozen: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:

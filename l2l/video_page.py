@@ -9,7 +9,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from l2l import page
+from l2l import page, region_pictures
 from l2l.data import audio, media
 from l2l.data.pictures import read_pictures
 from l2l.report_plots import Chart
@@ -78,7 +78,7 @@ def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = Tru
         sound=None if reel.mel is None else sound_of(reel.mel),
         lanes=lanes(result),
         prior=prior_of(result, place) if listened(result) else None,
-        moments=moments(result, reel),
+        moments=moments(result, reel) | closer(result, video, reel),
         names=NAMES,
         evidence=evidence(result),
         sources=sources(Path(video)) if video is not None and play and not reel.missing else [],
@@ -156,6 +156,12 @@ def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
             image = heard(reel.mel, m.seconds) if modality == "audio" else reel.pictures.get(m.seconds, "")
             own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
     return found
+
+
+def closer(result: Result, video: str | os.PathLike | None, reel: Reel) -> dict[str, list[Moment]]:
+    """What was seen closer, as one more gallery, if there was anything and the video can be read."""
+    found = [] if video is None or reel.missing else region_pictures.gallery(result, video)
+    return {"closer": found} if found else {}
 
 
 def evidence(result: Result) -> Chart | None:

@@ -13,7 +13,7 @@ from PIL import Image
 from l2l.log import clock
 from l2l.report_plots import SHAPES, Chart, Series, chart, nice_step
 
-NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound"}
+NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound", "closer": "picture, and closer"}
 COLOURS = {"image": (47, 129, 214), "audio": (222, 120, 20)}  # as in the page's style
 QUIET, LOUD = -4.0, 4.0  # log-mel values shown as black and as the lightest
 EARLY = 0.5  # seconds: a moment is the centre of a clip and of its second of sound; the player begins with that

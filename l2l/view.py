@@ -32,8 +32,9 @@ class View:
       error: why it cannot be used, or None.
       seconds: spent on it so far, by part.
       tally: of what was decoded of it so far.
-      rows: what was made of each described position.
+      rows: what is known of each described position, see `Programs`.
       unseen: whether it was described by its sound alone, as far as it was not looked at.
+      pictures: described position -> its square, uint8 (side, side, 3), of those that may be looked at closer.
     """
 
     def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
@@ -44,6 +45,7 @@ class View:
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
         self.film, self.tally, self.unseen = None, Tally(), False
+        self.pictures: dict[int, np.ndarray] = {}
 
     @property
     def path(self) -> str:
@@ -70,11 +72,12 @@ class View:
     def banks(self) -> Record:
         """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none.
 
-        Beside them "recognition" where another model recognises.
+        Beside them "recognition" where another model recognises, "cells" and "regions" where pictures are looked at
+        closer.
         """
         none = np.zeros(0, np.float16)
-        keys = ("image", "audio", *(("recognition",) if "recognition" in self.rows[0] else ()))
-        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in keys}
+        further = tuple(key for key in ("recognition", "cells", "regions") if key in self.rows[0])
+        return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio", *further)}
 
 
 def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:

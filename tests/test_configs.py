@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_ablations, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
+from configs import sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from l2l import build, inputs, optim, sweep
 from l2l.runs import RunError
 
@@ -48,6 +48,9 @@ def test_variant_builds(stage, variant):
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
     batch = {"image": bank, "audio": bank, "valid": valid, "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
+    if task.looks_closer:
+        widths = build.glances_of(inputs.plain(student)).widths
+        batch |= {key: jax.ShapeDtypeStruct((*bank.shape[:2], n), jnp.float16) for key, n in widths.items()}
     last = "classifier" if variant.endswith("nonrecurrent") else "head"
     variables = shapes(task, batch, build.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
@@ -73,14 +76,14 @@ def test_stages_of_the_sample_follow_each_other():
             assert path in made or path.startswith("data/sample/")
 
 
-SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations, sweep_listen)
+SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations, sweep_listen, sweep_closer)
 
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.__name__)
 def test_sweep_builds_in_order(file):
     """Every input was made before, by the sweep or by what is made before it: the demo, and `make paper`."""
     before = (run["overrides"]["run"] for run in sweep_paper.get_runs("runs/paper") if "overrides" in run)
-    done = {"runs/sample/finetune"} | (set(before) if file is sweep_ablations else set())
+    done = {"runs/sample/finetune", "runs/sample/preview"} | (set(before) if file is sweep_ablations else set())
     for run in file.get_runs("out"):
         if "command" in run:
             assert run["command"][1] in done

@@ -1,6 +1,7 @@
 """The built-in sample's files, timelines and command: real mp4 files, real worker processes."""
 
 import collections
+import dataclasses
 import itertools
 import json
 import os
@@ -14,6 +15,7 @@ import av
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy.ndimage import center_of_mass, label
 
 from data_prep import sample, sample_untrimmed
 from data_prep import sample_render as render
@@ -170,6 +172,27 @@ def test_the_demos_parts_are_what_they_always_were():
         for s in Item("untrimmed", split, number).segments(0)
     ]
     assert schema.hash_of(drawn) == "ee6e1779c54660b8"
+
+
+def test_far_things_are_small_in_larger_pictures_among_decoys():
+    counts = collections.Counter()
+    for number in range(40):
+        rng = np.random.default_rng(number)
+        shape = rng.choice([None, "star"])
+        ground, still = np.zeros((144, 192, 3), np.float32), dataclasses.replace(render.FAR, grain=(0, 0))
+        (frame,) = render.draw(ground, shape, "pulsing", np.zeros(1), domain=still, rng=rng)
+        things, count = label(frame.any(-1), np.ones((3, 3)))
+        places = np.array(center_of_mass(things > 0, things, range(1, count + 1))) / 144 - (0.5, 192 / 144 / 2)
+        assert np.abs(places).max() < 0.5  # inside the middle square
+        extents = [max(np.ptp(np.nonzero(things == i + 1), axis=1)) / 144 for i in range(count)]
+        assert max(extents) < 0.32
+        counts[shape, count] += 1
+    assert counts["star", 3] > 15
+    assert counts[None, 2] > 10
+    assert sum(counts.values()) - counts["star", 3] - counts[None, 2] <= 2  # the waist of an hourglass is thin
+    form, frames, _ = sample.compose(Item("far", "val", 2), 0)
+    assert min(form.width, form.height) >= 144
+    assert next(iter(frames)).shape == (form.height, form.width, 3)
 
 
 def test_untrimmed_videos_follow_their_timeline():

@@ -155,7 +155,7 @@ def test_what_every_result_carries(paper_runs, made):
 
 def test_all_says_what_it_left_out(made):
     found = made[1]
-    assert set(found["left_out"]) == {"multi_label", "listen", "sound"}
+    assert set(found["left_out"]) == {"multi_label", "closer", "listen", "sound"}
     assert "multi_label=True" in found["left_out"]["multi_label"]
 
 
@@ -326,6 +326,29 @@ def test_multi_label(tmp_path):
     assert list(sigmoid.values["mAP"].values()) == pytest.approx([100 * values[True, s] for s in SEEDS])
     assert softmax.mean("mAP") == pytest.approx(10)
     assert table.claims[0].mean == pytest.approx(10)
+
+
+def test_closer(tmp_path):
+    rng, kept = np.random.default_rng(2), {}
+    arms = {"closer": {}, "none": {"model__closer": ""}, "more": {"model__closer": "", "model__steps": 2}}
+    for seed in SEEDS:
+        for arm, change in arms.items():
+            path = tmp_path / f"{arm}/{seed}"
+            numbers = {"model__steps": 4} | change
+            tables_runs.finished(path, "skim.py:closer", {}, seed=seed, student="finetune.py:closer", **numbers)
+            kept[arm, seed] = tables_runs.curves(path, rng)["points"]
+    (table,), _ = write.build("closer", [tmp_path])
+    names = ["one glance, 4 looks", "one glance, 2 looks", "closer where the state says, 4 looks"]
+    names = [f"{name}, 48 pixels" for name in (*names, "closer where the state says, 2 looks")]
+    rows = {row.name: row for row in table.rows}
+    assert set(rows) == set(names)
+    at = lambda arm, steps: [
+        100 * next(p["top1"] for p in kept[arm, s] if (p["way"], p["stride"], p["steps"]) == ("hard", 1, steps))
+        for s in SEEDS
+    ]
+    for name, (arm, steps) in zip(names, (("none", 4), ("more", 2), ("closer", 4), ("closer", 2)), strict=True):
+        assert list(rows[name].values["top1"].values()) == pytest.approx(at(arm, steps))
+    assert {c.text for c in table.claims} == {f"{names[2]} above {other}" for other in names[:2]}
 
 
 def test_verdicts():

@@ -7,7 +7,7 @@ import numpy as np
 
 Batch = dict[str, np.ndarray]
 
-BANKS = ("image", "audio", "recognition")  # one row a position
+BANKS = ("image", "audio", "recognition", "cells", "regions")  # one row a position
 HOST_KEYS = ("video_id", "clip", "clips", "times")  # of a record; never sent to a device
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,10 @@ def serialise(values: dict[str, list], table: dict[str, schema.Field]) -> bytes:
 
 
 def encode(video: dict[str, np.ndarray]) -> bytes:
-    """video_id, labels (l,), times (n,), image (n, d), audio (n, d), has_audio -> a serialised feature record."""
+    """video_id, labels (l,), times (n,), image (n, d), audio (n, d), has_audio -> a serialised feature record.
+
+    With cells (n, r * c) and regions (n, r * d), if the video has them.
+    """
     values = {
         "video_id": [video["video_id"]],
         "labels": [int(x) for x in video["labels"]],
@@ -35,7 +38,9 @@ def encode(video: dict[str, np.ndarray]) -> bytes:
         "audio": [np.asarray(video["audio"], "<f2").tobytes()],
         "has_audio": [int(video["has_audio"])],
     }
-    return serialise(values, schema.FEATURE_RECORD)
+    near = {key: field for key, field in schema.GLANCES.items() if key in video}
+    values |= {key: [np.asarray(video[key], "<f2").tobytes()] for key in near}
+    return serialise(values, schema.FEATURE_RECORD | near)
 
 
 def write_shard(path: Path, rows: Iterable[dict[str, np.ndarray]], encode: Callable[..., bytes] = encode) -> None:
@@ -72,12 +77,14 @@ class FeatureReader:
       classes: number of labels.
       lengths: numbers of positions that batches are padded to; in training every step draws one of them, and longer
         videos are cropped at random (the released recipe draws any number in [200, 500], a compile for each).
+      glances: widths of "cells" and "regions", float16 (n, width), where the records have them.
     """
 
     image: int
     audio: int
     classes: int
     lengths: tuple[int, ...]
+    glances: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
     def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
         """image (n, d), audio (n, d) float16, valid bool (n,), labels float32 (classes,), has_audio, mask bool."""
@@ -102,8 +109,9 @@ class FeatureReader:
         return fit_positions(video, self.lengths)
 
     def _decode(self, raw: tf.Tensor) -> Example:
-        record = parse(raw, schema.FEATURE_RECORD)
-        return {
+        near = {key: schema.GLANCES[key] for key in self.glances}
+        record = parse(raw, schema.FEATURE_RECORD | near)
+        return {key: bank(record, key, width) for key, width in self.glances.items()} | {
             "image": bank(record, "image", self.image),
             "audio": bank(record, "audio", self.audio),
             "labels": multi_hot(record["labels"], self.classes),

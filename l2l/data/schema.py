@@ -58,6 +58,12 @@ FEATURE_RECORD = {
     "has_audio": Field(INT, 1, "1 if the video has an audio stream, else 0"),
 }
 
+# Of features whose index has "glances" in its policy; a picture has r regions, see l2l/models/regions.py.
+GLANCES = {
+    "cells": Field(BYTES, 1, "(n, r * c) little-endian float16: what a first glance says of a picture's regions"),
+    "regions": Field(BYTES, 1, "(n, r * d) little-endian float16 image descriptors of the regions, seen closer"),
+}
+
 TEACHER_RECORD = {
     "video_id": Field(BYTES, 1, "stable id of the video, UTF-8"),
     "clip": Field(INT, 1, "index of this clip within its video, from 0"),

@@ -89,7 +89,7 @@ def open_features(directory: str, *, lengths: tuple[int, ...], recognition: str 
     widths = index.policy["widths"]
     numbers = (widths["image"], widths["audio"], len(index.labels), tuple(lengths))
     if not recognition:
-        return Source(Path(directory), index, FeatureReader(*numbers))
+        return Source(Path(directory), index, FeatureReader(*numbers, glances=index.policy.get("glances", {})))
     beside = schema.load_index(recognition, kind="features")
     others = beside.policy["widths"]
     reader = PairReader(*numbers, others=(others["image"], others["audio"]))

@@ -50,6 +50,18 @@ class Block(nn.Module):
         return nn.relu(x + y)
 
 
+def stage_of(side: int, cells: int, stages: int) -> int:
+    """The number of the last of a trunk's stages whose map of an image of `side` pixels is so many cells wide.
+
+    Raises:
+      ValueError: none is.
+    """
+    widths = [-(-side // 2 ** (stage + 2)) for stage in range(stages)]
+    if widths[0] < cells:
+        raise ValueError(f"the maps of an image of {side} pixels are {widths} wide, regions={cells} is too many")
+    return max(stage for stage, width in enumerate(widths) if width >= cells)
+
+
 class Trunk(nn.Module):
     """7x7 stem, 3x3/2 max pool and four stages: (b, h, w, c) -> (b, h', w', 8 * width)."""
 
@@ -59,16 +71,19 @@ class Trunk(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool, *, every: bool = False) -> jax.Array | list[jax.Array]:
+        """The last stage's map, or with `every` those of all stages."""
         conv, norm = layers(self.dtype, train)
         x = conv(self.width, (7, 7), self.stem_strides, padding=(3, 3), name="stem")(x)
         x = nn.relu(norm(name="stem_norm")(x))
         x = nn.max_pool(x, (3, 3), strides=(2, 2), padding=((1, 1), (1, 1)))
+        maps = []
         for i, blocks in enumerate(self.stages):
             for j in range(blocks):
                 stride = 2 if i > 0 and j == 0 else 1
                 x = Block(self.width * 2**i, stride, conv, norm, name=f"layer{i + 1}_{j}")(x)
-        return x
+            maps.append(x)
+        return maps if every else x
 
 
 class ImageResNet(nn.Module):
@@ -79,9 +94,13 @@ class ImageResNet(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, image: jax.Array, train: bool) -> jax.Array:
-        x = Trunk(self.width, self.stages, (2, 2), self.dtype, name="trunk")(image, train)
-        return pool_mean(x, (1, 2))
+    def __call__(self, image: jax.Array, train: bool, *, cells: int = 0) -> jax.Array | tuple[jax.Array, jax.Array]:
+        """The descriptor, and with `cells` the last map (b, h, h, c) that is so many cells wide, float32."""
+        maps = Trunk(self.width, self.stages, (2, 2), self.dtype, name="trunk")(image, train, every=True)
+        descriptor = pool_mean(maps[-1], (1, 2))
+        if not cells:
+            return descriptor
+        return descriptor, maps[stage_of(image.shape[1], cells, len(maps))].astype(descriptor.dtype)
 
 
 class AudioResNet(nn.Module):

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.closer import Closer
 from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
 from l2l.models.positions import interpolated, taken
 from l2l.models.student import modalities
@@ -44,6 +45,8 @@ class Skimmer(nn.Module):
       count_start: the start, the mean feature of the video, counts as the first of the T looks.
       weigh: the prediction weighs the looks by a learned score of what each of them has read, so that a look that
         turns out to show nothing counts little; else all count the same (the paper). Not with `count_start`.
+      closer: what chooses the region of a picked picture that is seen once more, closer, see `Closer`: the "state", or
+        for comparison "random" or "centre"; "": nothing is (the paper). Of one modality that indexes.
       dtype: of the inputs of matrix products; parameters, statistics, softmax and LSTM stay float32.
     """
 
@@ -60,6 +63,7 @@ class Skimmer(nn.Module):
     masking: bool = True
     count_start: bool = True
     weigh: bool = False
+    closer: str = ""
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
@@ -69,6 +73,8 @@ class Skimmer(nn.Module):
             raise ValueError(f"fallback={self.fallback} is for index_by=audio, not for index_by={self.index_by}")
         if self.weigh and self.count_start:
             raise ValueError("looks are weighed (weigh=True) without the start: set --config.model.count_start=False")
+        if self.closer and self.index_by == "both":
+            raise ValueError(f"closer={self.closer!r} looks at one picture: set --config.model.index_by=audio or image")
         chosen, keyed = modalities(self.index_by), modalities("both" if self.fallback else self.index_by)
         query, dtype = self.query, self.dtype
         self.keys = {m: Projection(self.key, dtype=dtype, name=f"keys_{m}") for m in keyed}
@@ -78,6 +84,7 @@ class Skimmer(nn.Module):
         init = nn.initializers.normal(0.02)
         self.head = nn.Dense(self.num_classes, kernel_init=init)
         self.classifier = nn.Dense(self.num_classes, kernel_init=init)
+        self.closely = Closer(self.closer, self.key, query, dtype) if self.closer else None
         self.worth = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.zeros) if self.weigh else None
 
     def __call__(
@@ -88,6 +95,7 @@ class Skimmer(nn.Module):
         fusion_params: Tree,
         recognition: jax.Array | None = None,
         has_audio: jax.Array | None = None,
+        glances: dict[str, jax.Array] | None = None,
         *,
         train: bool,
         hard: bool = False,
@@ -102,6 +110,9 @@ class Skimmer(nn.Module):
           recognition: (b, n, f) features of another model. If given, these are what is read for the prediction at each
             look; the LSTM goes on with the fused ones.
           has_audio: bool (b,), which videos have sound; only a model with `fallback` asks.
+          glances: of a model with `closer`: "cells" (b, n, r * c), what the first glance at each picture says of its r
+            regions, and "regions" (b, n, r * d), the descriptors of those. With hard selection only the one that is
+            looked at is ever read.
           train: use and update batch statistics, and read as `selection` says.
           hard: in evaluation, read only the position of each modality's largest weight; else weighted sums.
 
@@ -116,19 +127,25 @@ class Skimmer(nn.Module):
             head_logits: (T, b, k), a second classifier on the LSTM's state.
             looks: int32 (b,), the number of looks in the mean, the start included if it counts.
             worth: (T, b), how much each look counts, if they are weighed; 0 where it does not.
+            region, closer: int32 (T, b), the region that each look saw closer; and (T, b, r), attention over them.
 
         Raises:
-          ValueError: the start is to count, but would have to be recognised at all positions.
+          ValueError: the start is to count, but would have to be recognised at all positions; or other features are
+            to recognise what is looked at closer.
         """
         if self.count_start and recognition is not None:
             raise ValueError("the start cannot count where looks are recognised: set --config.model.count_start=False")
+        if self.closer and recognition is not None:
+            raise ValueError("what is looked at closer is not recognised by other features: set --config.model.closer=")
         picks = self.selection == "straight_through" if train else hard
-        banks, mask = self._at_stride({"image": image, "audio": audio, "recognition": recognition}, mask, picks)
-        recognition = banks.pop("recognition", None)
+        near = glances if self.closer else {}
+        banks, mask = self._at_stride({"image": image, "audio": audio, "recognition": recognition} | near, mask, picks)
+        recognition, near = banks.pop("recognition", None), {key: banks.pop(key) for key in near}
         if self.fallback:
             banks, mask = self._heard(banks, mask, has_audio)
         keys = self._keys(banks, mask, has_audio, train)
         view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params, "recognition": recognition}
+        view["near"] = near
         start = self._start(view, has_audio)
         state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
         carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
@@ -201,9 +218,9 @@ class Skimmer(nn.Module):
             allowed[m] = may & ~there if self.masking else may
         shares = self._shares(h)
         mix = sum(shares[:, i, None] * reads[m] for i, m in enumerate(("image", "audio")) if m in reads)
-        look = self._fuse(view, dict.fromkeys(view["banks"], mix))
+        look, closer = self._look(view, mix, h, picked, lambda *choice: self._read(*choice, train, hard), train)
         recognised = look if view["recognition"] is None else exact_mix(mix, view["recognition"])
-        out = {
+        out = closer | {
             "weights": weights,
             "picked": picked,
             "modality": shares,
@@ -211,6 +228,17 @@ class Skimmer(nn.Module):
             "look": recognised,
         }
         return {"look": look, "h": h, "c": c, "allowed": allowed}, out
+
+    def _look(
+        self, view: Tree, mix: jax.Array, state: jax.Array, picked: Tree, read: Callable, train: bool
+    ) -> tuple[jax.Array, Tree]:
+        """The fused feature (b, f) of what the weights read, and if a region is seen closer which one, see `Closer`."""
+        if not self.closer:
+            return self._fuse(view, dict.fromkeys(view["banks"], mix)), {}
+        seen = {m: exact_mix(mix, bank) for m, bank in (view["banks"] | view["near"]).items()}
+        fuse = lambda image: self.fusion.apply(view["fusion"], image, seen["audio"])
+        (position,) = picked.values()
+        return self.closely(seen, state, position, view["mask"].any(-1), fuse, read, train)
 
     def _read(self, weights: jax.Array, picked: jax.Array, train: bool, hard: bool) -> jax.Array:
         """The weights (b, n) to read with: as they are, or one-hot at the picked position."""

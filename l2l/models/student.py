@@ -58,6 +58,8 @@ class Student(nn.Module):
       modality: both, image or audio.
       feature: width of the fused feature.
       preview: width of a small audio trunk in the place of the ResNet, see `Preview`; 0: the ResNet.
+      regions: how many regions lie beside each other in a picture, see `Regions`, which the trained student describes
+        too, for a skimmer that looks closer; 0: none.
       dtype: of the inputs of convolutions and matrix products; parameters and statistics stay float32.
     """
 
@@ -67,6 +69,7 @@ class Student(nn.Module):
     modality: str = "both"
     feature: int = 512
     preview: int = 0
+    regions: int = 0
     dtype: Any = jnp.float32
 
     @nn.compact

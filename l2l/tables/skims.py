@@ -41,6 +41,7 @@ def recipe(group: Group) -> str:
     words += ["start counted"] if model.count_start else []
     words += [f"index by {model.index_by}"] if model.index_by != "both" else []
     words += [f"preview of width {preview}"] if preview else []
+    words += [f"closer: {model.closer}"] if model.closer else []
     words += [] if model.masking else ["no masking"]
     words += ["looks weighed"] if model.weigh else []
     return ", ".join(words)

@@ -9,7 +9,7 @@ from l2l.checkpoint import replacing
 from l2l.data import schema
 from l2l.report_runs import stamp
 from l2l.runs import RunError
-from l2l.tables import ablations, clips, groups, listen, moments, multi_label, sound, sure, trade
+from l2l.tables import ablations, clips, closer, groups, listen, moments, multi_label, sound, sure, trade
 from l2l.tables.groups import Group
 from l2l.tables.table import CLAIM_HEADS, Table, as_json, claim_line, comma_separated, heads, lines, markdown
 
@@ -25,6 +25,7 @@ BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
     "sound": sound.tables,
     "ablations": ablations.tables,
     "multi_label": multi_label.tables,
+    "closer": closer.tables,
 }
 
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from l2l import losses
 from l2l.data.audio import log_mel
 from l2l.data.video import prepare_frames
+from l2l.tasks.glances import Glances
 
 Tree = dict[str, Any]
 
@@ -23,6 +24,7 @@ class Classify:
       crop: side of its input, pixels.
       mean, std: of each colour channel on the scale 0..1.
       multi_label: whether a clip may be of several classes, each judged by itself; else they share one softmax.
+      glances: if given, predictions describe the regions of the picture too.
     """
 
     model: nn.Module
@@ -30,6 +32,7 @@ class Classify:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     multi_label: bool = False
+    glances: Glances | None = None
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables for batches like this one."""
@@ -55,10 +58,18 @@ class Classify:
         return loss, (batch_stats, {"top1": top1(logits, batch)})
 
     def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:
-        """logits (b, k) and the descriptors "image", "audio" and "feature" that the model has, (b, d) each."""
+        """logits (b, k) and the descriptors "image", "audio" and "feature" that the model has, (b, d) each.
+
+        With `glances` also "cells" (b, r * c) and "regions" (b, r * d).
+        """
         del frozen
         logits, out, _ = self.forward(variables["params"], variables["batch_stats"], batch, train=False)
-        return {"logits": logits} | {key: out[key] for key in ("image", "audio", "feature") if key in out}
+        found = {"logits": logits} | {key: out[key] for key in ("image", "audio", "feature") if key in out}
+        if self.glances is None:
+            return found
+        eye, pictures = {kind: tree["image"] for kind, tree in variables.items()}, batch["frames"][:, 0]
+        near = {"cells": self.glances.cells(eye, pictures), "regions": self.glances.regions(eye, pictures)}
+        return found | near
 
 
 def top1(logits: jax.Array, batch: Tree) -> jax.Array:

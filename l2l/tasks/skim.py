@@ -15,6 +15,8 @@ from l2l.tasks.selections import SELECTIONS, Videos
 
 Tree = dict[str, Any]
 
+GLANCES = ("cells", "regions")
+
 
 @dataclasses.dataclass(frozen=True)
 class Skim:
@@ -53,12 +55,18 @@ class Skim:
         """What the model is called with."""
         image, audio = (batch[m].astype(jnp.float32) for m in ("image", "audio"))
         fusion, has_audio = {"params": frozen["fusion"]}, batch["has_audio"] if self.falls_back else None
-        return image, audio, batch["valid"], fusion, self._recognition(batch, frozen), has_audio
+        inputs = image, audio, batch["valid"], fusion, self._recognition(batch, frozen), has_audio
+        return (*inputs, {key: batch[key] for key in GLANCES}) if self.looks_closer else inputs
 
     @property
     def falls_back(self) -> bool:
         """Whether the model chooses by image where a video has no sound."""
         return isinstance(self.model, Skimmer) and self.model.fallback > 0
+
+    @property
+    def looks_closer(self) -> bool:
+        """Whether the model sees regions of the pictures that it picks once more."""
+        return isinstance(self.model, Skimmer) and bool(self.model.closer)
 
     def muted(self, batch: Tree, rng: jax.Array) -> Tree:
         """The batch with a random share of its videos marked as without sound."""
@@ -103,7 +111,8 @@ class Skim:
 
         With hard selection come looks (b,) and, of a skimmer, step_logits (b, T, k), modality (b, T, 2),
         counted (b, T), and per indexing modality picked (b, T) and weights (b, T, n); where the head is trained,
-        head_logits (b, T, k). A model that does not select has logits alone.
+        head_logits (b, T, k); where regions are seen closer, region (b, T) and closer (b, T, r). A model that does not
+        select has logits alone.
         """
         ways = self.both(variables, frozen, batch)
         hard, out = ways["hard"]
@@ -117,7 +126,7 @@ class Skim:
 
         Scores are those of the clip model's own classifier. Without labels there is no oracle.
         """
-        image, audio, valid, fusion, recognition, _ = self.inputs(batch, frozen)
+        image, audio, valid, fusion, recognition, *_ = self.inputs(batch, frozen)
         index = scores_of(frozen, self.model.fusion.apply(fusion, image, audio), self.index_multi_label)
         scores = index
         if recognition is not None:
@@ -142,5 +151,6 @@ def by_step(out: Tree, head: bool) -> Tree:
         return {}
     picks = {f"{what}_{m}": out[what][m] for what in ("picked", "weights") for m in out["picked"]}
     steps = picks | {key: out[key] for key in ("step_logits", "modality", "counted")}
-    steps |= {key: out[key] for key, there in (("head_logits", head), ("worth", "worth" in out)) if there}
+    steps |= {"head_logits": out["head_logits"]} if head else {}
+    steps |= {key: out[key] for key in ("worth", "region", "closer") if key in out}
     return {name: jnp.swapaxes(value, 0, 1) for name, value in steps.items()}
