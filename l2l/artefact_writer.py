@@ -12,7 +12,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, build, checkpoint, predict, run_programs, runs
+from l2l import artefact, atomic, build, predict, run_programs, runs
 from l2l.data import schema
 from l2l.programs import Programs
 
@@ -33,7 +33,7 @@ def export(path: str, out: str) -> str:
     parts = run_programs.of_run(run)
     lowered = lower_run(run, parts)
     about = about_of(run, parts, {name: program for name, (program, _) in lowered.items()})
-    with checkpoint.replacing(Path(out)) as temporary, zipfile.ZipFile(temporary, "w") as file:
+    with atomic.replacing(Path(out)) as temporary, zipfile.ZipFile(temporary, "w") as file:
         file.writestr(artefact.ABOUT, json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False))
         for name, (program, constants) in lowered.items():
             file.writestr(f"{name}.jax", program.serialize(), zipfile.ZIP_DEFLATED)

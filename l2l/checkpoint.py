@@ -1,8 +1,7 @@
-"""Training checkpoints (orbax) and the variables of a finished run (one .npz). The only file that imports orbax."""
+"""Training checkpoints. The only file that imports orbax."""
 
 import contextlib
 import errno
-import hashlib
 import logging
 import os
 import shutil
@@ -10,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import flax.traverse_util
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from jax.experimental import multihost_utils
 
-from l2l.state import TrainState, Tree
+from l2l.state import TrainState
 
 # A failed save is raised by the manager; asyncio would tell it a second time, with its trace.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
@@ -107,54 +104,3 @@ class Checkpoints:
             if os.strerror(errno.ENOSPC) not in str(error):
                 raise
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._manager.directory)) from None
-
-
-def to_host(tree: Tree) -> Tree:
-    """Device arrays, sharded over any number of processes -> numpy on every process."""
-    if jax.process_count() == 1:
-        return jax.device_get(tree)
-    return multihost_utils.process_allgather(tree, tiled=True)
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that becomes `path` if the block ends well and is removed if it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def save_arrays(path: Path, tree: Tree) -> None:
-    """Nested dict of numpy arrays -> .npz with "/"-joined names, atomically."""
-    flat = flax.traverse_util.flatten_dict(tree, sep="/")
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{name: np.asarray(value) for name, value in flat.items()})
-
-
-def load_arrays(path: Path) -> Tree:
-    """The inverse of `save_arrays`.
-
-    Raises:
-      ValueError: not a whole .npz of plain arrays.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            flat = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read as a weight file: {error}") from error
-    except Exception as error:  # zipfile and zlib raise types of their own for damaged archives
-        raise ValueError(f"{path} is damaged: {error}") from error
-    return flax.traverse_util.unflatten_dict(flat, sep="/")
-
-
-def digest(tree: Tree) -> str:
-    """16 hex digits that identify names, shapes, dtypes and values."""
-    total = hashlib.sha256()
-    for name, value in sorted(flax.traverse_util.flatten_dict(tree, sep="/").items()):
-        value = np.ascontiguousarray(value)
-        total.update(f"{name} {value.dtype} {value.shape}".encode())
-        total.update(value.tobytes())
-    return total.hexdigest()[:16]

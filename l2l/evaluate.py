@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from l2l import build, checkpoint, metrics, sharding
+from l2l import build, metrics, npz, sharding
 from l2l.data import schema
 from l2l.data.source import Source, source_of
 from l2l.log import tell
@@ -126,7 +126,7 @@ def save_predictions(path: Path, arrays: Arrays) -> None:
     kept = {k: v for k, v in arrays.items() if k not in ("image", "audio", "feature")}
     kept = {k: v[:KEPT_WEIGHTS].astype(np.float16) if k.startswith("weights_") else v for k, v in kept.items()}
     kept["video_id"] = np.asarray([x.decode() if isinstance(x, bytes) else str(x) for x in kept["video_id"]])
-    checkpoint.save_arrays(path, kept)
+    npz.save_arrays(path, kept)
 
 
 def open_for(run: Run, data: str, recognition: str) -> Source:

@@ -140,7 +140,7 @@ def write_page(result: Any, folder: str, taken: set[str]) -> str:
     """Writes a video's page into a folder and returns its path; the page is named after the video."""
     from pathlib import Path
 
-    from l2l.checkpoint import replacing
+    from l2l.atomic import replacing
     from l2l.video_page import html_of
 
     Path(folder).mkdir(parents=True, exist_ok=True)

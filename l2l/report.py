@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, checkpoint, model_costs, page, report_runs, report_skim, report_videos, runs
+from l2l import atomic, build, model_costs, npz, page, report_runs, report_skim, report_videos, runs
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -50,7 +50,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     path = run.path / "predictions.npz"
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
-    arrays, config, student = checkpoint.load_arrays(path), run.config, run.record["student"]
+    arrays, config, student = npz.load_arrays(path), run.config, run.record["student"]
     model = build.numbers_of(config)
     report_skim.check(path, arrays, model, len(run.labels))
     teachers = {
@@ -125,7 +125,7 @@ def write(path: Path, text: str) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with checkpoint.replacing(path) as temporary:
+        with atomic.replacing(path) as temporary:
             temporary.write_bytes(text.encode())
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from l2l import checkpoint, distributed
+from l2l import distributed, npz
 from l2l.data import schema
 
 CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
@@ -86,7 +86,7 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
             labels=tuple(asked["labels"]),
             policy=asked["policy"],
             hash=done["hash"],
-            variables=checkpoint.load_arrays(path / VARIABLES),
+            variables=npz.load_arrays(path / VARIABLES),
             student=asked["student"],
             recogniser=asked["recogniser"],
             part=tuple(asked.get("part", ())),
@@ -182,8 +182,8 @@ def finish(path: Path, variables: dict[str, Any], metrics: dict[str, float], ste
     """Writes variables.npz, then done.json with the run's hash, which is returned."""
     asked = read_json(path / CONFIG)
     made_from = [x["hash"] for _, x in sorted(asked["inputs"].items())]
-    content = schema.hash_of([asked["labels"], made_from, checkpoint.digest(variables)])
-    checkpoint.save_arrays(path / VARIABLES, variables)
+    content = schema.hash_of([asked["labels"], made_from, npz.digest(variables)])
+    npz.save_arrays(path / VARIABLES, variables)
     schema.write_json(path / DONE, {"hash": content, "step": step, "metrics": metrics, "code": code_version()})
     return content
 

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 
 from l2l import inputs
-from l2l.checkpoint import replacing
+from l2l.atomic import replacing
 from l2l.data import schema
 from l2l.log import clock, say
 from l2l.runs import DONE, RunError, read_json

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, distributed, evaluate, optim, predict, runs, sharding, teacher_cache
+from l2l import build, checkpoint, distributed, evaluate, npz, optim, predict, runs, sharding, teacher_cache
 from l2l.ahead import Ahead
 from l2l.data import loader
 from l2l.data.schema import hash_of
@@ -196,9 +196,9 @@ class Trainer:
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} validation: " + shown(values))
         if config.best and values[evaluate.criterion(config)] > self.best:
             self.best = values[evaluate.criterion(config)]
-            variables = checkpoint.to_host(self.state.variables)
+            variables = npz.to_host(self.state.variables)
             if jax.process_index() == 0:
-                checkpoint.save_arrays(self.job.run / "best.npz", variables)
+                npz.save_arrays(self.job.run / "best.npz", variables)
             distributed.meet("best.npz is written")
 
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
@@ -217,7 +217,7 @@ class Trainer:
         job = self.job
         self.saved.close()
         best = job.run / "best.npz"
-        host = checkpoint.load_arrays(best) if job.config.best else checkpoint.to_host(self.state.variables)
+        host = npz.load_arrays(best) if job.config.best else npz.to_host(self.state.variables)
         host = {"batch_stats": {}} | host  # a file has no place for what is empty
         arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
         if arrays is None:

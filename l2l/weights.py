@@ -10,7 +10,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from l2l import checkpoint, torch_file
+from l2l import atomic, torch_file
 from l2l.models.import_torch import WeightsError
 
 Arrays = dict[str, np.ndarray]
@@ -64,7 +64,7 @@ def record(path: str | Path) -> dict[str, Any] | None:
 def save(path: str | Path, arrays: Arrays, record: dict[str, Any]) -> None:
     """Writes a .safetensors file, whole or not at all, with the record of its run."""
     arrays = {name: np.ascontiguousarray(x) for name, x in arrays.items()}  # others would be written in wrong order
-    with checkpoint.replacing(Path(path)) as temporary:
+    with atomic.replacing(Path(path)) as temporary:
         temporary.write_bytes(safetensors.numpy.save(arrays, {RECORD: json.dumps(record)}))
 
 

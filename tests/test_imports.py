@@ -32,7 +32,7 @@ def inside(names: set[str], *tops: str) -> set[str]:
     return {name for name in names if name.split(".")[0] in tops}
 
 
-LEAVES = ("l2l.data.schema", "l2l.losses", "l2l.metrics", "l2l.sharding", "l2l.log", "l2l.costs")
+LEAVES = ("l2l.atomic", "l2l.data.schema", "l2l.losses", "l2l.metrics", "l2l.sharding", "l2l.log", "l2l.costs")
 READERS = tuple(
     f"l2l.data.{name}"
     for name in ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder")

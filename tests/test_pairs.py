@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import checkpoint, evaluate, export_weights, infer, inputs, model_costs, predict, runs, train
+from l2l import evaluate, export_weights, infer, inputs, model_costs, npz, predict, runs, train
 from l2l.data import schema
 from l2l.data.source import open_features, source_of
 from l2l.extract import extract
@@ -132,7 +132,7 @@ def prepared(config):
 
 def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     """The run folder has all that prediction needs; the looks' positions are judged by the teacher's feature there."""
-    run, arrays = runs.load_run(judged), checkpoint.load_arrays(judged / "predictions.npz")
+    run, arrays = runs.load_run(judged), npz.load_arrays(judged / "predictions.npz")
     assert run.recogniser["config"]["model"]["name"] == "r2plus1d"
     assert run.recogniser["policy"]["frames"] == 2
     bank = records(open_features(work / "teacher_features", lengths=(CLIPS,)), "val")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from l2l import page, runs
-from l2l.checkpoint import replacing
+from l2l.atomic import replacing
 from l2l.data import schema
 from l2l.report_runs import stamp
 from l2l.runs import RunError
