@@ -42,7 +42,7 @@ def probe(*words: str) -> tuple[list[dict[str, Any]], str]:
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **how)
     except subprocess.TimeoutExpired as error:
-        return parsed(error.stdout or b""), f"it hangs: no answer in {PATIENCE:g} s"
+        return parsed(error.stdout or b""), f"no answer in {PATIENCE:g} s: it hangs, or the machine is too busy"
     if done.returncode < 0:
         return parsed(done.stdout), f"it kills Python ({signal.Signals(-done.returncode).name})"
     last = (done.stderr.splitlines() or [f"it ends Python with status {done.returncode}"])[-1]

@@ -78,7 +78,7 @@ def work(tmp_path_factory):
         "data.crop": 28,
         "data.resize": 32,
         "data.frames": 2,
-        "model.width": 4,
+        "model.width": 16,
         "model.stages": (1, 1),
     }
     for stage in (teacher, finetune):
