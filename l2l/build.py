@@ -104,7 +104,7 @@ def widths_of(config: Mapping[str, Any]) -> dict[str, int]:
     if config["model"]["name"] != "student":
         return {"image": model.feature, "audio": 0}
     chosen = modalities(model.modality)
-    return {m: 8 * model.width if m in chosen else 0 for m in ("image", "audio")}
+    return {m: model.descriptor if m in chosen else 0 for m in ("image", "audio")}
 
 
 def skim_frozen(student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -220,7 +220,7 @@ def preview_task(config: Mapping[str, Any], student: Run) -> DistilPreview:
 def preview_of(config: Mapping[str, Any]) -> Preview:
     """The audio trunk of a student that hears through a preview."""
     model = model_of(config, 1)
-    return Preview(8 * model.width, model.preview, model.dtype)
+    return Preview(model.descriptor, model.preview, model.dtype)
 
 
 def check_described(source: "Source", student: Run) -> None:

@@ -28,7 +28,7 @@ def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
         return {"image": clip_macs(config, 0), "audio": 0}
     chosen, numbers = modalities(model.modality), (model.width, model.stages)
     image, audio = costs.image_macs(crop, *numbers), costs.audio_macs(width=numbers[0], stages=numbers[1])
-    audio = costs.preview_macs(width=model.preview, features=8 * model.width) if model.preview else audio
+    audio = costs.preview_macs(width=model.preview, features=model.descriptor) if model.preview else audio
     return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
 
 

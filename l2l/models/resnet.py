@@ -63,7 +63,7 @@ def stage_of(side: int, cells: int, stages: int) -> int:
 
 
 class Trunk(nn.Module):
-    """7x7 stem, 3x3/2 max pool and four stages: (b, h, w, c) -> (b, h', w', 8 * width)."""
+    """7x7 stem, 3x3/2 max pool and stages, each with twice the channels: (b, h, w, c) -> (b, h', w', d)."""
 
     width: int
     stages: Sequence[int]
@@ -87,7 +87,7 @@ class Trunk(nn.Module):
 
 
 class ImageResNet(nn.Module):
-    """Image trunk: (b, h, w, 3) normalised RGB -> (b, 8 * width) float32, the average over all places."""
+    """Image trunk: (b, h, w, 3) normalised RGB -> (b, d) float32, the average over all places."""
 
     width: int = 64
     stages: Sequence[int] = STAGES
@@ -104,7 +104,7 @@ class ImageResNet(nn.Module):
 
 
 class AudioResNet(nn.Module):
-    """Audio trunk: (b, m, f) log-mel -> (b, 8 * width) float32.
+    """Audio trunk: (b, m, f) log-mel -> (b, d) float32.
 
     The stem keeps full resolution. At the end the frequency rows (3 of them for 40 bands) collapse to one by
     a learned 1x1 convolution across rows, shared by all channels, and the maximum over time is taken.

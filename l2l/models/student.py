@@ -53,7 +53,7 @@ class Student(nn.Module):
 
     Attributes:
       num_classes: k.
-      width: channels of the trunks' first stage; each descriptor has 8 * width.
+      width: channels of the trunks' first stage, doubled by every further one.
       stages: blocks per stage of both trunks.
       modality: both, image or audio.
       feature: width of the fused feature.
@@ -72,18 +72,23 @@ class Student(nn.Module):
     regions: int = 0
     dtype: Any = jnp.float32
 
+    @property
+    def descriptor(self) -> int:
+        """Width of the image's and of the audio's descriptor: the channels of the trunks' last stage."""
+        return self.width * 2 ** (len(self.stages) - 1)
+
     @nn.compact
     def __call__(self, frames: jax.Array, log_mel: jax.Array, train: bool) -> tuple[jax.Array, dict[str, jax.Array]]:
         """(b, t, h, w, 3) normalised RGB, (b, m, f) log-mel -> logits (b, k) float32, intermediates.
 
-        The intermediates are "image" and "audio" (b, 8 * width) where the modality has them, and "feature".
+        The intermediates are "image" and "audio" (b, descriptor) where the modality has them, and "feature".
         """
         chosen, out = modalities(self.modality), {}
         numbers = (self.width, self.stages, self.dtype)
         if "image" in chosen:
             out["image"] = ImageResNet(*numbers, name="image")(frames[:, 0], train)
         if "audio" in chosen:
-            small = Preview(8 * self.width, self.preview, self.dtype, name="audio") if self.preview else None
+            small = Preview(self.descriptor, self.preview, self.dtype, name="audio") if self.preview else None
             out["audio"] = (small or AudioResNet(*numbers, name="audio"))(log_mel, train)
         fusion = Fusion(self.feature, dtype=self.dtype, name="fusion")
         out["feature"] = fusion(out.get("image"), out.get("audio"))
