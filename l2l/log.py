@@ -132,7 +132,10 @@ class Trace:
         """Starts and ends the trace between steps; `step` was the last one, `state` its result."""
         if step + 1 == self._left.start:
             jax.block_until_ready(state)
-            jax.profiler.start_trace(self._folder)
+            options = jax.profiler.ProfileOptions()
+            # Following the calls of Python slows the steps, and has crashed where threads came and went.
+            options.python_tracer_level = 0
+            jax.profiler.start_trace(self._folder, profiler_options=options)
             self._running = True
         elif step + 1 == self._left.stop:
             jax.block_until_ready(state)
