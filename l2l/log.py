@@ -133,7 +133,7 @@ class Trace:
         if step + 1 == self._left.start:
             jax.block_until_ready(state)
             options = jax.profiler.ProfileOptions()
-            # Following Python's calls slows the steps that are to be measured, and has crashed where threads came and went.
+            # Following the calls of Python slows the steps, and has crashed where threads came and went.
             options.python_tracer_level = 0
             jax.profiler.start_trace(self._folder, profiler_options=options)
             self._running = True
