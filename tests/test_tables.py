@@ -154,7 +154,7 @@ def test_what_every_result_carries(paper_runs, made):
 
 def test_all_says_what_it_left_out(made):
     found = made[1]
-    assert set(found["left_out"]) == {"multi_label"}
+    assert set(found["left_out"]) == {"ablations", "multi_label"}
     assert "multi_label=True" in found["left_out"]["multi_label"]
 
 
