@@ -57,8 +57,7 @@ def work(tmp_path_factory):
     """A student and videos of two classes each."""
     work = tmp_path_factory.mktemp("multi_label")
     clips = shards.clip_directory(work / "clips", videos=VIDEOS, classes=4)
-    four = {"model__width": 2, "model__stages": (1, 1, 1, 1)}
-    small.untrained(small.config("finetune", work / "student", clips, **four))
+    small.untrained(small.config("finetune", work / "student", clips))
     shards.feature_directory(work / "features", videos=VIDEOS, width=16, **TWO)
     return work
 
