@@ -16,8 +16,3 @@ if "xla_force_host_platform_device_count" not in flags:
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and so would every command that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_collection_modifyitems(items):
-    """Soak tests, the long ones, and with them their files go first: of two workers none waits long at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("soak") is None)

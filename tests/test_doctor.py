@@ -81,10 +81,8 @@ def test_one_that_hangs(packages, tmp_path, monkeypatch):
     (tmp_path / "fine.py").write_text("import time; time.sleep(60)")
     monkeypatch.setattr(doctor_checks, "PATIENCE", 1.0)
     monkeypatch.setattr(doctor_packages, "PACKAGES", doctor_packages.PACKAGES[:1])
-    assert (
-        by_name(doctor_packages.versions())["fine"].said
-        == "1.5: no answer in 1 s: it hangs, or the machine is too busy"
-    )
+    said = by_name(doctor_packages.versions())["fine"].said
+    assert said == "1.5: no answer in 1 s: it hangs, or the machine is too busy"
 
 
 def test_untested_version_is_named(packages, monkeypatch):

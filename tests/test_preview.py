@@ -97,5 +97,5 @@ def test_student_with_a_preview():
     shapes = jax.eval_shape(
         lambda: model.init(jax.random.key(0), jnp.zeros((2, 1, 16, 16, 3)), jnp.zeros((2, 101, 40)), train=False)
     )
-    assert shapes["params"]["audio"]["output"]["kernel"].shape == (16, 32)
+    assert shapes["params"]["audio"]["output"]["kernel"].shape == (16, 8)
     assert "trunk" in shapes["params"]["image"]
