@@ -5,8 +5,9 @@
 
 RUN is the folder of any finished teacher, distill, finetune or skim run. VIDEO is a file, a folder (all videos below
 it), a pattern, or @LIST, a text file with one of these a line. Clips are cut as the run's data were. A clip model sees
-all of them and its scores are averaged; the moments are then the clips that speak most for the best class. A skimmer
-names what it picked, with the share of the prediction that was read there.
+all clips of a video, however few of each were stored to learn from, and its scores are averaged; the moments are then
+the clips that speak most for the best class. A skimmer names what it picked, with the share of the prediction that was
+read there.
 """
 
 import argparse

@@ -44,8 +44,8 @@ def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: b
 class Model:
     """Classifies whole videos. Any number of threads may use one.
 
-    A clip model sees every clip that the run's clip policy cuts, and its scores are averaged. A skimmer's student
-    describes the clips, and the skimmer decides with hard selection which ones count.
+    A clip model sees all clips of a video, however few of each were stored to learn from, and its scores are averaged.
+    A skimmer's student describes the clips, and the skimmer decides with hard selection which ones count.
 
     Attributes:
       labels: class names.

@@ -27,6 +27,8 @@ def of_run(run: runs.Run) -> Programs:
     clip_run, stride = (student_of(run), build.numbers_of(run.config).stride) if skims else (run, 1)
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
+    if not skims:
+        policy = dataclasses.replace(policy, clips=0)  # how many were stored to learn from says nothing of a film
     data, ways = clip_run.config["data"], mesh.shape["data"]
     listen = listen_of(asked, clip_run) if skims else None
     closer = closer_of(asked, clip_run, listen, mesh) if skims else None

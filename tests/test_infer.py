@@ -1,5 +1,6 @@
 """Inference on files agrees with the prepared path, and the command behaves."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -23,8 +24,8 @@ from l2l.data.media import decode_jpeg, encode_jpeg
 from l2l.data.source import source_of
 from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
-from l2l.look import load
-from l2l.run_programs import Hard
+from l2l.look import Model, load
+from l2l.run_programs import Hard, of_run
 from l2l.runs import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
@@ -307,6 +308,15 @@ def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
 def test_all_good_is_status_0(work, capsys):
     assert infer.main([str(work / "short.mp4"), f"--run={work / 'finetune'}", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["moments"][0]["modality"] == "both"
+
+
+def test_a_clip_model_sees_all_of_a_video_however_few_clips_it_learned_from(work):
+    run = load_run(work / "finetune")
+    few = dataclasses.replace(run, policy=run.policy | {"clips": 1})
+    seen = [Model(of_run(which)).classify(work / "long.mp4") for which in (run, few)]
+    assert len(seen[1].times) > 5
+    np.testing.assert_array_equal(seen[1].times, seen[0].times)
+    np.testing.assert_array_equal(seen[1].scores, seen[0].scores)
 
 
 def test_clock_counts_minutes():
