@@ -28,17 +28,17 @@ def finished(
     metrics: dict,
     *,
     init: str = "",
-    student: str = "",
+    described_by: str = "",
     recogniser: str = "",
     data: str = "d",
     **changes,
 ):
-    """A finished run; `init` is the hash of the run it started from, `student` and `recogniser` are config files."""
+    """A finished run; `init`: hash of the run it started from; `described_by` and `recogniser` are config files."""
     config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
     record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "recogniser": other}
-    record["student"] = inputs.plain(config_of(student)) if student else None
+    record["student"] = inputs.plain(config_of(described_by)) if described_by else None
     runs.start(path, record)
     done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
     schema.write_json(path / runs.DONE, done | {"code": "abc"})

@@ -44,7 +44,7 @@ def work(tmp_path_factory):
     ]
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
     clips = {"data.dir": str(work / "shards"), "data.crop": CROP, "data.resize": CROP, "data.eval_batch": 8}
-    sizes = {"model.width": 2, "model.preview": 2, "model.regions": ACROSS, "init": "", "epochs": 0.0}
+    sizes = {"model.width": 8, "model.preview": 2, "model.regions": ACROSS, "init": "", "epochs": 0.0}
     batches = {"data.batch": 8, "data.streams": 2}
     small.stage(finetune.get_config("closer"), work / "student", **clips | sizes | batches)
     student = {"student": str(work / "student")}
@@ -74,25 +74,44 @@ def prepared(work):
     return {name: {key: x[i] for key, x in arrays.items()} for i, name in enumerate(names)}
 
 
+TIE = 2e-3  # what attention differs by between the two paths: no more decides which of two is chosen
+
+
 def check(found, expected):
-    """A result beside the prepared path's row of the same video."""
+    """A result beside the prepared path's row of its video, up to a look where a tie fell differently; its number."""
     scores = np.exp(np.float64(expected["step_logits"]))
     looks = expected["counted"]
-    np.testing.assert_allclose(found.evidence, (scores / scores.sum(-1, keepdims=True))[looks], atol=2e-3)
+    assert len(found.evidence) == looks.sum()
+    (attention,) = found.attention.values()
     boxes = Regions(POLICY.short_side, CROP, ACROSS).boxes
-    np.testing.assert_allclose([m.region for m in found.moments], boxes[expected["region"][looks]], atol=1e-3)
-    np.testing.assert_allclose(found.closer.attention, expected["closer"][looks], atol=2e-3)
+    for t in range(looks.sum()):
+        weights, closer = (expected[name][t] for name in ("weights_audio", "closer"))
+        np.testing.assert_allclose(attention[t], weights[: len(found.times)], atol=TIE)
+        picked = int(np.argmin(np.abs(found.times - found.moments[t].seconds)))
+        if picked != expected["picked_audio"][t]:
+            assert weights[picked] > weights.max() - TIE
+            return t
+        np.testing.assert_allclose(found.closer.attention[t], closer, atol=TIE)
+        region = int(np.argmin(np.abs(boxes - found.moments[t].region).sum(1)))
+        if region != expected["region"][t]:
+            assert closer[region] > closer.max() - TIE
+            return t
+        np.testing.assert_allclose(found.moments[t].region, boxes[region], atol=1e-3)
+        np.testing.assert_allclose(found.evidence[t], scores[t] / scores[t].sum(), atol=2e-3)
+    return looks.sum()
 
 
 def test_looking_closer_agrees_with_the_prepared_path(work, skimmer, prepared):
-    for name in VIDEOS:
-        check(skimmer.classify(work / f"{name}.mp4"), prepared[name])
+    same = [check(skimmer.classify(work / f"{name}.mp4"), prepared[name]) for name in VIDEOS]
+    assert sum(same) > STEPS, "most looks were ties: nothing was compared"
 
 
-def test_a_film_that_was_cut_ahead_gives_the_same(work, skimmer, prepared):
-    path, how = work / "long.mp4", {"policy": POLICY, "frames": 1, "stride": 1, "longest": 60.0}
+def test_a_film_that_was_cut_ahead_gives_the_same(work, skimmer):
+    path, how = work / "other.mp4", {"policy": POLICY, "frames": 1, "stride": 1, "longest": 60.0}
     (film,) = cut_film.cut(path, **how)
-    check(skimmer.classify(film), prepared["long"])
+    one, other = skimmer.classify(path), skimmer.classify(film)
+    assert [m.region for m in one.moments] == [m.region for m in other.moments]
+    np.testing.assert_allclose(one.evidence, other.evidence, atol=2e-3)
 
 
 def test_every_frame_is_read_once_and_of_it_one_region(work, skimmer, monkeypatch):
@@ -117,7 +136,7 @@ def test_cost_is_two_pictures_a_look(work, skimmer):
 
 def test_people_are_shown_where_it_looked(work, skimmer):
     found = skimmer.classify(work / "long.mp4")
-    assert [m["region"] for m in found.to_json()["moments"]] == [list(m.region) for m in found.moments]
+    assert [m["region"] for m in found.to_json()["moments"]] == [m.region for m in found.moments]
     html = video_page.html_of(found, work / "long.mp4")
     assert html.count('<ol class="moments closer">') == 1
     assert len(region_pictures.gallery(found, work / "long.mp4")) == STEPS

@@ -240,7 +240,7 @@ def listening(tmp_path_factory):
     """The paper's method, straight-through, and listening first, with made-up results; (folder, curves, sure files)."""
     out, rng, found, sures = tmp_path_factory.mktemp("listening"), np.random.default_rng(2), {}, {}
     arms = {"soft": ("skim.py", SOFT), "both": ("skim.py", {})}
-    arms["listen"] = ("skim.py:listen", {"student": "preview.py"})
+    arms["listen"] = ("skim.py:listen", {"described_by": "preview.py"})
     for seed in SEEDS:
         for name, (file, change) in arms.items():
             path = tables_runs.finished(out / name / str(seed), file, {}, seed=seed, **SMALL, **change)
@@ -267,13 +267,13 @@ def test_listening_first_beside_everything_else(listening):
         for stride in (1, 5, 10)
     }
     expected[f"{BY_SOUND}, stops when sure"] = [sures[s]["test"] for s in SEEDS]
-    chosen = lambda s, name, t: next(p for p in curves["soft", s]["selections"] if (p["way"], p["steps"]) == (name, t))
+    chosen = lambda s, name, t: next(p for p in curves["both", s]["selections"] if (p["way"], p["steps"]) == (name, t))
     for name, words in (("uniform", "uniform"), ("confident", "most confident (SCSampler's idea)")):
         expected |= {f"{words}, T = {t}": [chosen(s, name, t) for s in SEEDS] for t in range(1, 5)}
     expected["dense, all positions"] = [chosen(s, "dense", 4) for s in SEEDS]
     assert rows.keys() == expected.keys()
     for name, points in expected.items():
-        assert list(rows[name].values["top1"].values()) == pytest.approx([100 * p["top1"] for p in points])
+        assert list(rows[name].values["top1"].values()) == pytest.approx([100 * p["top1"] for p in points]), name
         assert list(rows[name].values["gmacs"].values()) == pytest.approx([p["gmacs"] for p in points])
     mean = {name: [np.mean([p[key] for p in points]) for key in ("gmacs", "top1")] for name, points in expected.items()}
     best = {name: max(m[1] for m in mean.values() if m[0] <= own[0]) for name, own in mean.items()}
