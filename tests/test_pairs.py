@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import evaluate, export_weights, infer, inputs, model_costs, npz, predict, runs, train
+from l2l import evaluate, export_weights, inputs, model_costs, npz, predict, runs, train
 from l2l.data import schema
 from l2l.data.source import open_features, source_of
 from l2l.extract import extract
@@ -155,8 +155,6 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     assert {"confident_top1", "oracle_mAP", "dense_top1", "soft_mAP", "front_top5"} <= {*recorded}
     assert export_weights.main([str(judged), f"--out={tmp_path / 'x.safetensors'}"]) == 1
     assert "skimmer over features of a student with a recogniser" in capsys.readouterr().err
-    assert infer.main(["film.mp4", f"--run={judged}"]) == 1
-    assert "features of a second model" in capsys.readouterr().err
 
 
 def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
