@@ -335,7 +335,7 @@ def test_closer(tmp_path):
         for arm, change in arms.items():
             path = tmp_path / f"{arm}/{seed}"
             numbers = {"model__steps": 4} | change
-            tables_runs.finished(path, "skim.py:closer", {}, seed=seed, student="finetune.py:closer", **numbers)
+            tables_runs.finished(path, "skim.py:closer", {}, seed=seed, described_by="finetune.py:closer", **numbers)
             kept[arm, seed] = tables_runs.curves(path, rng)["points"]
     (table,), _ = write.build("closer", [tmp_path])
     names = ["one glance, 4 looks", "one glance, 2 looks", "closer where the state says, 4 looks"]
