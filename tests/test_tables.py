@@ -14,7 +14,7 @@ from l2l.data import schema
 from l2l.runs import RunError
 from l2l.tables import groups as tables_groups
 from l2l.tables import paper, write
-from l2l.tables.table import Claim, Row, claim
+from l2l.tables.table import Claim, Row, claim, claim_lines
 from tests import tables_runs
 
 SEEDS = (0, 1, 2)
@@ -233,6 +233,9 @@ def test_ablations(tmp_path):
     assert list(rows["distill_weight 1.0"].values["tuned"].values()) == pytest.approx(after)
     (one,) = [c for c in distillation.claims if c.text == "reference above distill_weight 1.0"]
     assert one.differences == pytest.approx([100 * expected["base", s] - x for s, x in zip(SEEDS, after, strict=True)])
+    heads, cells = claim_lines(distillation)
+    assert heads[-1] == "held here", "the paper has no ablations"
+    assert {len(line) for line in cells} == {len(heads)}
 
 
 @pytest.fixture(scope="module")

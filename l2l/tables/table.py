@@ -166,8 +166,14 @@ def lines(table: Table) -> list[list[str]]:
     return found
 
 
-def claim_line(one: Claim) -> list[str]:
-    """What the page and the Markdown say of an ordering."""
+def claim_lines(table: Table) -> tuple[list[str], list[list[str]]]:
+    """What the page and the Markdown say of the orderings: heads and cells, the paper's where it has any of them."""
+    known = any(one.paper is not None for one in table.claims)
+    head = ["ordering", "difference", "95 % interval", "seeds for it", "held here"]
+    return [*head, *["paper's difference"] * known], [claim_line(one, known) for one in table.claims]
+
+
+def claim_line(one: Claim, known: bool) -> list[str]:
     interval = one.interval
     return [
         one.text,
@@ -175,18 +181,15 @@ def claim_line(one: Claim) -> list[str]:
         "" if interval is None else f"{interval[0]:+.2f} to {interval[1]:+.2f}",
         f"{one.holding} of {len(one.differences)}",
         one.verdict,
-        "" if one.paper is None else f"{one.paper:+.1f}",
+        *["" if one.paper is None else f"{one.paper:+.1f}"] * known,
     ]
-
-
-CLAIM_HEADS = ["ordering", "difference", "95 % interval", "seeds for it", "held here", "paper's difference"]
 
 
 def markdown(table: Table) -> str:
     """Title, text, cells, orderings and definitions."""
     parts = [f"## {table.title}", table.text, grid(heads(table), lines(table))]
     if table.claims:
-        parts.append(grid(CLAIM_HEADS, [claim_line(one) for one in table.claims]))
+        parts.append(grid(*claim_lines(table)))
     parts.append("\n".join(f"- {term}: {meaning}" for term, meaning in table.definitions))
     return "\n\n".join(parts) + "\n"
 

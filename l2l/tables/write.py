@@ -11,7 +11,7 @@ from l2l.report_runs import stamp
 from l2l.runs import RunError
 from l2l.tables import ablations, clips, closer, groups, listen, moments, multi_label, sound, sure, trade
 from l2l.tables.groups import Group
-from l2l.tables.table import CLAIM_HEADS, Table, as_json, claim_line, comma_separated, heads, lines, markdown
+from l2l.tables.table import Table, as_json, claim_lines, comma_separated, heads, lines, markdown
 
 ALL = "all"
 BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
@@ -67,7 +67,7 @@ def write(name: str, paths: Sequence[Path], out: Path) -> None:
     text(out.parent / f"{stem}.md", "\n".join(markdown(table) for table in made))
     for table in made:
         text(out.parent / f"{table.name}.csv", comma_separated(table))
-    values = {"heads": heads, "lines": lines, "claim_heads": CLAIM_HEADS, "claim_line": claim_line}
+    values = {"heads": heads, "lines": lines, "claim_lines": claim_lines}
     title = ", ".join(str(path) for path in paths)
     text(out, page.render("tables.html", title=title, tables=made, stem=stem, **facts, **values))
 
