@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 SOUND_RATE = 44_100
+GAP = 0.1  # seconds between a film and itself: sound begins before the pictures and may end after them
 
 
 def write_film(
@@ -31,19 +32,19 @@ def write_film(
 
 
 def repeated(film: Path, path: Path, times: int) -> Path:
-    """The film so many times over, its packets as they are."""
+    """The film so many times over, its packets as they are, with a GAP between."""
     with av.open(str(film)) as source, av.open(str(path), "w") as container:
-        length = max(float(stream.duration * stream.time_base) for stream in source.streams)
-        streams = {stream.index: container.add_stream_from_template(stream) for stream in source.streams}
+        length = GAP + max(float(stream.duration * stream.time_base) for stream in source.streams)
+        streams = [container.add_stream_from_template(stream) for stream in source.streams]
         for number in range(times):
-            source.seek(0)
-            for packet in source.demux():
-                if packet.dts is None:
-                    continue
-                offset = round(number * length / packet.time_base)
-                packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-                packet.stream = streams[packet.stream.index]
-                container.mux(packet)
+            with av.open(str(film)) as again:
+                for packet in again.demux():
+                    if packet.dts is None:
+                        continue
+                    later = round(number * length / packet.time_base)
+                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
+                    packet.stream = streams[packet.stream_index]
+                    container.mux(packet)
     return path
 
 

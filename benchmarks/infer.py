@@ -25,7 +25,7 @@ import numpy as np
 
 import l2l
 from benchmarks import rounds
-from benchmarks.films import write_film
+from benchmarks.films import repeated, write_film
 from l2l import inputs, published, runs
 from l2l.data import schema
 from l2l.log import GIB
@@ -34,7 +34,6 @@ LABELS = tuple(f"class {i}" for i in range(200))
 SIZE, STRIDE = (640, 360), 5
 FILM, SHORT = 60.0, 5.0  # seconds
 HOUR = 60  # times the film
-GAP = 0.1  # seconds between a film and itself: sound begins before the pictures and may end after them
 CALLS = 3  # of the command that are timed
 # Looks at a film in a process of its own; prints its seconds and the most memory that it held.
 ALONE = """
@@ -76,22 +75,6 @@ def finish(out: Path, config: Mapping[str, Any], variables: Any, student: Mappin
     policy = vars(schema.ClipPolicy())
     runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": policy, "student": student})
     runs.finish(out, variables, {}, 0)
-
-
-def repeat(source: Path, path: Path, times: int) -> Path:
-    """A film that shows another one several times over, without encoding it again."""
-    with av.open(str(path), "w") as target, av.open(str(source)) as first:
-        streams = [target.add_stream_from_template(stream) for stream in first.streams]
-        for number in range(times):
-            with av.open(str(source)) as film:
-                for packet in film.demux():
-                    if packet.dts is None:
-                        continue
-                    later = round(number * (FILM + GAP) / packet.time_base)
-                    packet.pts, packet.dts = packet.pts + later, packet.dts + later
-                    packet.stream = streams[packet.stream_index]
-                    target.mux(packet)
-    return path
 
 
 def remux(source: Path, path: Path) -> Path:
@@ -152,8 +135,8 @@ def alone(run: Path, warm: Path, film: Path, cache: Path) -> dict[str, Any]:
 
 def long_film(run: Path, film: Path, folder: Path, cache: Path, times: int) -> dict[str, Any]:
     """Seconds and memory for a film of so many minutes beside one of a tenth of it."""
-    tenth = repeat(film, folder / "tenth.mp4", max(times // 10, 1))
-    whole = repeat(film, folder / "whole.mp4", times)
+    tenth = repeated(film, folder / "tenth.mp4", max(times // 10, 1))
+    whole = repeated(film, folder / "whole.mp4", times)
     few, all_of_it = (alone(run, film, path, cache) for path in (tenth, whole))
     each = lambda found: found["seconds"] / found["positions"]
     return {
