@@ -13,6 +13,7 @@ from l2l.data.schema import AUDIO_RATE
 from l2l.data.tally import Tally
 
 GAP = 0.01  # seconds the sound's time stamps may stray before it is laid anew
+BLOCK = 16384  # samples that are resampled at once: a call costs as much as a thousand of them
 
 Piece = tuple[int, np.ndarray]  # place of its first sample, int16 (n,)
 
@@ -83,26 +84,41 @@ def laid(frames: Iterator[av.AudioFrame], origin: float) -> Iterator[Piece]:
       frames: in the order of the file.
       origin: what is 0 afterwards, seconds on the file's own clock.
     """
-    expected, kind, resampler, place = origin, None, None, 0
+    expected, kind, stretch = origin, None, None
     for frame in frames:
         at = expected if frame.time is None else frame.time
         found = (frame.format.name, frame.layout.name, frame.sample_rate)
         if found != kind or abs(at - expected) > GAP:
-            yield from _resampled(resampler, None, place)
-            kind, place, expected = found, round((at - origin) * AUDIO_RATE), at
-            resampler = av.AudioResampler("s16", "mono", AUDIO_RATE)
+            yield from stretch.end() if stretch else ()
+            kind, expected, stretch = found, at, _Stretch(round((at - origin) * AUDIO_RATE))
         expected += frame.samples / frame.sample_rate
-        for piece in _resampled(resampler, frame, place):
-            place += len(piece[1])
-            yield piece
-    yield from _resampled(resampler, None, place)
+        yield from stretch.write(frame)
+    yield from stretch.end() if stretch else ()
 
 
-def _resampled(resampler: av.AudioResampler | None, frame: av.AudioFrame | None, place: int) -> Iterator[Piece]:
-    """What a frame becomes; None drains the resampler."""
-    for piece in resampler.resample(frame) if resampler else []:
-        yield place, piece.to_ndarray()[0]
-        place += piece.samples
+class _Stretch:
+    """Sound of one format without a hole, resampled a block at a time; `place` is that of its next sample."""
+
+    def __init__(self, place: int) -> None:
+        self.place = place
+        self.resampler, self.waiting = av.AudioResampler("s16", "mono", AUDIO_RATE), av.AudioFifo()
+
+    def write(self, frame: av.AudioFrame) -> Iterator[Piece]:
+        frame.pts = None  # the queue insists on stamps without the least jitter
+        self.waiting.write(frame)
+        if self.waiting.samples >= BLOCK:
+            yield from self._resampled(self.waiting.read())
+
+    def end(self) -> Iterator[Piece]:
+        if self.waiting.samples:
+            yield from self._resampled(self.waiting.read())
+        yield from self._resampled(None)
+
+    def _resampled(self, frame: av.AudioFrame | None) -> Iterator[Piece]:
+        """What a frame becomes; None drains the resampler."""
+        for piece in self.resampler.resample(frame):
+            yield self.place, piece.to_ndarray()[0]
+            self.place += piece.samples
 
 
 def _decoded(path: str | os.PathLike, tally: Tally) -> Iterator[av.AudioFrame]:
