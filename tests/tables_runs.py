@@ -11,6 +11,9 @@ from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
 
 LABELS = ("a", "b", "c")
+SEEDS = (0, 1, 2)
+SOFT = {"model__selection": "soft", "model__count_start": True}
+SMALL = {"model__steps": 4}
 STRIDES, STEPS = (1, 5, 10), (1, 2, 3, 4)
 
 
@@ -75,3 +78,7 @@ def sure(path: Path, rng: np.random.Generator) -> dict:
     found |= {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
     schema.write_json(path / "sure.json", found)
     return found
+
+
+def at(curves, way, stride, steps):
+    return next(p for p in curves["points"] if (p["way"], p["stride"], p["steps"]) == (way, stride, steps))
