@@ -20,9 +20,10 @@ def sample(c: ConfigDict) -> None:
     c.task, c.best = "preview", "agree"
     c.run, c.teacher = "runs/sample/preview", "runs/sample/finetune"
     c.model = ConfigDict(small_student().to_dict() | {"preview": 8})
-    c.data.batch, c.optim.lr = 64, 4e-3
+    c.data.batch, c.optim.lr, c.optim.warmup_epochs = 64, 4e-3, 0.1
+    c.data.shuffle = 2048  # clips of one video lie side by side: batches of them would have statistics of their own
     keep_student(c)
-    c.epochs, c.eval_epochs, c.save_epochs = 4.0, 0.0, 0.0
+    c.epochs, c.eval_epochs, c.save_epochs = 8.0, 0.0, 0.0
 
 
 def full(name: str) -> Callable[[ConfigDict], None]:

@@ -191,7 +191,7 @@ def skimmer_macs(
     ask = len(chosen) * (hidden * query + query * key + positions * key)
     share = 2 * hidden if len(chosen) == 2 else 0
     keys = positions * sum(widths[m] for m in chosen) * key
-    worth = (recognition or feature) if weigh else 0
+    worth = ((recognition or feature) + 1) * key if weigh else 0
     step = lstm_macs(feature, hidden) + ask + share + look + positions * recognition + worth + closer
     return keys + look + steps * step + (recognition or feature) * num_classes
 

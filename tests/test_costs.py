@@ -104,7 +104,7 @@ def test_skimmer_follows_its_module(index_by, recognition):
     assert count - extra == costs.skimmer_macs(n, steps, recognition=recognition, index_by=index_by, num_classes=k)
 
 
-def test_weighing_looks_costs_a_product_each():
+def test_weighing_looks_costs_a_hidden_layer_each():
     n, steps, k = 30, 10, 20
     bank, mask, variables = features(n)
     numbers = {"num_classes": k, "steps": steps, "index_by": "audio", "count_start": False}
@@ -114,7 +114,7 @@ def test_weighing_looks_costs_a_product_each():
     )
     numbers.pop("count_start")
     numbers.pop("steps")
-    assert weighed - plain == 10 * 512
+    assert weighed - plain == 10 * (512 + 1) * 512
     assert weighed - plain == costs.skimmer_macs(n, steps, weigh=True, **numbers) - costs.skimmer_macs(
         n, steps, **numbers
     )

@@ -110,7 +110,9 @@ def test_looks_are_weighed_by_what_they_show(data):
     image, audio, _, fusion = data
     at = np.asarray(out["picked"]["audio"])[:, 0]
     looks = FUSION.apply(fusion, image[0, at], audio[0, at])
-    worth = np.exp(3 * np.tanh(looks @ variables["params"]["worth"]["kernel"][:, 0]))
+    hidden, output = (variables["params"]["worth"][layer] for layer in ("hidden", "output"))
+    shown = np.maximum(looks @ hidden["kernel"] + hidden["bias"], 0)
+    worth = np.exp(3 * np.tanh(shown @ output["kernel"][:, 0]))
     assert worth.max() / worth.min() > 1.2
     np.testing.assert_allclose(out["worth"][:, 0], worth, rtol=1e-4)
     head = variables["params"]["classifier"]

@@ -7,6 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+WORTH = 3.0  # the largest logarithm of what a look counts
+
 
 def exact_mix(weights: jax.Array, bank: jax.Array) -> jax.Array:
     """Weighted sum over positions, (b, n) x (b, n, d) -> (b, d); a one-hot weight reads its row exactly."""
@@ -36,6 +38,22 @@ class Projection(nn.Module):
             return x
         x = nn.Dense(self.outputs, kernel_init=init, dtype=self.dtype, name="output")(x)
         return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+class Worth(nn.Module):
+    """How much each of several looks counts, from what it has read: between exp(-3) and exp(3), at first 1.
+
+    One hidden layer: an empty picture and one that misleads differ from what is worth seeing in ways that do not add up.
+    """
+
+    hidden: int
+
+    @nn.compact
+    def __call__(self, looks: jax.Array) -> jax.Array:
+        """(..., f) -> (...)."""
+        x = nn.relu(nn.Dense(self.hidden, name="hidden")(looks))
+        x = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.zeros, name="output")(x)[..., 0]
+        return jnp.exp(WORTH * jnp.tanh(x))
 
 
 class WeightNormLSTM(nn.Module):

@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 
 from l2l.models.closer import Closer
-from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
+from l2l.models.layers import Projection, WeightNormLSTM, Worth, exact_mix
 from l2l.models.positions import interpolated, taken
 from l2l.models.student import modalities
 
 SELECTIONS = ("soft", "straight_through")
-WORTH = 3.0  # the largest logarithm of what a look counts
 NEVER = -1e9  # score of a position that may not be picked
 Tree = Any
 
@@ -85,7 +84,7 @@ class Skimmer(nn.Module):
         self.head = nn.Dense(self.num_classes, kernel_init=init)
         self.classifier = nn.Dense(self.num_classes, kernel_init=init)
         self.closely = Closer(self.closer, self.key, query, dtype) if self.closer else None
-        self.worth = nn.Dense(1, use_bias=False, kernel_init=nn.initializers.zeros) if self.weigh else None
+        self.worth = Worth(self.key) if self.weigh else None
 
     def __call__(
         self,
@@ -266,7 +265,7 @@ class Skimmer(nn.Module):
             counts = jnp.concatenate([jnp.ones_like(counts[:1]), counts[:-1]])
         worth = counts
         if self.worth is not None:
-            worth = out["worth"] = counts * jnp.exp(WORTH * jnp.tanh(self.worth(looks)[..., 0]))
+            worth = out["worth"] = counts * self.worth(looks)
         mean = jnp.cumsum(looks * worth[..., None], 0) / jnp.maximum(jnp.cumsum(worth, 0), 1e-9)[..., None]
         out["step_logits"] = self.classifier(mean)
         out["looks"] = counts.sum(0)
