@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.models.skimmer import WeightNormLSTM
+from l2l.models.layers import WeightNormLSTM, lstm_step
 from l2l.models.student import Fusion
 from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 from tests.quick import fill, jit
@@ -48,11 +48,12 @@ def test_lstm_reads_every_video_to_its_end(data):
     variables, x = start("lstm", data), fused(data)
     logits, out = answer("lstm", variables, data)
     assert out == {}
-    cell, head = WeightNormLSTM(10), variables["params"]["head"]
+    head = variables["params"]["head"]
+    weights = WeightNormLSTM(10).apply({"params": variables["params"]["lstm"]}, x.shape[-1])
     for row, length in enumerate(LENGTHS):
         h = c = jnp.zeros((1, 10))
         for i in range(length):
-            h, c = cell.apply({"params": variables["params"]["lstm"]}, x[row : row + 1, i], h, c)
+            h, c = lstm_step(weights, x[row : row + 1, i], h, c)
         np.testing.assert_allclose(logits[row], (h @ head["kernel"] + head["bias"])[0], rtol=1e-4, atol=1e-5)
 
 

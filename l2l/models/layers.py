@@ -57,9 +57,10 @@ class Worth(nn.Module):
 
 
 class WeightNormLSTM(nn.Module):
-    """LSTM cell whose matrices are scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
+    """The weights of an LSTM cell: scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
 
-    Gates in torch's order: input, forget, cell, output. One bias, the sum of torch's two, starting at zero.
+    They are made once, not anew at every step, see `lstm_step`. Gates in torch's order: input, forget, cell, output. One
+    bias, the sum of torch's two, starting at zero.
     """
 
     hidden: int
@@ -73,10 +74,14 @@ class WeightNormLSTM(nn.Module):
         return direction * (scale / norm)
 
     @nn.compact
-    def __call__(self, x: jax.Array, h: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """(b, inputs), two states (b, hidden) -> the next two states."""
+    def __call__(self, inputs: int) -> dict[str, jax.Array]:
+        """ "input" (inputs, 4 hidden), "hidden" (hidden, 4 hidden) and "bias" (4 hidden,)."""
         bias = self.param("bias", nn.initializers.zeros, (4 * self.hidden,))
-        gates = x @ self._matrix("input", x.shape[-1]) + h @ self._matrix("hidden", self.hidden) + bias
-        i, f, g, o = jnp.split(gates, 4, axis=-1)
-        c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        return nn.sigmoid(o) * jnp.tanh(c), c
+        return {"input": self._matrix("input", inputs), "hidden": self._matrix("hidden", self.hidden), "bias": bias}
+
+
+def lstm_step(weights: dict[str, jax.Array], x: jax.Array, h: jax.Array, c: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """(b, inputs), two states (b, hidden) -> the next two states."""
+    i, f, g, o = jnp.split(x @ weights["input"] + h @ weights["hidden"] + weights["bias"], 4, axis=-1)
+    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+    return nn.sigmoid(o) * jnp.tanh(c), c

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from l2l.models.closer import Closer
-from l2l.models.layers import Projection, WeightNormLSTM, Worth, exact_mix
+from l2l.models.layers import Projection, WeightNormLSTM, Worth, exact_mix, lstm_step
 from l2l.models.positions import interpolated, taken
 from l2l.models.student import modalities
 
@@ -146,6 +146,7 @@ class Skimmer(nn.Module):
         view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params, "recognition": recognition}
         view["near"] = near
         start = self._start(view, has_audio)
+        view["lstm"] = self.lstm(start.shape[-1])
         state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
         carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
         out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
@@ -203,7 +204,7 @@ class Skimmer(nn.Module):
 
     def _step(self, carry: Tree, view: Tree, train: bool, hard: bool) -> tuple[Tree, Tree]:
         """One look: state, queries, weights, and what they read."""
-        h, c = self.lstm(carry["look"], carry["h"], carry["c"])
+        h, c = lstm_step(view["lstm"], carry["look"], carry["h"], carry["c"])
         weights, picked, reads, allowed = {}, {}, {}, {}
         for m, keys in view["keys"].items():
             query = self.queries[m](h, view["mask"].any(-1), train)

@@ -1,12 +1,13 @@
 """Learned alternatives to the skimmer over the same features, called as it is (table 1 of the paper)."""
 
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.layers import Projection, WeightNormLSTM, exact_mix
+from l2l.models.layers import Projection, WeightNormLSTM, exact_mix, lstm_step
 from l2l.models.positions import highest, mean_logits
 from l2l.models.skimmer import NEVER, Tree
 
@@ -56,16 +57,19 @@ class VideoLSTM(nn.Module):
             raise ValueError("the LSTM over all positions has no looks to recognise: leave config.recognition empty")
         x = fused(self.fusion, image, audio, mask, fusion_params)
         state = jnp.zeros_like(x, shape=(x.shape[0], self.hidden))
-        scan = nn.scan(_next, variable_broadcast="params", split_rngs={"params": False}, in_axes=1)
-        (h, _), _ = scan(WeightNormLSTM(self.hidden, name="lstm"), (state, state), (x, mask))
+        weights = WeightNormLSTM(self.hidden, name="lstm")(x.shape[-1])
+        positions = jnp.moveaxis(x, 1, 0), mask.T
+        (h, _), _ = jax.lax.scan(partial(_next, weights), (state, state), positions)
         logits = nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.02), dtype=self.dtype, name="head")(h)
         return logits.astype(x.dtype), {}
 
 
-def _next(cell: WeightNormLSTM, state: tuple, position: tuple) -> tuple[tuple, None]:
+def _next(weights: Tree, state: tuple, position: tuple) -> tuple[tuple, None]:
     """States (b, hidden) after one more position; those of videos that have ended stay as they are."""
     x, valid = position
-    return tuple(jnp.where(valid[:, None], new, old) for new, old in zip(cell(x, *state), state, strict=True)), None
+    return tuple(
+        jnp.where(valid[:, None], new, old) for new, old in zip(lstm_step(weights, x, *state), state, strict=True)
+    ), None
 
 
 class NonRecurrent(nn.Module):
