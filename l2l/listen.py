@@ -10,7 +10,8 @@ from l2l.data.audio import HOP, RATE, log_mel
 from l2l.models.preview import FIELD, STRIDE, moments
 
 STEP = HOP * STRIDE  # samples from one moment to the next
-AT_ONCE = 8  # pieces in one call of the program
+SIZES = (1, 2, 4, 8)  # how many pieces one call of the program takes: the fewest that hold a short track
+AT_ONCE = SIZES[-1]
 
 Moments = Callable[[jax.Array], jax.Array]  # log-mel (b, m, f) -> (b, moments(m), d)
 
@@ -34,11 +35,12 @@ def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[np.ndarray, np.nda
         inside = moments(1 + RATE // HOP)  # moments of a second
         before = max(0, -int(first.min()))
         pieces = -(-(before + int(first.max()) + inside) // count)
-        pieces += -pieces % AT_ONCE if pieces > 1 else 0
+        at_once = next(size for size in SIZES if size >= min(pieces, AT_ONCE))
+        pieces += -pieces % at_once
         padded = np.zeros(STEP * count * pieces + length, np.int16)
         padded[before * STEP :][: len(track)] = track[: len(padded) - before * STEP]
         waves = np.lib.stride_tricks.sliding_window_view(padded, length)[:: STEP * count][:pieces]
-        found = [np.asarray(program(jnp.asarray(waves[i : i + AT_ONCE]))) for i in range(0, pieces, AT_ONCE)]
+        found = [np.asarray(program(jnp.asarray(waves[i : i + at_once]))) for i in range(0, pieces, at_once)]
         every = np.concatenate(found).reshape(pieces * count, -1)
         return every[(first + before)[:, None] + np.arange(inside)].max(1)
 

@@ -7,7 +7,7 @@ With `stop_when_sure` no more is read than that needs.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -57,6 +57,8 @@ def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
     """
     recut = recognised(view, how.recogniser) if how.recogniser else None
     seen: set[Glance] = set() if view.unseen or recut else {(row, None) for row in range(len(view.rows))}
+    if view.unseen and not (recut or how.closer or stop_when_sure):
+        seen |= {(row, None) for row in walk(view, how)}
     if how.closer:
         blank = {key: np.zeros(width, np.float16) for key, width in how.closer.widths.items()}
         view.rows = [blank | row for row in view.rows]
@@ -69,6 +71,27 @@ def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
         new = see(view, how, recut, row) if region is None else see_closer(view, how, row, region)
         view.rows[row] = view.rows[row] | new
         seen.add(wanted)
+
+
+def walk(view: View, how: Programs) -> Iterator[int]:
+    """Sees what the skimmer picks, one step of it after another; the rows.
+
+    That is much quicker than asking all of it after every look, as `look` does where more than a pick has to be known.
+    """
+    _, banks = fit_positions(view.banks(), how.lengths)
+    banks |= {"has_audio": np.bool_(view.has_audio)}
+    rest = np.zeros(how.listen.hidden, np.float32)
+    state = {"h": rest, "c": rest, "last": np.int32(-1), "seen": np.zeros_like(banks["valid"])}
+    for _ in range(min(how.listen.steps, len(view.rows))):
+        with Clock() as clock:
+            out = how.listen.next(stack([banks | state], how.videos_at_once[0]))
+        view.seconds["skimming"] += clock.seconds
+        state = {"h": out["h"][0], "c": out["c"][0], "last": out["picked"][0], "seen": state["seen"].copy()}
+        row = int(state["last"])
+        state["seen"][row] = True
+        view.rows[row] = view.rows[row] | see(view, how, None, row)
+        banks["image"][row] = view.rows[row]["image"]
+        yield row
 
 
 def recognised(view: View, recogniser: Recogniser) -> Film:
@@ -114,22 +137,29 @@ def see(view: View, how: Programs, recut: Film | None, row: int) -> Record:
     position, room = int(np.flatnonzero(view.indexed)[row]), how.videos_at_once[0]
     new = {}
     if view.unseen:
-        record, found = glance(view, view.film, how, position, room)
+        record, found = glance(view, view.film, how, how.listen.see, position, room)
         new |= {key: found[key] for key in ("image", "cells") if key in found}
         if how.closer:
             view.pictures[row] = record["frames"][0]
     if recut:
-        new["recognition"] = glance(view, recut, how.recogniser, position, room)[1]["image"]
+        new["recognition"] = glance(view, recut, how.recogniser, how.recogniser.describe, position, room)[1]["image"]
     return new
 
 
-def glance(view: View, film: Film, how: Programs | Recogniser, position: int, room: int) -> tuple[Record, Record]:
-    """The clip at a position, and a model's descriptors of it, float16 (d,) each."""
+def glance(
+    view: View,
+    film: Film,
+    how: Programs | Recogniser,
+    describe: Callable[[Record], Record],
+    position: int,
+    room: int,
+) -> tuple[Record, Record]:
+    """The clip at a position, cut as `how` says, and a model's descriptors of it, float16 (d,) each."""
     since = time.perf_counter()
     (clip,) = film.seen([position], how.frames)
     record = record_of(clip, how)
     decoded = time.perf_counter()
-    found = {key: rows[0] for key, rows in how.describe(stack([record], room)).items()}
+    found = {key: rows[0] for key, rows in describe(stack([record], room)).items()}
     view.seconds["decode"] += decoded - since
     view.seconds["features"] += time.perf_counter() - decoded
     return record, {key: x.astype(np.float16) for key, x in descriptions(found).items()}

@@ -30,7 +30,7 @@ def of_run(run: runs.Run) -> Programs:
     if not skims:
         policy = dataclasses.replace(policy, clips=0)  # how many were stored to learn from says nothing of a film
     data, ways = clip_run.config["data"], mesh.shape["data"]
-    listen = listen_of(asked, clip_run) if skims else None
+    listen = listen_of(asked, clip_run, mesh) if skims else None
     closer = closer_of(asked, clip_run, listen, mesh) if skims else None
     return Programs(
         labels=run.labels,
@@ -59,7 +59,7 @@ def without_stride(run: runs.Run) -> runs.Run:
     return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
 
 
-def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
+def listen_of(run: runs.Run, student: runs.Run, mesh: jax.sharding.Mesh) -> Listen | None:
     """How a skimmer that chooses by sound alone hears through its student's preview; None of any other.
 
     Raises:
@@ -74,9 +74,39 @@ def listen_of(run: runs.Run, student: runs.Run) -> Listen | None:
     trunk = build.preview_of(student.config)
     return Listen(
         hear=hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False)),
+        see=with_constants(seer(student, cells=bool(skimmer.closer)), mesh),
+        next=with_constants(next_look(without_stride(run)), mesh),
+        steps=skimmer.steps,
+        hidden=skimmer.hidden,
         image=build.widths_of(student.config)["image"],
         fallback=skimmer.fallback,
     )
+
+
+Program = Callable[[dict[str, jax.Array]], dict[str, jax.Array]]
+
+
+def with_constants(program: Program, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
+    """A program over numpy batches whose constants are compiled into it: of one picture, a CPU is done much sooner."""
+    return compiled(lambda _, batch: program(batch), (), mesh)
+
+
+def seer(student: runs.Run, *, cells: bool) -> Program:
+    """See `Listen.see`."""
+    task, variables, frozen = describer(student, cells=cells)
+    seen = lambda found: {key: x for key, x in found.items() if key in ("image", "cells")}
+    return lambda batch: seen(task.predict(variables, frozen, batch))
+
+
+def next_look(run: runs.Run) -> Program:
+    """See `Listen.next`."""
+    task, variables, frozen = predict.predictor(run)
+
+    def program(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        image, audio, mask, fusion, _, has_audio, *_ = task.inputs(batch, frozen)
+        return task.model.apply(variables, image, audio, mask, fusion, has_audio, batch, method="next_look")
+
+    return program
 
 
 def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:

@@ -43,7 +43,7 @@ class Projection(nn.Module):
 class Worth(nn.Module):
     """How much each of several looks counts, from what it has read: between exp(-3) and exp(3), at first 1.
 
-    One hidden layer: an empty picture and one that misleads differ from what is worth seeing in ways that do not add up.
+    One hidden layer: an empty picture and one that misleads differ from the rest in ways that do not add up.
     """
 
     hidden: int
@@ -59,8 +59,8 @@ class Worth(nn.Module):
 class WeightNormLSTM(nn.Module):
     """The weights of an LSTM cell: scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
 
-    They are made once, not anew at every step, see `lstm_step`. Gates in torch's order: input, forget, cell, output. One
-    bias, the sum of torch's two, starting at zero.
+    Made once, not anew at every step, see `lstm_step`. Gates in torch's order: input, forget, cell, output. One bias,
+    the sum of torch's two, starting at zero.
     """
 
     hidden: int

@@ -137,20 +137,62 @@ class Skimmer(nn.Module):
         if self.closer and recognition is not None:
             raise ValueError("what is looked at closer is not recognised by other features: set --config.model.closer=")
         picks = self.selection == "straight_through" if train else hard
-        near = glances if self.closer else {}
-        banks, mask = self._at_stride({"image": image, "audio": audio, "recognition": recognition} | near, mask, picks)
-        recognition, near = banks.pop("recognition", None), {key: banks.pop(key) for key in near}
+        banks = {"image": image, "audio": audio, "recognition": recognition} | (glances if self.closer else {})
+        view, start = self._view(banks, mask, fusion_params, has_audio, picks, train)
+        state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
+        carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(view["keys"], view["mask"])}
+        out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
+        return self._predict(start, out, view["mask"])
+
+    def next_look(
+        self,
+        image: jax.Array,
+        audio: jax.Array,
+        mask: jax.Array,
+        fusion_params: Tree,
+        has_audio: jax.Array | None,
+        state: dict[str, jax.Array],
+    ) -> dict[str, jax.Array]:
+        """One step of hard selection by one modality: where to look next, once the look before has been seen.
+
+        Step by step it picks what a call would, of which every step but the last may be made without most images.
+
+        Args:
+          image, audio, mask, fusion_params, has_audio: as of a call; images matter only where it has looked.
+          state: "h" and "c" (b, hidden), what the step before gave, at first zeros; "last" int32 (b,), what that step
+            picked, at first -1; "seen" bool (b, n), all that was picked so far.
+
+        Returns:
+          "picked" int32 (b,), and the new "h" and "c".
+        """
+        view, start = self._view({"image": image, "audio": audio}, mask, fusion_params, has_audio, True, False)
+        there = nn.one_hot(state["last"], mask.shape[1], dtype=start.dtype)
+        look = self._fuse(view, dict.fromkeys(view["banks"], there))
+        carry = {"look": jnp.where(state["last"][:, None] < 0, start, look), "h": state["h"], "c": state["c"]}
+        allowed = view["mask"] & ~state["seen"] if self.masking else view["mask"]
+        carry, out = self._step(carry | {"allowed": dict.fromkeys(view["keys"], allowed)}, view, False, True)
+        (picked,) = out["picked"].values()
+        return {"picked": picked, "h": carry["h"], "c": carry["c"]}
+
+    def _view(
+        self,
+        banks: dict[str, jax.Array | None],
+        mask: jax.Array,
+        fusion_params: Tree,
+        has_audio: jax.Array | None,
+        picks: bool,
+        train: bool,
+    ) -> tuple[Tree, jax.Array]:
+        """What all steps see of the videos, and the start (b, f)."""
+        banks, mask = self._at_stride(banks, mask, picks)
+        near = {key: bank for key, bank in banks.items() if key not in ("image", "audio", "recognition")}
+        recognition, banks = banks.get("recognition"), {m: banks[m] for m in ("image", "audio")}
         if self.fallback:
             banks, mask = self._heard(banks, mask, has_audio)
         keys = self._keys(banks, mask, has_audio, train)
         view = {"banks": banks, "keys": keys, "mask": mask, "fusion": fusion_params, "recognition": recognition}
-        view["near"] = near
         start = self._start(view, has_audio)
-        view["lstm"] = self.lstm(start.shape[-1])
-        state = jnp.zeros_like(start, shape=(mask.shape[0], self.hidden))
-        carry = {"look": start, "h": state, "c": state, "allowed": dict.fromkeys(keys, mask)}
-        out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
-        return self._predict(start, out, mask)
+        return view | {"near": near, "lstm": self.lstm(start.shape[-1])}, start
 
     def _at_stride(
         self, banks: dict[str, jax.Array | None], mask: jax.Array, picks: bool
