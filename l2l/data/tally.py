@@ -43,6 +43,7 @@ class Tally:
 def length_of(packet: av.Packet) -> float:
     """Seconds of film in a packet; of a picture that does not say, the average one's; 0 where nothing is known."""
     if packet.duration:
-        return packet.duration * packet.time_base.numerator / packet.time_base.denominator
+        base = packet.time_base  # a new object every time
+        return packet.duration * base.numerator / base.denominator
     rate = packet.stream.type == "video" and (packet.stream.average_rate or packet.stream.guessed_rate)
     return float(1 / rate) if rate else 0.0
