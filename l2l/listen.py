@@ -14,13 +14,15 @@ SIZES = (1, 2, 4, 8)  # how many pieces one call of the program takes: the fewes
 AT_ONCE = SIZES[-1]
 
 Moments = Callable[[jax.Array], jax.Array]  # log-mel (b, m, f) -> (b, moments(m), d)
+Read = Callable[[int, int], np.ndarray]  # the samples [begin, stop) of a track, int16; begins never go back
 
 
-def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-    """A function of a track int16 (n,) and of places int (p,) in it, samples, where a second begins: (p, d) float32.
+def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[Read, np.ndarray], np.ndarray]:
+    """A function of a track that is read and of places int (p,), samples, where a second begins: (p, d) float32.
 
-    A place is heard at the nearest whole number of moments (40 ms) from the track's beginning; beyond its ends there is
-    silence. Memory is bounded by the length of a piece; pieces overlap by what a moment depends on.
+    A place is heard at the nearest whole number of moments (40 ms) from the track's beginning; before it there is
+    silence. Samples are held for a few pieces, which overlap by what a moment depends on; while they are heard the next
+    ones are read.
 
     Args:
       run: the trunk.
@@ -30,17 +32,20 @@ def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[np.ndarray, np.nda
     length = HOP * (FIELD + 3 + STRIDE * (count - 1))  # samples that give so many moments
     program = jax.jit(lambda waves: run(log_mel(waves)))
 
-    def heard(track: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def heard(read: Read, places: np.ndarray) -> np.ndarray:
         first = np.rint(np.asarray(places) / STEP).astype(int)
         inside = moments(1 + RATE // HOP)  # moments of a second
         before = max(0, -int(first.min()))
         pieces = -(-(before + int(first.max()) + inside) // count)
         at_once = next(size for size in SIZES if size >= min(pieces, AT_ONCE))
         pieces += -pieces % at_once
-        padded = np.zeros(STEP * count * pieces + length, np.int16)
-        padded[before * STEP :][: len(track)] = track[: len(padded) - before * STEP]
-        waves = np.lib.stride_tricks.sliding_window_view(padded, length)[:: STEP * count][:pieces]
-        found = [np.asarray(program(jnp.asarray(waves[i : i + at_once]))) for i in range(0, pieces, at_once)]
+        found = []
+        for i in range(0, pieces, at_once):
+            begin = STEP * (count * i - before)
+            stop = begin + STEP * count * (at_once - 1) + length
+            wave = np.pad(read(max(begin, 0), stop), (max(-begin, 0), 0))
+            waves = np.lib.stride_tricks.sliding_window_view(wave, length)[:: STEP * count]
+            found.append(program(jnp.asarray(waves)))  # does not wait for what comes out
         every = np.concatenate(found).reshape(pieces * count, -1)
         return every[(first + before)[:, None] + np.arange(inside)].max(1)
 

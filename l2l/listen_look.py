@@ -27,16 +27,24 @@ def listen(view: View, how: Programs) -> bool:
 
     False, and the film is muted, where there is nothing to hear and the skimmer has a fallback for that.
     """
-    film, since = view.film, time.perf_counter()
-    track, _ = film.track.window(0, film.track.limit)
-    view.seconds["decode"] += time.perf_counter() - since
-    if how.listen.fallback and (silent(track) or not film.has_audio):
+    film, quiet, reading = view.film, True, 0.0
+
+    def sound(begin: int, stop: int) -> np.ndarray:
+        nonlocal quiet, reading
+        with Clock() as clock:
+            wave, _ = film.track.window(begin, stop)
+        quiet, reading = quiet and silent(wave), reading + clock.seconds
+        return wave
+
+    if film.has_audio or not how.listen.fallback:
+        place(view, film, stride=1)
+        with Clock() as clock:
+            heard = how.listen.hear(sound, np.array([clip.second for clip in film.clips])).astype(np.float16)
+        view.seconds["decode"] += reading
+        view.seconds["features"] += clock.seconds - reading
+    if how.listen.fallback and quiet:
         view.film = film.muted()
         return False
-    place(view, film, stride=1)
-    with Clock() as clock:
-        heard = how.listen.hear(track, np.array([clip.second for clip in film.clips])).astype(np.float16)
-    view.seconds["features"] += clock.seconds
     blank = np.zeros(how.listen.image, np.float16)
     view.rows, view.unseen = [{"image": blank, "audio": row} for row in heard], True
     return True

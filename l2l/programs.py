@@ -30,8 +30,8 @@ class Listen:
     """What listening first needs.
 
     Attributes:
-      hear: (a sound track int16 (n,), where seconds of it begin, samples int (p,)) -> audio descriptors (p, d) of those
-        seconds.
+      hear: (a function that reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
+        of those seconds, see `listen.hearer`.
       see: what `describe` takes, images and sound -> the "image" descriptors alone, with "cells" if they are needed.
       next: what `skim` takes, beside it the state of `Skimmer.next_look` -> where it looks next, and its new state.
       steps: how often it looks.
@@ -41,7 +41,7 @@ class Listen:
         heard as silence. `skim` then takes "has_audio", bool (b,), too, and `macs` the same as has_audio=.
     """
 
-    hear: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    hear: Callable[[Callable[[int, int], np.ndarray], np.ndarray], np.ndarray]
     see: Callable[[Arrays], Arrays]
     next: Callable[[Arrays], Arrays]
     steps: int
