@@ -30,7 +30,7 @@ class Listen:
     """What listening first needs.
 
     Attributes:
-      hear: (a function that reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
+      hear: (what reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
         of those seconds, see `listen.hearer`.
       see: what `describe` takes, images and sound -> the "image" descriptors alone, with "cells" if they are needed.
       next: what `skim` takes, beside it the state of `Skimmer.next_look` -> where it looks next, and its new state.
