@@ -71,7 +71,8 @@ def draw(points: dict[str, tuple[float, float]], path: str) -> None:
         axes.plot(*zip(*(points[name] for name in names), strict=True), "o-", label=kind)
         for name in names:
             axes.annotate(name.partition(", ")[2], points[name], textcoords="offset points", xytext=(5, 5), fontsize=8)
-    axes.set(xlabel="seconds from file to answer, a film", ylabel="top-1, %", ylim=(0, None), xlim=(0, None))
+    axes.margins(0.12)
+    axes.set(xlabel="seconds from file to answer, a film", ylabel="top-1, %")
     axes.legend(loc="lower right")
     drawing.savefig(path, dpi=120)
 
