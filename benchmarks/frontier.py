@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks import rounds
 from l2l import run_programs, runs
+from l2l.curves import FILE
 from l2l.look import Model
 from l2l.programs import Programs
 
@@ -35,12 +36,12 @@ def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
     """Every method by name, with its top-1 over all seeds in percent."""
     both, hearing = runs.load_run(where / "both" / "0"), runs.load_run(where / "listen" / "0")
     student = run_programs.of_run(run_programs.student_of(both))
-    yield "dense student", Model(student), mean(where / "both", "curves", "selections", way="dense")
+    yield "dense student", Model(student), mean(where / "both", "selections", way="dense")
     for s in STRIDES:
-        top1 = mean(where / "both", "curves", "points", way="hard", stride=s, steps=10)
+        top1 = mean(where / "both", "points", way="hard", stride=s, steps=10)
         yield f"both modalities, s = {s}", Model(run_programs.of_run(both), stride=s), top1
     for t in LOOKS:
-        top1 = mean(where / "listen", "curves", "points", way="hard", stride=1, steps=t)
+        top1 = mean(where / "listen", "points", way="hard", stride=1, steps=t)
         yield f"listening first, T = {t}", Model(with_looks(hearing, t)), top1
     sure = [json.loads(path.read_text())["test"]["top1"] for path in (where / "listen").glob("*/sure.json")]
     yield (
@@ -50,9 +51,9 @@ def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
     )
 
 
-def mean(group: Path, file: str, table: str, **place: object) -> float:
-    """Top-1 in percent, over the seeds, of what their file says about one place."""
-    rows = (json.loads(path.read_text())[table] for path in group.glob(f"*/{file}.json"))
+def mean(group: Path, table: str, **place: object) -> float:
+    """Top-1 in percent, over the seeds, of what their curves say about one place."""
+    rows = (json.loads(path.read_text())[table] for path in group.glob(f"*/{FILE}"))
     return 100 * statistics.mean([next(row["top1"] for row in own if place.items() <= row.items()) for own in rows])
 
 
@@ -84,6 +85,8 @@ def main() -> None:
     parser.add_argument("--plot", metavar="FILE", help="a picture of it")
     args = parser.parse_args()
     films = sorted(FILMS.glob("*.mp4"))[: args.films]
+    if not films:
+        raise SystemExit(f"error: there are no films in {FILMS}: run make listen first")
     found = {name: (model, top1) for name, model, top1 in methods(args.runs)}
     calls = {name: rounds.timed(functools.partial(answer_all, model, films)) for name, (model, _) in found.items()}
     seconds = rounds.medians(calls, args.rounds)

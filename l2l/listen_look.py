@@ -96,6 +96,8 @@ def walk(view: View, how: Programs) -> Iterator[int]:
         view.seconds["skimming"] += clock.seconds
         state = {"h": out["h"][0], "c": out["c"][0], "last": out["picked"][0], "seen": state["seen"].copy()}
         row = int(state["last"])
+        if state["seen"][row]:  # it may come back to a moment where it is not kept from that
+            continue
         state["seen"][row] = True
         view.rows[row] = view.rows[row] | see(view, how, None, row)
         banks["image"][row] = view.rows[row]["image"]
