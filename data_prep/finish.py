@@ -1,13 +1,18 @@
-"""All shards are there: their accounts become the index, the metadata for TFDS and the table at the end."""
+"""All shards are there: their accounts become the index and what lies beside it, and the table at the end."""
 
 import contextlib
 import dataclasses
-from collections.abc import Sequence
+import functools
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
+from pathlib import Path
+from typing import Any
 
 from data_prep import files, tfds_metadata
 from data_prep.plan import Plan
-from data_prep.rows import PrepareError
+from data_prep.rows import PrepareError, Row
 from data_prep.shards import Account, Job, read_account
 from l2l.data import schema
 
@@ -22,7 +27,7 @@ def read_accounts(jobs: Sequence[Job]) -> list[Account | None]:
 
 
 def finish(plan: Plan, made_by: str = "") -> schema.Index:
-    """Writes the metadata and, last, the index, unless the same ones are there.
+    """Writes where the videos are, the metadata and, last, the index, unless the same ones are there.
 
     Raises:
       PrepareError: shards are missing, or no video of the list can be used.
@@ -41,6 +46,7 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     if not any(shard.videos for shards in splits.values() for shard in shards):
         raise PrepareError(f"none of the {len(failed)} videos can be used; the first: {_line(failed[0])}")
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
+    _record_places(plan.out, stored_rows(plan, accounts))
     policy = dataclasses.asdict(plan.policy)
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi)
     if _recorded(plan.out) != index:
@@ -49,6 +55,43 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
         with files.staged(plan.out) as folder:
             schema.save_index(folder, index)
     return index
+
+
+def stored_rows(plan: Plan, accounts: Mapping[str, Account]) -> list[Row]:
+    """The rows that have records: those that were not set aside."""
+    pairs = ((row, video) for job in plan.jobs for row, video in zip(job.rows, accounts[job.file].videos, strict=True))
+    return [row for row, video in pairs if video]
+
+
+def _record_places(out: str, rows: Sequence[Row]) -> None:
+    """Writes `videos.json`, unless the same is there.
+
+    It holds {video id: path} or, for a stretch, {video id: {"path", "start", "end"}} in seconds, null where the file
+    begins or ends. A path is relative to the directory where both lie on one disk, so that they can move together.
+    """
+    place = functools.partial(_place, out, functools.cache(_disk))
+    found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
+    with contextlib.suppress(ValueError):
+        if json.loads(files.read(files.join(out, schema.VIDEOS)) or b"null") == found:
+            return
+    with files.staged(out) as folder:
+        schema.write_json(folder / schema.VIDEOS, found)
+
+
+def _place(out: str, disk: Callable[[str], int], row: Row) -> str | dict[str, Any]:
+    path = row.path
+    if not files.is_remote(path):
+        path, here = os.path.abspath(path), os.path.abspath(out)
+        # Below a link, ".." is another folder for some readers than for others.
+        if not files.is_remote(out) and os.path.realpath(here) == here and disk(os.path.dirname(path)) == disk(here):
+            path = os.path.relpath(path, here)
+    whole = row.start is None and row.end is None
+    return path if whole else {"path": path, "start": row.start, "end": row.end}
+
+
+def _disk(folder: str) -> int:
+    """Number of the device that a folder is on, or would be if it were there."""
+    return next(place.stat().st_dev for place in (Path(folder), *Path(folder).parents) if place.exists())
 
 
 def _recorded(out: str) -> schema.Index | None:

@@ -18,9 +18,8 @@ The experiments need more:
 - far_clips, far: trimmed clips and untrimmed videos of small, far-away actions among look-alikes, in larger pictures.
 
 Below --out lie the videos in `videos/<part>/<split>/` and the shards in `<part>/`. Beside the shards of the
-untrimmed parts lie, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds) and
-`videos.json` ({video id: path of the mp4, relative to that file's folder}). The same seed gives the same
-pictures and sound. A second call makes what is missing.
+untrimmed parts lies, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds). The
+same seed gives the same pictures and sound. A second call makes what is missing.
 """
 
 import argparse
@@ -161,7 +160,6 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     _make_videos(items, out, seed, workers)
     if about.actions:
         schema.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
-        schema.write_json(shards / "videos.json", {x.video_id: f"../{x.path.as_posix()}" for x in items})
     rows = [Row(str(out / x.path), x.labels, x.split, None, None, x.video_id) for x in items]
     write_dataset(rows, render.LABELS, shards, about.policy, workers=workers, made_by=made_by(part, seed))
     return True

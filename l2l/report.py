@@ -8,7 +8,8 @@ JSON, the tables as Markdown and one CSV each.
 
 Any subset of runs will do. A run's own folder is enough for tables and plots; the timelines of a skim run also show
 pictures and sounds where the directory of clips that its features come from is still there and has a videos.json
-({video id: path of the video, relative to that file}), and where the action was if it has an actions.json
+({video id: path of the video, relative to that file; of a stretch {"path": path, "start": seconds, "end": seconds},
+null where the video begins or ends}), and where the action was if it has an actions.json
 ({video id: [[start, stop], ...]}, seconds).
 """
 

@@ -35,8 +35,9 @@ def hanging(path: Path) -> str:
 
 
 def content(out: str | Path) -> dict[str, bytes]:
-    """All that a finished directory is read for: its shards, its index and its metadata."""
-    return {path.name: path.read_bytes() for path in Path(out).iterdir() if path.is_file()}
+    """All that a finished directory is read for, wherever it lies: its shards, its index and its metadata."""
+    inside = (path for path in Path(out).iterdir() if path.is_file() and path.name != schema.VIDEOS)
+    return {path.name: path.read_bytes() for path in inside}
 
 
 def records(out: str | Path, index: schema.Index, split: str) -> Iterator[Any]:

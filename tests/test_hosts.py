@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.util
+import json
 import multiprocessing
 import subprocess
 import time
@@ -58,6 +59,7 @@ def test_three_processes_and_finalize_equal_one(listed, whole, tmp_path, capsys)
     assert write_shards.main(flags(listed, tmp_path, "--finalize")) == 0
     assert "missing" in capsys.readouterr().out
     assert content(tmp_path) == whole
+    assert len(json.loads((tmp_path / schema.VIDEOS).read_text())) == 9
 
 
 def test_finalize_names_what_is_missing(listed, tmp_path, capsys):
@@ -121,6 +123,10 @@ def test_in_an_object_store(rows, tmp_path):
         if name != schema.INDEX:
             assert files.read(files.join(store, "out", name)) == data
     assert not any(name.endswith(".tmp") for name in files.names(files.join(store, "out")))
+    assert json.loads(files.read(files.join(store, "out", schema.VIDEOS))) == {
+        row.video_id: row.path if row.start is None else {"path": row.path, "start": row.start, "end": row.end}
+        for row in there[:-1]
+    }
     assert list(verify.problems(files.join(store, "out"))) == []
     assert write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2) == index
     files.remove(files.join(store, "out", index.splits["val"][0].file))
@@ -162,6 +168,7 @@ def test_beam_equals_the_pool(listed, whole, tmp_path, capsys):
     assert beam.main([*flags(listed, out), *runner]) == 0
     assert "8 of 10 shards are to be written" in capsys.readouterr().out
     assert content(out) == whole
+    assert len(json.loads((out / schema.VIDEOS).read_text())) == 9
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert beam.main([*flags(listed, out, "--short_side=48"), *runner]) == 1
     assert "policy short_side: 32 there, 48 asked" in capsys.readouterr().err

@@ -65,6 +65,34 @@ def test_records_hold_what_the_decoder_gives(rows, whole):
     assert not found
 
 
+def found_by(out):
+    """What videos.json says, with paths as they can be opened."""
+    entries = json.loads((out / schema.VIDEOS).read_text())
+    return {
+        name: (os.path.normpath(out / (x if isinstance(x, str) else x["path"])), x if isinstance(x, dict) else None)
+        for name, x in entries.items()
+    }
+
+
+def test_where_the_videos_are(rows, whole, tmp_path):
+    """Relative, so that both can move together; not of what was set aside; a stretch with its times."""
+    entries = json.loads((whole[0] / schema.VIDEOS).read_text())
+    assert list(entries) == sorted(row.video_id for row in rows)
+    assert {name: path for name, (path, _) in found_by(whole[0]).items()} == {row.video_id: row.path for row in rows}
+    assert entries["a"] == os.path.relpath(rows[0].path, whole[0])
+    assert entries["d@0.5-1.5"] == {"path": os.path.relpath(rows[2].path, whole[0]), "start": 0.5, "end": 1.5}
+    (tmp_path / "link").symlink_to(tmp_path)
+    odd, gone = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.mp4"), str(tmp_path / "gone.mp4")
+    os.link(rows[0].path, odd)
+    listed = [Row(odd, ("run",), "train", None, 0.5, "odd"), Row(gone, ("run",), "train", video_id="gone")]
+    for out, path in ((tmp_path / "out", f"../{os.path.basename(odd)}"), (tmp_path / "link" / "far", odd)):
+        write_dataset(listed, LABELS, out, POLICY)
+        assert json.loads((out / schema.VIDEOS).read_text()) == {"odd": {"path": path, "start": None, "end": 0.5}}
+    (tmp_path / "out" / schema.VIDEOS).unlink()  # as an earlier release left it
+    write_dataset(listed, LABELS, tmp_path / "out", POLICY)
+    assert set(found_by(tmp_path / "out")) == {"odd"}
+
+
 def test_same_bytes_in_any_order_and_with_any_workers(rows, whole, tmp_path):
     index = write_dataset(rows[::-1], LABELS, tmp_path / "again", POLICY, shards=2, workers=2)
     theirs, mine = content(tmp_path / "again"), content(whole[0])

@@ -18,6 +18,7 @@ from typing import Any
 VERSION = 1
 AUDIO_RATE = 16_000  # Hz, mono, int16
 INDEX = "index.json"
+VIDEOS = "videos.json"  # where the videos are, see data_prep/finish.py
 
 # By these a video is known in a folder.
 VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
@@ -202,8 +203,13 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes JSON so that the file is either the old one or the whole new one."""
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    text = json.dumps(value, indent=1, ensure_ascii=False)
     try:
-        temporary.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        text.encode()
+    except UnicodeEncodeError:  # the name of a file that is no UTF-8
+        text = json.dumps(value, indent=1)
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
