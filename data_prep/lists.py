@@ -8,6 +8,7 @@ import csv
 import gzip
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -101,7 +102,7 @@ def table(
 def _check_columns(
     path: str | os.PathLike, columns: Collection[str], required: Collection[str], optional: Collection[str]
 ) -> None:
-    known = f"{', '.join((*required, *optional))} ({' and '.join(optional)} optional)"
+    known = f"{', '.join((*required, *optional))} (optional: {', '.join(optional)})"
     if missing := [c for c in required if c not in columns]:
         raise PrepareError(f"{path} has no column {missing[0]!r}; the columns are {known}")
     if unknown := [c for c in columns if c not in {*required, *optional}]:
@@ -119,15 +120,22 @@ def load_json(path: str | os.PathLike) -> Any:
         value = dict(pairs)
         if len(value) < len(pairs):
             (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-            raise PrepareError(f"{path}: {twice!r} stands twice; remove one")
+            raise PrepareError(f"{path}: {twice!r} stands twice{_lines_of(text, twice)}; remove one")
         return value
 
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8-sig"), object_pairs_hook=unique)
+        text = Path(path).read_text(encoding="utf-8-sig")
+        return json.loads(text, object_pairs_hook=unique)
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error
     except ValueError as error:
         raise PrepareError(f"{path} is not a JSON file in UTF-8: {error}") from error
+
+
+def _lines_of(text: str, name: str) -> str:
+    """On which lines of a JSON text a name stands, if it is in no more than two places."""
+    found = [text.count("\n", 0, match.start()) + 1 for match in re.finditer(rf'"{re.escape(name)}"\s*:', text)]
+    return f", on lines {found[0]} and {found[1]}" if len(found) == 2 else ""
 
 
 def seconds(where: str, name: str, text: str) -> float | None:

@@ -33,6 +33,15 @@ class Row:
     problem: tuple[str, str] | None = None
 
 
+DECIDED: list[str] = []  # one line for each thing that a reader chose and that its list does not say
+
+
+def decided(line: str) -> None:
+    """Says what a reader chose, now and in the index."""
+    print(line)
+    DECIDED.append(line)
+
+
 def stable_key(text: str) -> bytes:
     """Orders names as if shuffled, the same way on every machine."""
     return hashlib.sha256(text.encode()).digest()

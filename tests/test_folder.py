@@ -1,5 +1,7 @@
 """Lists of the user's own videos. Only names matter here: nothing is decoded."""
 
+from collections import Counter
+
 import pytest
 
 from data_prep.datasets import folder, unlabelled
@@ -11,17 +13,23 @@ def splits(rows):
     return {row.video_id: row.split for row in rows}
 
 
-def test_folder_of_class_folders(tmp_path):
+def sizes(rows):
+    """Split -> how many of its videos each class has."""
+    found = {}
+    for row in rows:
+        found.setdefault(row.split, Counter()).update(row.labels or ("",))
+    return {split: dict(counts) for split, counts in found.items()}
+
+
+def test_folder_of_class_folders(tmp_path, capsys):
     touch(tmp_path, [f"{c}/{i}.mp4" for c in ("b", "a") for i in range(10)])
     touch(tmp_path, ["a/notes.txt", "a/.hidden.mp4", "a/deep/x y.AVI", ".git/z.mp4"])
     rows, labels = folder.read(tmp_path)
     assert labels == ["a", "b"]
-    assert len(rows) == 21
     assert {r.labels for r in rows if r.video_id.startswith("a/")} == {("a",)}
     assert "a/deep/x y.AVI" in splits(rows)
-    for label in labels:
-        held = [r for r in rows if r.labels == (label,) and r.split == "val"]
-        assert len(held) == 2
+    assert sizes(rows) == {"train": {"a": 7, "b": 6}, "val": {"a": 2, "b": 2}, "test": {"a": 2, "b": 2}}
+    assert capsys.readouterr().out == ""
 
 
 def test_split_depends_on_names_alone(tmp_path):
@@ -31,21 +39,72 @@ def test_split_depends_on_names_alone(tmp_path):
     assert splits(folder.read(tmp_path / "one")[0]) == splits(folder.read(tmp_path / "two")[0])
 
 
+# What an earlier release, which made no test split, gave to validation of 7 videos a class.
+EARLIER = {
+    0.2: ["a/2.mp4", "b/4.mp4"],
+    0.5: [*(f"a/{i}.mp4" for i in (1, 2, 4, 6)), *(f"b/{i}.mp4" for i in (1, 2, 3, 4))],
+}
+
+
+@pytest.mark.parametrize("val", [None, 0.2, 0.5])
+def test_without_a_test_split_as_ever(tmp_path, val):
+    """A test split takes its videos from training, so that --test=0 continues what an earlier release began."""
+    touch(tmp_path, [f"{c}/{i}.mp4" for c in "ab" for i in range(7)])
+    held = lambda rows, split: sorted(name for name, where in splits(rows).items() if where == split)
+    before = folder.read(tmp_path, val=val, test=0)[0]
+    assert sizes(before).keys() == {"train", "val"}
+    assert held(before, "val") == EARLIER[val or 0.2]
+    assert held(folder.read(tmp_path, val=val)[0], "val") == EARLIER[val or 0.2]
+
+
 @pytest.mark.parametrize(
-    ("count", "val", "held"), [(1, 0.2, 0), (2, 0.2, 1), (3, 0.2, 1), (3, 0.9, 2), (10, 0.5, 5), (4, 0, 0)]
+    ("count", "val", "test", "made"),
+    [
+        (1, 0.2, 0, (1, 0, 0)),
+        (2, 0.2, 0, (1, 1, 0)),
+        (3, 0.9, 0, (1, 2, 0)),
+        (10, 0.5, 0, (5, 5, 0)),
+        (4, 0, 0, (4, 0, 0)),
+        (1, None, 0.2, (1, 0, 0)),
+        (2, None, 0.2, (1, 0, 1)),
+        (2, 0.2, 0.2, (1, 0, 1)),
+        (3, None, 0.2, (2, 0, 1)),
+        (3, 0.2, 0.2, (1, 1, 1)),
+        (4, None, 0.2, (2, 1, 1)),
+        (10, None, 0.5, (3, 2, 5)),
+        (10, 0, 0.3, (7, 0, 3)),
+        (30, None, 0.2, (18, 6, 6)),
+    ],
 )
-def test_share_of_validation(tmp_path, count, val, held):
+@pytest.mark.parametrize("labels", [True, False])
+def test_shares(tmp_path, capsys, count, val, test, made, labels):
+    """Of a class, and of videos without any."""
     touch(tmp_path, [f"a/{i}.mp4" for i in range(count)])
-    rows, _ = folder.read(tmp_path, val=val)
-    assert sum(r.split == "val" for r in rows) == held
-    assert sum(r.split == "train" for r in rows) == count - held
+    rows, _ = (folder if labels else unlabelled).read(tmp_path, val=val, test=test)
+    where = [row.split for row in rows]
+    assert tuple(where.count(split) for split in ("train", "val", "test")) == made
+    said = capsys.readouterr().out
+    assert ("too small for a validation split" in said) == (val is None and test > 0 and count < 4)
 
 
-@pytest.mark.parametrize("val", [-0.1, 1.0, float("nan")])
-def test_impossible_share(tmp_path, val):
+def test_too_small_for_a_validation_split(tmp_path, capsys):
+    """The smallest class decides, unless the share is given; what small classes lack is listed at the end."""
+    touch(tmp_path, ["b/0.mp4", *(f"a/{i}.mp4" for i in range(30))])
+    assert sizes(folder.read(tmp_path)[0]) == {"train": {"a": 24, "b": 1}, "test": {"a": 6}}
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(
+        "too small for a validation split (class b has 1 video): trainings keep their last step; --val"
+    )
+    rows = folder.read(tmp_path, val=0.2)[0]
+    assert sizes(rows) == {"train": {"a": 18, "b": 1}, "val": {"a": 6}, "test": {"a": 6}}
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("val", "test"), [(-0.1, 0.2), (1.0, 0), (float("nan"), 0), (0.2, 0.8), (0.2, -1), (0, 1)])
+def test_impossible_shares(tmp_path, val, test):
     touch(tmp_path, ["a/0.mp4"])
-    with pytest.raises(PrepareError, match="at least 0 and below 1"):
-        folder.read(tmp_path, val=val)
+    with pytest.raises(PrepareError, match=rf"--val={val:g} --test={test:g}: shares must be at least 0 and below 1"):
+        folder.read(tmp_path, val=val, test=test)
 
 
 @pytest.mark.parametrize(
@@ -65,8 +124,8 @@ def test_any_folder_without_labels(tmp_path):
     assert {row.labels for row in rows} == {()}
     assert len(rows) == 10
     assert {"deep/down/x.avi", "deep/y.mp4", "0.mp4"} < splits(rows).keys()
-    assert sorted(splits(rows).values()) == ["train"] * 8 + ["val"] * 2
-    assert {row.split for row in unlabelled.read(tmp_path, val=0)[0]} == {"train"}
+    assert sizes(rows) == {"train": {"": 6}, "val": {"": 2}, "test": {"": 2}}
+    assert {row.split for row in unlabelled.read(tmp_path, val=0, test=0)[0]} == {"train"}
 
 
 @pytest.mark.parametrize(
@@ -92,7 +151,7 @@ def csv(tmp_path, text):
 def test_csv(tmp_path):
     lines = ["path,label,split,start,end", "v/a.mp4,run|jump,train,,", '"v/b, ""c"".mp4",run,held_out,1.5,4']
     text = "\ufeff" + "\n".join([*lines, "v/a.mp4,jump,train,2,"])
-    rows, labels = folder.read(csv(tmp_path, text))
+    rows, labels = folder.read(csv(tmp_path, text), splits=("train", "held_out"))
     assert labels == ["jump", "run"]
     assert [r.labels for r in rows] == [("run", "jump"), ("run",), ("jump",)]
     assert [r.split for r in rows] == ["train", "held_out", "train"]
@@ -101,13 +160,35 @@ def test_csv(tmp_path):
     assert rows[0].path == str(tmp_path / "v/a.mp4")
 
 
+def test_csv_without_splits(tmp_path):
+    """Rows are shared out as the videos of a folder are, whatever their order; all stretches of a file together."""
+    names = [f"{c}/{i}.mp4" for c in "ab" for i in range(7)]
+    touch(tmp_path, names)
+    lines = [f"{name},{name[0]},{start},{start + 1}" for name in names for start in (0, 2)]
+    for listed in (lines, lines[::-1]):
+        rows, labels = folder.read(csv(tmp_path, "\n".join(["path,label,start,end", *listed])))
+        assert (labels, len(rows)) == (["a", "b"], 28)
+        assert {r.video_id.partition("@")[0]: r.split for r in rows} == splits(folder.read(tmp_path)[0])
+        assert sizes(rows) == {"train": {"a": 10, "b": 10}, "val": {"a": 2, "b": 2}, "test": {"a": 2, "b": 2}}
+    lines = ["path,label", *(f"gs://bucket/{i}.mp4,b|{'a' if i % 2 else 'c'}" for i in range(16))]
+    rows, labels = folder.read(csv(tmp_path, "\n".join(lines)))
+    assert (labels, rows[3].path) == (["a", "b", "c"], "gs://bucket/3.mp4")
+    assert {s: n["b"] for s, n in sizes(rows).items()} == {"train": 8, "val": 4, "test": 4}
+    rows, labels = folder.read(csv(tmp_path, "path,label\n" + "".join(f"{i}.mp4,only\n" for i in range(5))))
+    assert (labels, sizes(rows)) == (["only"], {"train": {"only": 3}, "val": {"only": 1}, "test": {"only": 1}})
+
+
 HEAD = "path,label,split,start,end\n"
 
 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("path,label\na,b\n", "no column 'split'"),
+        ("path,split\na,b\n", "no column 'label'"),
+        (HEAD + "a.mp4,x,training,,\n", "line 2: split 'training' is none of train, val, test: mend it, or name"),
+        (HEAD + "a.mp4,x,train,,\nb.mp4,x,val,,\n./a.mp4,y,val,,\n", "line 4: 'a.mp4' stands already in .*, line 2;"),
+        (HEAD + "a.mp4,x,train,1,\na.mp4,x,train,1.0,\n", "line 3: 'a.mp4@1-' stands already in .*, line 2;"),
+        ("path,label\na.mp4,x\na.mp4,x\n", "line 3: 'a.mp4' stands already in .*, line 2;"),
         ("path,label,split,weight\na,b,c,1\n", "'weight', which means nothing"),
         ("", "no column 'path'"),
         (HEAD, "lists no videos"),
@@ -128,3 +209,10 @@ def test_mistakes_in_a_csv(tmp_path, text, says):
         folder.read(csv(tmp_path, text))
     assert "list.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_named_splits_are_for_a_list_that_names_them(tmp_path):
+    touch(tmp_path, ["a/0.mp4", "a/1.mp4"])
+    for videos in (tmp_path, csv(tmp_path, "path,label\na,b\n")):
+        with pytest.raises(PrepareError, match="has no column split, which --splits=train,late is about"):
+            folder.read(videos, splits=("train", "late"))

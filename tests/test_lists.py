@@ -60,7 +60,12 @@ def test_mistakes_in_lines(tmp_path, name, data, says):
 
 @pytest.mark.parametrize(
     ("text", "says"),
-    [('{"a": {"b": 1, "c": 2, "b": 3}}', "'b' stands twice"), ("{", "not a JSON file"), ("", "not a JSON file")],
+    [
+        ('{"a": {"b": 1, "c": 2,\n "b": 3}}', "'b' stands twice, on lines 1 and 2; remove one"),
+        ('{"a": {"b": 1}, "d": {"b": 1, "b": 3}}', "'b' stands twice; remove one"),
+        ("{", "not a JSON file"),
+        ("", "not a JSON file"),
+    ],
 )
 def test_mistakes_in_json(tmp_path, text, says):
     (tmp_path / "a.json").write_text(text)

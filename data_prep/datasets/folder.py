@@ -1,51 +1,112 @@
 """The user's own videos: a folder of class folders, or a CSV file."""
 
 import argparse
+import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from data_prep import files
-from data_prep.lists import seconds, table, videos_in
-from data_prep.rows import PrepareError, Row, name_of, stable_key
+from data_prep.lists import once, seconds, table, videos_in
+from data_prep.rows import PrepareError, Row, decided, name_of, stable_key
 
-REQUIRED, OPTIONAL = ("path", "label", "split"), ("start", "end")
+REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
+SPLITS = ("train", "val", "test")
+SHARE = 0.2  # of validation and of test videos
+ENOUGH = 4  # videos of a class: half for training, one each for validation and test
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     add = parser.add_argument
-    add("--videos", required=True, help="folder of class folders, or a CSV file with columns path,label,split")
-    add_val(parser)
+    note = "folder of class folders, or a CSV file with columns path,label and, if you like, split,start,end"
+    add("--videos", required=True, help=note)
+    add_shares(parser)
+    note = "names that a CSV may have in its column split, separated by commas"
+    add("--splits", type=lambda text: tuple(text.split(",")), default=SPLITS, help=f"{note} (default: train,val,test)")
 
 
-def add_val(parser: argparse._ActionsContainer) -> None:
-    note = "share of a folder's videos for validation (default: 0.2)"
-    parser.add_argument("--val", type=float, default=0.2, help=note)
+def add_shares(parser: argparse._ActionsContainer) -> None:
+    add, which = parser.add_argument, "where no list names the splits, share of each class's videos for"
+    note = f"default: {SHARE:g}, or none if a class has fewer than {ENOUGH} videos"
+    add("--val", type=float, help=f"{which} validation ({note})")
+    add("--test", type=float, default=SHARE, help=f"{which} the test (default: {SHARE:g})")
 
 
-def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
+def read(
+    videos: str | os.PathLike,
+    *,
+    val: float | None = None,
+    test: float = SHARE,
+    splits: Sequence[str] = SPLITS,
+) -> tuple[list[Row], list[str]]:
     """Lists the videos of a folder `DIR/<class>/<video>` or of a CSV file, and their class names in sorted order.
 
     Args:
       videos: the folder or the file. A CSV has a header and the columns path (relative to the file), label (several
-        separated by "|"), split (any name) and, optionally, start and end in seconds.
-      val: share of each class of a folder that goes into the split `val`, the rest into `train`. Which videos is
-        settled by their names; a class with two videos or more has one in both.
+        separated by "|") and, optionally, split, and start and end in seconds.
+      val: share of each class that goes into the split `val`; None for a fifth, see `shared_out`.
+      test: share of each class that goes into the split `test`. Both are for a folder and a CSV without splits.
+      splits: the names that a CSV's column split may have.
 
     Raises:
       PrepareError: nothing there, or a mistake in the CSV.
     """
     if files.is_folder(videos):
-        rows = list(_folder_rows(videos, val))
+        _check_unnamed(videos, splits)
+        rows = _folder_rows(videos, val, test)
     elif os.path.isfile(videos):
-        path = Path(videos)
-        rows = [_csv_row(path, where, cells) for where, cells in table(path, REQUIRED, OPTIONAL)]
+        rows = _csv_rows(Path(videos), val, test, splits)
     else:
         raise PrepareError(f"{videos} does not exist: --videos takes a folder of class folders or a CSV file")
     return rows, sorted({label for row in rows for label in row.labels})
 
 
-def _folder_rows(root: str | os.PathLike, val: float) -> Iterator[Row]:
+def shared_out(classes: Mapping[str, Collection[str]], val: float | None, test: float) -> dict[str, str]:
+    """Which split every video goes to, settled by the names of its class alone.
+
+    A class with two videos or more has one in `test`, and one with three also in `val`, unless their shares are 0. If
+    `val` is None and a class is too small, there is no `val`: it would say little. `test` 0 leaves `val` as it is.
+
+    Args:
+      classes: the names of each class's videos; "" for videos without labels.
+      val: share of each class for validation; None for a fifth where every class is large enough.
+      test: share of each class for the test.
+
+    Raises:
+      PrepareError: impossible shares.
+    """
+    share = SHARE if val is None else val
+    if not (0 <= share < 1 and 0 <= test < 1 and share + test < 1):
+        raise PrepareError(f"--val={share:g} --test={test:g}: shares must be at least 0 and below 1, also together")
+    smallest = min(classes, key=lambda name: (len(classes[name]), name))
+    if val is None and test and len(classes[smallest]) < ENOUGH:
+        share = 0
+        _say_too_small(smallest, len(classes[smallest]))
+    split_of: dict[str, str] = {}
+    for names in classes.values():
+        order, (held, kept) = sorted(names, key=stable_key), _counts(len(names), share, test)
+        split_of |= dict.fromkeys(order, "train") | dict.fromkeys(order[:held], "val")
+        split_of |= dict.fromkeys(order[held : held + kept], "test")
+    return split_of
+
+
+def _counts(videos: int, val: float, test: float) -> tuple[int, int]:
+    """How many of a class's videos are for validation and for the test; training keeps one at least."""
+    share = lambda part, spare: min(max(round(part * videos), 1), spare) if part else 0
+    tested = share(test, videos - 1)
+    return share(val, videos - 1 - tested), tested
+
+
+def _say_too_small(label: str, videos: int) -> None:
+    count = f"{videos} video{'s' * (videos != 1)}"
+    whose, of = (f"class {label} has {count}", ", of the larger classes") if label else (f"{count} in all", "")
+    decided(
+        f"too small for a validation split ({whose}): trainings keep their last step; "
+        f"--val={SHARE:g} makes one all the same{of}"
+    )
+
+
+def _folder_rows(root: str | os.PathLike, val: float | None, test: float) -> list[Row]:
     _, folders, _ = next(files.walk(root))
     classes: dict[str, list[str]] = {name: [] for name in folders if name[0] != "."}
     for name in videos_in(root):
@@ -59,33 +120,71 @@ def _folder_rows(root: str | os.PathLike, val: float) -> Iterator[Row]:
     empty = [name for name, inside in classes.items() if not inside]
     if empty:
         raise PrepareError(f"{files.join(root, empty[0])} holds no videos: fill or remove this class folder")
-    for label, inside in classes.items():
-        yield from split_rows(root, sorted(inside), (label,), val)
+    return rows_of(root, classes, val, test)
 
 
-def split_rows(root: str | os.PathLike, names: Sequence[str], labels: tuple[str, ...], val: float) -> Iterator[Row]:
-    """Rows of the videos with these names below `root`; which of them are the share `val` is settled by the names.
-
-    Raises:
-      PrepareError: an impossible share.
-    """
-    if not 0 <= val < 1:
-        raise PrepareError(f"the share of validation videos must be at least 0 and below 1, got {val}")
-    ids = {name: name_of(name) for name in names}
-    held = 0 if len(names) < 2 or val == 0 else min(max(round(val * len(names)), 1), len(names) - 1)
-    chosen = set(sorted(ids.values(), key=stable_key)[:held])
-    for name, video_id in ids.items():
-        yield Row(files.join(root, name), labels, "val" if video_id in chosen else "train", video_id=video_id)
+def rows_of(root: str | os.PathLike, classes: Mapping[str, Sequence[str]], val: float | None, test: float) -> list[Row]:
+    """Rows of the videos below `root`, by class; "" is no class."""
+    ids = {name: name_of(name) for names in classes.values() for name in names}
+    split_of = shared_out({label: [ids[name] for name in names] for label, names in classes.items()}, val, test)
+    return [
+        Row(files.join(root, name), (label,) if label else (), split_of[ids[name]], video_id=ids[name])
+        for label, names in classes.items()
+        for name in sorted(names)
+    ]
 
 
-def _csv_row(path: Path, where: str, cells: dict[str, str]) -> Row:
+def _csv_rows(path: Path, val: float | None, test: float, splits: Sequence[str]) -> list[Row]:
+    places: dict[str, str] = {}
+    rows = []
+    for where, cells in table(path, REQUIRED, OPTIONAL):
+        row = _csv_row(path, where, cells, splits)
+        once(places, row.video_id, where)
+        rows.append(row)
+    if rows[0].split:
+        return rows
+    _check_unnamed(path, splits)
+    return _split_up(rows, val, test)
+
+
+def _check_unnamed(videos: str | os.PathLike, splits: Sequence[str]) -> None:
+    if tuple(splits) != SPLITS:
+        raise PrepareError(f"{videos} has no column split, which --splits={','.join(splits)} is about: leave it out")
+
+
+def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[str]) -> Row:
+    """A row; its split is "" where the list has no splits."""
     labels = [label.strip() for label in cells["label"].split("|")]
-    for name, value in (("path", cells["path"]), ("split", cells["split"]), *(("label", x) for x in labels)):
+    cells = {name: text.strip() if name == "split" else text for name, text in cells.items()}
+    named = [(name, cells[name]) for name in ("path", "split") if name in cells]
+    for name, value in (*named, *(("label", x) for x in labels)):
         if not value.strip():
             raise PrepareError(f"{where}: {name} is empty")
-    start, end = (seconds(where, name, cells.get(name) or "") for name in OPTIONAL)
+    if (split := cells.get("split", "")) and split not in splits:
+        raise PrepareError(
+            f"{where}: split {split!r} is none of {', '.join(splits)}: mend it, or name all splits that the list "
+            f"should have, such as --splits=train,{split}"
+        )
+    start, end = (seconds(where, name, cells.get(name) or "") for name in ("start", "end"))
     if end is not None and end <= (start or 0):
         raise PrepareError(f"{where}: end {end:g} is not after start {start or 0:g}")
     file = cells["path"] if files.is_remote(cells["path"]) else path.parent / cells["path"]
     video_id = name_of(cells["path"], start, end)
-    return Row(str(file), tuple(dict.fromkeys(labels)), cells["split"].strip(), start, end, video_id)
+    return Row(str(file), tuple(dict.fromkeys(labels)), split, start, end, video_id)
+
+
+def _split_up(rows: Sequence[Row], val: float | None, test: float) -> list[Row]:
+    """The rows with splits: files shared out by the first of their labels by name, all stretches of one together."""
+    label_of: dict[str, str] = {}
+    for row in rows:
+        label_of[_file_of(row)] = min(label_of.get(_file_of(row), row.labels[0]), *row.labels)
+    classes: dict[str, list[str]] = {}
+    for name, label in label_of.items():
+        classes.setdefault(label, []).append(name)
+    split_of = shared_out(classes, val, test)
+    return [dataclasses.replace(row, split=split_of[_file_of(row)]) for row in rows]
+
+
+def _file_of(row: Row) -> str:
+    """The id that the whole file of a row would have."""
+    return row.video_id if row.start is None and row.end is None else row.video_id.rpartition("@")[0]

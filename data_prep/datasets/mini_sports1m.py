@@ -61,7 +61,10 @@ def read(
     Raises:
       PrepareError: a mistake in a list, or no videos.
     """
-    labels = [line for _, line in lines(Path(lists) / "labels.txt")]
+    places: dict[str, str] = {}
+    for where, line in lines(Path(lists) / "labels.txt"):
+        once(places, line, where)
+    labels = list(places)
     found = videos_by_name(videos)
     if choice and all(_path(Path(choice), kind) for kind in COUNTS):
         chosen = _partitions(Path(choice), len(labels), unique=True)

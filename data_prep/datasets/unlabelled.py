@@ -11,22 +11,25 @@ from data_prep.rows import PrepareError, Row
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--videos", required=True, help="folder of videos")
-    folder.add_val(parser)
+    folder.add_shares(parser)
 
 
-def read(videos: str | os.PathLike, *, val: float = 0.2) -> tuple[list[Row], list[str]]:
+def read(
+    videos: str | os.PathLike, *, val: float | None = None, test: float = folder.SHARE
+) -> tuple[list[Row], list[str]]:
     """Lists the videos of a folder, however deep, and no class names.
 
     Args:
       videos: the folder.
-      val: share of the videos that goes into the split `val`, the rest into `train`, as `folder.read` does.
+      val: share of the videos that goes into the split `val`.
+      test: share of them that goes into the split `test`, both as `folder.shared_out` says.
 
     Raises:
       PrepareError: no such folder, or no videos in it.
     """
     if not files.is_folder(videos):
         raise PrepareError(f"{videos} is not a folder: --dataset=unlabelled takes a folder of videos")
-    names = sorted(videos_in(videos))
+    names = list(videos_in(videos))
     if not names:
         raise PrepareError(f"{videos} holds no videos")
-    return list(folder.split_rows(videos, names, (), val)), []
+    return folder.rows_of(videos, {"": names}, val, test), []
