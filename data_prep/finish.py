@@ -5,7 +5,8 @@ import dataclasses
 import functools
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from data_prep.shards import Account, Job, read_account
 from l2l.data import schema
 
 LISTED = 20  # failed videos of a split that are printed one by one
+WIDTH = 500  # characters of a note that are printed
 READERS = 16  # threads: a store answers slowly, but to many at a time
 
 
@@ -46,9 +48,10 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     if not any(shard.videos for shards in splits.values() for shard in shards):
         raise PrepareError(f"none of the {len(failed)} videos can be used; the first: {_line(failed[0])}")
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
-    _record_places(plan.out, stored_rows(plan, accounts))
-    policy = dataclasses.asdict(plan.policy)
-    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi)
+    stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
+    _record_places(plan.out, stored)
+    notes = (*plan.notes, *lacking(plan, stored))
+    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, notes=notes)
     if _recorded(plan.out) != index:
         with files.os_errors(), files.staged(plan.out) as folder:
             tfds_metadata.write(folder, index.kind, index.splits)
@@ -61,6 +64,15 @@ def stored_rows(plan: Plan, accounts: Mapping[str, Account]) -> list[Row]:
     """The rows that have records: those that were not set aside."""
     pairs = ((row, video) for job in plan.jobs for row, video in zip(job.rows, accounts[job.file].videos, strict=True))
     return [row for row, video in pairs if video]
+
+
+def lacking(plan: Plan, stored: Sequence[Row]) -> Iterator[str]:
+    """One line for every split that has videos, but none of some classes; it names these."""
+    for split in plan.splits:
+        there = {label for row in stored if row.split == split for label in row.labels}
+        absent = [label for label in plan.labels if label not in there]
+        if there and absent:
+            yield f"split {split} has no video of {len(absent)} of {len(plan.labels)} classes: {', '.join(absent)}"
 
 
 def _record_places(out: str, rows: Sequence[Row]) -> None:
@@ -104,7 +116,7 @@ def _recorded(out: str) -> schema.Index | None:
 
 
 def report(index: schema.Index) -> None:
-    """Prints what became of the videos of each split, and names the first of those that were set aside."""
+    """Prints what became of the videos of each split, names the first of those that were set aside, and the notes."""
     statuses = sorted({x["status"] for x in index.failed})
     columns = ["done", *statuses]
     print(f"{'split':<12}{'listed':>10}" + "".join(f"{c:>13}" for c in columns) + f"{'clips':>12}{'MB':>10}")
@@ -120,6 +132,8 @@ def report(index: schema.Index) -> None:
             print(f"... and {len(rest) - LISTED} more of {split}; all are in {schema.INDEX}")
         if not index.videos(split):
             print(f"split {split} is empty: none of its videos can be used")
+    for note in index.notes:
+        print(textwrap.shorten(note, WIDTH, placeholder=f" ... (all of it is in {schema.INDEX})"))
     if index.failed:
         print("--retry_failed tries the videos that were set aside again")
 

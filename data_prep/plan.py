@@ -16,7 +16,8 @@ from data_prep.rows import PrepareError, Row, stable_key
 from data_prep.shards import ACCOUNTS, Job
 from l2l.data import schema
 
-SHARDS = 8  # per split, where it has as many videos and nothing else is asked
+SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
+VIDEOS = 100  # per shard, between these two numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Plan:
       policy: how clips are cut.
       jobs: the shards of all splits in order; their places are the numbers of `--shard_range`.
       facts: what must be the same for the directory to be continued.
+      notes: what was decided about the list, for the index.
     """
 
     out: str
@@ -36,6 +38,7 @@ class Plan:
     policy: schema.ClipPolicy
     jobs: tuple[Job, ...]
     facts: dict[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def splits(self) -> dict[str, list[Job]]:
@@ -43,7 +46,12 @@ class Plan:
 
 
 def make(
-    rows: Sequence[Row], labels: Sequence[str], out: str | os.PathLike, policy: schema.ClipPolicy, shards: int | None
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    out: str | os.PathLike,
+    policy: schema.ClipPolicy,
+    shards: int | None,
+    notes: Sequence[str] = (),
 ) -> Plan:
     """Checks the rows and deals those of every split to its shards, in an order that is stable and as if shuffled.
 
@@ -61,7 +69,12 @@ def make(
         for split, mine in dealt.items()
         for k, part in enumerate(mine)
     ]
-    return Plan(os.fspath(out), tuple(labels), policy, tuple(jobs), facts)
+    return Plan(os.fspath(out), tuple(labels), policy, tuple(jobs), facts, tuple(notes))
+
+
+def shards_of(videos: int) -> int:
+    """How many shards a split of so many videos gets: a matter of the list alone, never of the machine."""
+    return min(max(SHARDS, min(-(-videos // VIDEOS), MOST_SHARDS)), videos)
 
 
 def _check_rows(rows: Sequence[Row], labels: Sequence[str]) -> None:
@@ -84,7 +97,7 @@ def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, 
     dealt = {}
     for split in sorted({row.split for row in rows}):
         mine = sorted((r for r in rows if r.split == split), key=lambda r: stable_key(r.video_id))
-        total = min(shards or SHARDS, len(mine))
+        total = min(shards or shards_of(len(mine)), len(mine))
         dealt[split] = [tuple(mine[k::total]) for k in range(total)]
     return dealt
 
@@ -124,9 +137,23 @@ def is_recorded(plan: Plan) -> bool:
         differences = "; ".join(f"{key}: {there.get(key)} there, {plan.facts.get(key)} asked" for key in keys)
         raise PrepareError(
             f"{plan.out} was begun with other settings ({differences}); choose another --out, delete {plan.out}, "
-            "or ask for the same again"
+            f"or ask for the same again{_flags(there, plan.facts)}"
         )
     return True
+
+
+def _flags(there: dict[str, Any], asked: dict[str, Any]) -> str:
+    """The flags that ask for the splits and shards of an earlier plan, where these can be told."""
+    numbers = lambda facts, what: {k.split()[-1]: n for k, n in facts.items() if k.startswith(f"{what} of split ")}
+    videos, now = numbers(there, "videos"), numbers(asked, "videos")
+    flags = ["--test=0"] if "test" in now.keys() - videos and sum(videos.values()) == sum(now.values()) else []
+    shards = numbers(there, "shards")
+    most = max(shards.values(), default=0)
+    at_most = lambda counts: {split: min(most, n) for split, n in counts.items()}
+    unusual = at_most(videos) == shards != {split: shards_of(n) for split, n in videos.items()}
+    if unusual and (flags or at_most(now) != numbers(asked, "shards")):
+        flags.append(f"--shards={most}")
+    return f" ({' '.join(flags)})" if flags else ""
 
 
 @contextlib.contextmanager

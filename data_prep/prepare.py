@@ -35,7 +35,7 @@ def write_dataset(
       labels: class names; a label id is a position in this list.
       out: directory of the shards; what is whole there is kept.
       policy: how clips are cut.
-      shards: number of shards of each split, at most its number of videos; None for up to 8.
+      shards: number of shards of each split, at most its number of videos; None for what `plan.shards_of` says.
       workers: processes that decode.
       made_by: what to write into the index as the command that made the directory.
       time_limit: seconds that decoding one video may take.

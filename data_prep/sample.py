@@ -41,7 +41,7 @@ from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
-from data_prep.sample_parts import DEMO, PARTS, Item, items_of
+from data_prep.sample_parts import DEMO, PARTS, SHARDS, Item, items_of
 from l2l.data import schema
 
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
@@ -161,7 +161,8 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     if about.actions:
         schema.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
     rows = [Row(str(out / x.path), x.labels, x.split, None, None, x.video_id) for x in items]
-    write_dataset(rows, render.LABELS, shards, about.policy, workers=workers, made_by=made_by(part, seed))
+    how = {"shards": SHARDS, "workers": workers, "made_by": made_by(part, seed)}
+    write_dataset(rows, render.LABELS, shards, about.policy, **how)
     return True
 
 

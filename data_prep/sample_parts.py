@@ -10,6 +10,7 @@ from data_prep import sample_untrimmed as untrimmed
 from l2l.data import schema
 
 SPLITS = ("train", "val", "test")
+SHARDS = 8  # of a split, whatever its size: the same files as ever
 CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
 POSITIONS = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64)
 FAR = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=128)

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from data_prep import estimate, finish, plan, prepare
-from data_prep.plan import SHARDS, Plan
-from data_prep.rows import PrepareError
+from data_prep.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
+from data_prep.rows import DECIDED, PrepareError
 from data_prep.shards import Job
 from l2l.data import schema
 from l2l.data.decoder import TIME_LIMIT, DecoderError
@@ -35,7 +35,7 @@ FLAGS = {
     "short_side": "short side of the stored images, pixels",
     "width": "if given, images are --short_side high and this wide, whatever the video's aspect ratio",
     "quality": "JPEG quality, 1..100",
-    "clips": "0 stores every clip, k > 0 stores k of them spread evenly over the video",
+    "clips": "0 stores every clip, k > 0 stores k of them, spread evenly over the video; training draws one per epoch",
 }
 
 
@@ -63,7 +63,8 @@ def parser(dataset: str = "folder") -> argparse.ArgumentParser:
     add = result.add_argument
     add("--out", required=True, help="directory for the shards, here or gs://bucket/folder")
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
-    add("--shards", type=int, help=f"shards of each split (default: {SHARDS}, or fewer for fewer videos)")
+    usual = f"one per {VIDEOS} videos, but {SHARDS} to {MOST_SHARDS:,}, and at most one a video"
+    add("--shards", type=int, help=f"shards of each split (default: {usual})")
     for field in dataclasses.fields(schema.ClipPolicy):
         if field.name != "audio":
             kind = float if field.name in ("fps", "hop") else int
@@ -98,8 +99,9 @@ def asked_for(args: argparse.Namespace) -> Plan:
         if not getattr(args, name) > 0:
             raise PrepareError(f"--{name} must be positive, got {getattr(args, name):g}")
     read = _reader(args.dataset).read
+    DECIDED.clear()
     rows, labels = read(**{name: getattr(args, name) for name in inspect.signature(read).parameters})
-    return plan.make(rows, labels, args.out, policy, args.shards)
+    return plan.make(rows, labels, args.out, policy, args.shards, DECIDED)
 
 
 def _range(text: str | None, total: int) -> tuple[int, int]:

@@ -11,12 +11,12 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import estimate, shards, write_shards
+from data_prep import estimate, plan, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import media, schema
 from tests.prepared import LABELS, POLICY, alive, command, content, flags, records, rows_of, wait_until
-from tests.videos import write_video
+from tests.videos import touch, write_video
 
 
 @pytest.fixture(scope="module")
@@ -153,22 +153,50 @@ def test_command_line(listed, tmp_path, capsys):
     assert "videos/s" in said.err
     assert "set aside" in said.out
     index = schema.load_index(tmp_path)
-    assert index.videos("train") + index.videos("val") == 10
+    assert sum(index.videos(split) for split in index.splits) == 10
     assert len(index.failed) == 1
+    assert index.notes == ("split test has no video of 1 of 2 classes: run",)  # text.mp4 was to be it
+    assert index.notes[0] in said.out.splitlines()
 
 
 def test_dry_run(listed, tmp_path, capsys):
     """Says what would come out and leaves no trace; what it says of the size is about true."""
     assert write_shards.main(flags(listed, tmp_path / "out", "--dry_run", "--shards=3")) == 0
     said = capsys.readouterr().out.splitlines()
-    assert said[:2] == [
-        "train: 9 videos in 3 shards, number 0 to 2",
-        "val: 2 videos in 2 shards, number 3 to 4",
+    assert said[:3] == [
+        "test: 2 videos in 2 shards, number 0 to 1",
+        "train: 7 videos in 3 shards, number 2 to 4",
+        "val: 2 videos in 2 shards, number 5 to 6",
     ]
     assert re.fullmatch(
-        r"about 0:00:\d\d of film, \d+ clips, \d MB, 0:00:0\d with 1 workers .told from \d videos.", said[2]
+        r"about 0:00:\d\d of film, \d+ clips, \d MB, 0:00:0\d with 1 workers .told from \d videos.", said[3]
     )
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("videos", "shards"),
+    [(1, 1), (7, 7), (8, 8), (800, 8), (801, 9), (2000, 20), (102_400, 1024), (300_000, 1024)],
+)
+def test_number_of_shards(videos, shards):
+    assert plan.shards_of(videos) == shards
+
+
+def test_what_an_earlier_release_began_is_continued_by_flags(tmp_path):
+    """It made eight shards whatever the size, and no test split: the error names the flags that ask for the same."""
+    touch(tmp_path / "videos", [f"{label}/{i}.mp4" for label in "ab" for i in range(600)])
+    where = tmp_path / "videos", tmp_path / "out"
+    asked = lambda *more: write_shards.asked_for(write_shards.parse(flags(*where, *more)))
+    earlier = asked("--test=0", "--shards=8")
+    assert [len(jobs) for jobs in earlier.splits.values()] == [8, 8]
+    with plan.claimed(earlier, 0, len(earlier.jobs)):
+        pass
+    for more, cure in (([], "--test=0 --shards=8"), (["--test=0"], "--shards=8")):
+        with pytest.raises(PrepareError, match=rf"or ask for the same again \({cure}\)$"):
+            plan.is_recorded(asked(*more))
+    assert plan.is_recorded(asked("--test=0", "--shards=8"))
+    with pytest.raises(PrepareError, match="policy frames: 4 there, 5 asked.*or ask for the same again$"):
+        plan.is_recorded(asked("--test=0", "--shards=8", "--frames=5"))
 
 
 @pytest.mark.parametrize("clips", [0, 2])

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from data_prep.lists import load_json, misfit, path_of, videos_by_name
-from data_prep.rows import PrepareError, Row
+from data_prep.rows import PrepareError, Row, decided
 
 UNITS = ("video", "segment")
 SPLITS = {"training": "train", "validation": "val", "testing": "test"}
@@ -52,7 +52,7 @@ def read(videos: str | os.PathLike, lists: str | os.PathLike, *, unit: str = "vi
         stretches = _segments if unit == "segment" else _whole
         rows += stretches(path, video_id, entry, known)
     if unlabelled:
-        print(f"{unlabelled} videos of the subset testing have no labels and are left out")
+        decided(f"{unlabelled} videos of the subset testing have no labels and are left out")
     return rows, classes
 
 

@@ -148,6 +148,7 @@ class Index:
       failed: one {"path", "split", "status", "reason"} per video that was set aside.
       multi_label: whether any video has more than one label.
       version: of this schema.
+      notes: one line for each thing that was decided on the way, or that a split lacks.
     """
 
     kind: str
@@ -158,6 +159,7 @@ class Index:
     failed: tuple[dict[str, str], ...] = ()
     multi_label: bool = False
     version: int = VERSION
+    notes: tuple[str, ...] = ()
 
     @property
     def label_hash(self) -> str:
@@ -217,6 +219,8 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def save_index(directory: str | os.PathLike, index: Index) -> None:
     value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash, "table": index.table}
+    if not index.notes:  # as directories were written before there were notes
+        del value["notes"]
     write_json(Path(directory) / INDEX, value)
 
 
@@ -234,8 +238,8 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
         said = {key: value.pop(key) for key in ("label_hash", "hash")}
         value.pop("table", None)  # for people: it follows from the rest
         splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
-        labels, failed = tuple(value.pop("labels")), tuple(value.pop("failed"))
-        index = Index(splits=splits, labels=labels, failed=failed, **value)
+        lists = {key: tuple(value.pop(key)) for key in ("labels", "failed")} | {"notes": tuple(value.pop("notes", ()))}
+        index = Index(splits=splits, **lists, **value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardError(f"{path} is damaged ({error}); prepare the directory again") from error
     if index.version != VERSION:
@@ -247,6 +251,14 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
     return index
 
 
+def cure_for(split: str, index: Index) -> str:
+    """What to do about a split that a directory does not have."""
+    flag = f" (of a folder with --{split}=0.2)" if split in ("val", "test") else ""
+    keys = f"--config.data.{split}=NAME, or " if split in ("train", "val", "test") else ""
+    there = ", ".join(sorted(index.splits))
+    return f"it has {there}: name one of these ({keys}--split=NAME), or prepare it again with such a split{flag}"
+
+
 def shard_paths(directory: str | os.PathLike, index: Index, split: str) -> Sequence[Path]:
     """The shard files of a split, in order.
 
@@ -254,7 +266,7 @@ def shard_paths(directory: str | os.PathLike, index: Index, split: str) -> Seque
       ShardError: the split is unknown, or a file is missing or of another size than the index says.
     """
     if split not in index.splits:
-        raise ShardError(f"{directory} has no split {split!r}; it has {', '.join(sorted(index.splits))}")
+        raise ShardError(f"{directory} has no split {split!r}; {cure_for(split, index)}")
     paths = [Path(directory) / shard.file for shard in index.splits[split]]
     missing = [str(p) for p in paths if not p.is_file()]
     if missing:
