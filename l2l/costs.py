@@ -54,7 +54,7 @@ def r2plus1d_bottleneck_macs(
 ) -> int:
     """R(2+1)D with bottleneck blocks, 152 layers unless told otherwise, on one clip of (frames, size, size, 3).
 
-    Counted only. The middle width of a block follows from its inner channels, as in the published network.
+    The middle width of a block follows from its inner channels, as in the published network.
     """
     side, time, channels, middle = _out(size, 7, 2), frames, width, max(45 * width // 64, 1)
     total = time * side**2 * (49 * 3 * middle + 3 * middle * width)

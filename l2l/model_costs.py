@@ -18,7 +18,8 @@ def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
     if name == "student":
         return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
-    return costs.r2plus1d_macs(config["data"]["frames"], size, **numbers)
+    count = costs.r2plus1d_bottleneck_macs if model.bottleneck else costs.r2plus1d_macs
+    return count(config["data"]["frames"], size, **numbers)
 
 
 def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:

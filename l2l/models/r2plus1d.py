@@ -73,6 +73,28 @@ class Block(nn.Module):
         return nn.relu(x + y)
 
 
+class Bottleneck(nn.Module):
+    """A factorised convolution between two of single points, the second four times as wide, and a shortcut."""
+
+    planes: int
+    stride: int
+    conv: Any
+    norm: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        s, wide, middle = self.stride, 4 * self.planes, middle_width(self.planes, self.planes)
+        y = spatial(self.conv(self.planes, (1, 1), (1, 1), name="narrow"), x)
+        y = nn.relu(self.norm(name="norm1")(y))
+        y = Factorised(middle, self.planes, 3, (s, s), self.conv, self.norm, name="conv")(y)
+        y = nn.relu(self.norm(name="norm2")(y))
+        y = self.norm(name="norm3")(spatial(self.conv(wide, (1, 1), (1, 1), name="wide"), y))
+        if x.shape != y.shape:
+            x = spatial(self.conv(wide, (1, 1), (s, s), name="downsample"), x[:, ::s])
+            x = self.norm(name="downsample_norm")(x)
+        return nn.relu(x + y)
+
+
 class R2Plus1D(nn.Module):
     """Clip classifier.
 
@@ -80,6 +102,7 @@ class R2Plus1D(nn.Module):
       num_classes: k.
       width: channels of the first stage, doubled by every further one.
       stages: blocks per stage.
+      bottleneck: blocks that are narrow inside and four times as wide outside, as in R(2+1)D-152 (3, 8, 36, 3).
       dtype: of the inputs of convolutions; parameters and statistics stay float32.
       remat: recompute every block in the backward pass instead of keeping its activations.
     """
@@ -87,13 +110,14 @@ class R2Plus1D(nn.Module):
     num_classes: int
     width: int = 64
     stages: Sequence[int] = STAGES
+    bottleneck: bool = False
     dtype: Any = jnp.float32
     remat: bool = False
 
     @property
     def feature(self) -> int:
         """Width of the feature."""
-        return self.width * 2 ** (len(self.stages) - 1)
+        return self.width * 2 ** (len(self.stages) - 1) * (4 if self.bottleneck else 1)
 
     @nn.compact
     def __call__(
@@ -106,7 +130,8 @@ class R2Plus1D(nn.Module):
         middle = max(45 * self.width // 64, 1)
         x = Factorised(middle, self.width, 7, (1, 2), conv, norm, name="stem")(frames)
         x = out["stem"] = nn.relu(norm(name="stem_norm")(x))
-        block = nn.remat(Block) if self.remat else Block
+        block = Bottleneck if self.bottleneck else Block
+        block = nn.remat(block) if self.remat else block
         for i, blocks in enumerate(self.stages):
             for j in range(blocks):
                 stride = 2 if i > 0 and j == 0 else 1
