@@ -69,6 +69,23 @@ def activitynet_released(c: ConfigDict) -> None:
     c.student = "runs/activitynet_released/student"
 
 
+def activitynet_r2plus1d152(c: ConfigDict) -> None:
+    """Over the released features of R(2+1)D-152 alone, of every tenth clip: the released code for one modality."""
+    full("activitynet")(c)
+    c.data.dir, c.run = "data/activitynet_r2plus1d152", "runs/activitynet_r2plus1d152/skim"
+    c.student = "runs/activitynet_r2plus1d152/classifier"
+    c.model.index_by, c.model.count_start, c.model.stride = "image", False, 10
+    c.optim.lr_scale = ()
+
+
+def activitynet_released_judged(c: ConfigDict) -> None:
+    """The released image and sound features of every fifth position say where R(2+1)D-152 looks."""
+    activitynet_released(c)
+    c.run, c.recognition = "runs/activitynet_released/skim_judged", "data/activitynet_r2plus1d152"
+    c.model.count_start, c.model.stride = False, 5
+    c.optim.lr_scale = ()
+
+
 def listen(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
     """The same, choosing by the preview's sound alone; a video without any by the images at the stride."""
 
@@ -105,6 +122,7 @@ def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...
 VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "mini_sports1m")}
 VARIANTS["activitynet_released"] = activitynet_released
 FULL = tuple(VARIANTS)
+VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_released_judged)}
 VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}

@@ -1,15 +1,23 @@
 """The features of ActivityNet that the paper's authors released -> feature shards.
 
-    python -m data_prep.released_features --features=DIR --lists=DIR --out=data/activitynet_released
+    python -m data_prep.released_features --features=DIR --lists=DIR --out=data/activitynet_released \\
+        --out_r2plus1d152=data/activitynet_r2plus1d152
 
---features holds image_features/ and audio_features/, one .npy of (positions, 512) per video; --lists holds train.pkl
-and val.pkl, each a list of paths and a list of class numbers. The paths' folders are those of whoever made the list:
-only what follows imageAudio_features/ in them counts. (The fused features themselves are not needed.)
+--features holds image_features/ and audio_features/ (for --out) and r2plus1d152_features/ (for --out_r2plus1d152), one
+.npy of (positions, values) per video; --lists holds train.pkl and val.pkl, each a list of paths and a list of class
+numbers. The paths' folders are those of whoever made the list: only what follows imageAudio_features/ in them counts.
+(The fused features themselves are not needed.)
+
+Of the two directories one is enough. Made together they hold the same videos in the same order at the same times, so
+that one can say where to look and the other, by config.recognition, what is there: a video that lacks in one is set
+aside in both. The features of R(2+1)D-152 lie in the place of images; there is no sound. Which clips they are of was
+not published: the n-th are taken to belong together. If there are up to LEFT_OUT more of one kind the last of these
+are left out, which is said; if there are more, the video is set aside.
 """
 
 import argparse
+import contextlib
 import dataclasses
-import hashlib
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,12 +29,14 @@ from tqdm import tqdm
 
 from data_prep import tfds_metadata
 from data_prep.files import tensorflow
+from data_prep.lists import lines, once
 from data_prep.rows import PrepareError, stable_key
-from data_prep.shards import encode
+from data_prep.shards import encode, sha256_of
 from l2l.data import safe_pickle, schema
 
 FUSED = "imageAudio_features/"  # what the lists name
-MODALITIES = ("image", "audio")
+PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features of the two directories
+LEFT_OUT = 2  # positions: clips cut at both ends of a video and single frames from its middle differ by so many
 SPLITS = ("train", "val")
 SHARDS = 32  # of a split
 HOP = 16 / 30  # seconds between positions: the release does not say; 16 frames at 30 a second fit its numbers
@@ -41,7 +51,7 @@ class Video:
 
 
 def read_list(path: Path) -> list[Video]:
-    """The videos of one pickle. Raises PrepareError unless it holds as many paths as class numbers."""
+    """The videos of one pickle. Raises PrepareError unless it holds as many paths as class numbers, each path once."""
     try:
         paths, labels = safe_pickle.load(path)
     except OSError as error:
@@ -58,134 +68,209 @@ def read_list(path: Path) -> list[Video]:
     return [Video(name, label) for name, label in zip(names, numbers, strict=True)]
 
 
-def read_features(features: Path, video: Video) -> dict[str, np.ndarray]:
-    """Its descriptors by modality, float16 (n, d). Raises ValueError if they cannot be used."""
-    banks = {m: np.load(features / f"{m}_features" / video.name, allow_pickle=False) for m in MODALITIES}
-    shapes = {m: x.shape for m, x in banks.items()}
-    if len(set(shapes.values())) != 1 or any(x.ndim != 2 or not x.size for x in banks.values()):
-        raise ValueError(f"the descriptors are {shapes['image']} of images and {shapes['audio']} of sounds")
+def read_lists(folder: Path) -> dict[str, list[Video]]:
+    """The videos of all splits. Raises PrepareError for a mistake in a list, or a video that stands twice."""
+    videos, places = {split: read_list(folder / f"{split}.pkl") for split in SPLITS}, {}
+    for split, listed in videos.items():
+        for number, video in enumerate(listed, 1):
+            once(places, video.name, f"{folder / f'{split}.pkl'}, path {number}")
+    return videos
+
+
+def read_features(features: Path, video: Video, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
+    """Descriptors by name, float16 (n, d), and how many positions are left out. Raises ValueError if not usable."""
+    banks = {name: np.load(features / f"{name}_features" / video.name, allow_pickle=False) for name in names}
+    said = " and ".join(f"{x.shape} in {name}_features" for name, x in banks.items())
+    if any(x.ndim != 2 or not x.size for x in banks.values()):
+        raise ValueError(f"the descriptors are {said}")
+    count, *_, most = sorted([len(x) for x in banks.values()] * 2)
+    if most - count > LEFT_OUT or len({banks[name].shape for name in PAIR if name in banks}) > 1:
+        raise ValueError(f"the descriptors are {said}: not of the same positions")
     with np.errstate(over="ignore"):
-        banks = {m: x.astype(np.float16) for m, x in banks.items()}
+        banks = {name: x[:count].astype(np.float16) for name, x in banks.items()}
     if not all(np.isfinite(x).all() for x in banks.values()):
         raise ValueError("the descriptors have values that are not finite in float16")
-    return banks
+    return banks, most - count
 
 
-def record(video: Video, banks: dict[str, np.ndarray], hop: float) -> dict[str, list[Any]]:
+def record(video: Video, image: np.ndarray, audio: np.ndarray | None = None, *, hop: float) -> dict[str, list[Any]]:
     """The values of a feature record, by field."""
     return {
         "video_id": [video.name.removesuffix(".npy").encode()],
         "labels": [video.label],
-        "times": [(i + 0.5) * hop for i in range(len(banks["image"]))],
-        "image": [banks["image"].astype("<f2").tobytes()],
-        "audio": [banks["audio"].astype("<f2").tobytes()],
-        "has_audio": [1],
+        "times": [(i + 0.5) * hop for i in range(len(image))],
+        "image": [image.astype("<f2").tobytes()],
+        "audio": [b"" if audio is None else audio.astype("<f2").tobytes()],
+        "has_audio": [int(audio is not None)],
     }
 
 
 class Writer:
-    """Writes shards and remembers what could not be used, and how wide the descriptors are."""
+    """Writes the shards of all directories side by side.
 
-    def __init__(self, features: Path, out: Path, hop: float):
-        self.features, self.out, self.hop = features, out, hop
+    Attributes:
+      outs: the kinds of features that a directory holds, `PAIR` or `DEEP` -> the directory.
+      failed: what the index says of videos that were set aside.
+      widths: of the descriptors, by kind.
+      cut: how many videos have positions that are left out.
+    """
+
+    def __init__(self, features: Path, outs: dict[tuple[str, ...], Path], hop: float):
+        self.features, self.outs, self.hop = features, outs, hop
         self.failed: list[dict[str, str]] = []
-        self.width: int | None = None
+        self.widths: dict[str, int] = {}
+        self.cut = 0
 
-    def records(self, split: str, videos: Sequence[Video], bar: tqdm) -> Iterator[bytes]:
-        for video in videos:
-            try:
-                banks = read_features(self.features, video)
-                self._check_width(banks["image"].shape[1])
-            except (OSError, ValueError, EOFError) as error:
-                status = "missing" if isinstance(error, FileNotFoundError) else "undecodable"
-                reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-                self.failed.append({"path": video.name, "split": split, "status": status, "reason": reason})
-            else:
-                yield encode(record(video, banks, self.hop), schema.FEATURE_RECORD)
-            bar.update()
-
-    def _check_width(self, width: int) -> None:
-        self.width = self.width or width
-        if width != self.width:
-            raise ValueError(f"its descriptors have {width} values, those of other videos {self.width}")
-
-    def shard(self, path: Path, records: Iterator[bytes]) -> schema.Shard:
-        """Writes one shard, whole or not at all."""
-        temporary, count = path.with_name(f".{path.name}.tmp"), 0
+    def banks(self, split: str, video: Video) -> dict[str, np.ndarray] | None:
+        """A video's descriptors by kind; None, with the reason in `failed`, where they cannot be used."""
         try:
-            with tensorflow().io.TFRecordWriter(str(temporary)) as writer:
-                for data in records:
-                    writer.write(data)
-                    count += 1
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return schema.Shard(path.name, count, count, path.stat().st_size, digest)
+            banks, spare = read_features(self.features, video, [kind for kinds in self.outs for kind in kinds])
+            self._check_widths({kind: bank.shape[1] for kind, bank in banks.items()})
+        except (OSError, ValueError, EOFError) as error:
+            status = "missing" if isinstance(error, FileNotFoundError) else "undecodable"
+            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+            self.failed.append({"path": video.name, "split": split, "status": status, "reason": reason})
+            return None
+        self.cut += spare > 0
+        return banks
+
+    def _check_widths(self, widths: dict[str, int]) -> None:
+        self.widths = self.widths or widths
+        if widths != self.widths:
+            raise ValueError(f"its descriptors have {widths} values, those of other videos {self.widths}")
+
+    def shards(self, name: str, split: str, videos: Sequence[Video], bar: tqdm) -> list[schema.Shard]:
+        """Writes a shard of every directory; both are there whole, or none."""
+        count, paths = 0, [out / name for out in self.outs.values()]
+        with contextlib.ExitStack() as stack:
+            writers = [stack.enter_context(whole(path)) for path in paths]
+            for video in videos:
+                banks = self.banks(split, video)
+                for kinds, writer in zip(self.outs, writers, strict=True) if banks else ():
+                    values = record(video, *(banks[kind] for kind in kinds), hop=self.hop)
+                    writer.write(encode(values, schema.FEATURE_RECORD))
+                count += banks is not None
+                bar.update()
+        return [schema.Shard(name, count, count, path.stat().st_size, sha256_of(path)) for path in paths]
 
 
-def convert(features: Path, lists: Path, out: Path, labels: Sequence[str] | None, hop: float = HOP) -> schema.Index:
-    """Writes a directory of feature shards.
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[Any]:
+    """A writer of records; the file appears when it ends well."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    try:
+        with tensorflow().io.TFRecordWriter(str(temporary)) as writer:
+            yield writer
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def convert(
+    features: Path,
+    lists: Path,
+    out: Path | None,
+    labels: Sequence[str] | None,
+    hop: float = HOP,
+    out_r2plus1d152: Path | None = None,
+) -> schema.Index:
+    """Writes a directory of feature shards, or two that go together.
 
     Args:
-      features: holds image_features/ and audio_features/.
+      features: holds image_features/ and audio_features/, or r2plus1d152_features/.
       lists: holds train.pkl and val.pkl.
-      out: the directory, which must not be finished yet.
+      out: the directory of images and sounds, which must not be finished yet; None for none.
       labels: class names in the order of the numbers; None for the numbers themselves.
       hop: seconds between positions.
+      out_r2plus1d152: likewise of the features of R(2+1)D-152.
+
+    Returns:
+      The index of the first of them.
 
     Raises:
       PrepareError: nothing usable there, or a number without a name.
     """
-    if (out / schema.INDEX).exists():
-        raise PrepareError(f"{out} is finished; delete it to make it again, or choose another --out")
-    videos = {split: read_list(lists / f"{split}.pkl") for split in SPLITS}
+    outs = {kinds: out for kinds, out in ((PAIR, out), (DEEP, out_r2plus1d152)) if out}
+    if not outs:
+        raise PrepareError("name a directory to make: --out or --out_r2plus1d152")
+    if there := next((out for out in outs.values() if (out / schema.INDEX).exists()), None):
+        raise PrepareError(f"{there} is finished; delete it to make it again, or choose another --out")
+    videos, writer = read_lists(lists), Writer(features, outs, hop)
     highest = max(video.label for video in itertools.chain(*videos.values()))
     labels = tuple(labels or (str(i) for i in range(highest + 1)))
     if highest >= len(labels):
         raise PrepareError(f"the lists have class number {highest}, --labels names only {len(labels)} classes")
-    out.mkdir(parents=True, exist_ok=True)
-    writer = Writer(features, out, hop)
-    splits = {split: tuple(write_split(writer, split, videos[split])) for split in SPLITS}
-    if empty := next((split for split, shards in splits.items() if not sum(x.records for x in shards)), None):
+    for folder in outs.values():
+        folder.mkdir(parents=True, exist_ok=True)
+    splits = {split: list(write_split(writer, split, videos[split])) for split in SPLITS}
+    if empty := next((split for split, shards in splits.items() if not sum(own[0].records for own in shards)), None):
         first = next(x for x in writer.failed if x["split"] == empty)
         raise PrepareError(f"no video of split {empty} can be used; the first: {first['path']}: {first['reason']}")
+    first, *_ = [save(writer, number, labels, splits) for number in range(len(outs))]
+    return first
+
+
+def save(
+    writer: Writer, number: int, labels: tuple[str, ...], splits: dict[str, list[list[schema.Shard]]]
+) -> schema.Index:
+    """Writes the index of one of the writer's directories, and returns it."""
+    kinds, out = list(writer.outs.items())[number]
+    image, *audio = (writer.widths[kind] for kind in kinds)
     policy = {
         "clips": dataclasses.asdict(schema.ClipPolicy()),
         "student": {},  # which made them is not known
-        "widths": dict.fromkeys(MODALITIES, writer.width),
+        "widths": {"image": image, "audio": sum(audio)},
     }
-    index = schema.Index("features", labels, splits, policy, failed=tuple(writer.failed))
+    left_out = f"of {writer.cut} videos the last positions, up to {LEFT_OUT}, are left out: not all features have them"
+    notes = (left_out,) if writer.cut else ()
+    own = {split: tuple(shards[number] for shards in by_number) for split, by_number in splits.items()}
+    index = schema.Index("features", labels, own, policy, failed=tuple(writer.failed), notes=notes)
     tfds_metadata.write(out, index.kind, index.splits)
     schema.save_index(out, index)
     return index
 
 
-def write_split(writer: Writer, split: str, videos: Sequence[Video]) -> Iterator[schema.Shard]:
+def write_split(writer: Writer, split: str, videos: Sequence[Video]) -> Iterator[list[schema.Shard]]:
+    """The shards of a split in turn, each in all directories."""
     videos = sorted(videos, key=lambda video: stable_key(video.name))
     total = min(SHARDS, len(videos))
     with tqdm(total=len(videos), desc=split, unit=" videos", disable=None) as bar:
         for number in range(total):
-            path = writer.out / schema.shard_name("features", split, number, total)
-            yield writer.shard(path, writer.records(split, videos[number::total], bar))
+            name = schema.shard_name("features", split, number, total)
+            yield writer.shards(name, split, videos[number::total], bar)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
         prog="python -m data_prep.released_features",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--features", required=True, type=Path, help="folder with the feature folders")
-    parser.add_argument("--lists", required=True, type=Path, help="folder with train.pkl and val.pkl")
-    parser.add_argument("--out", required=True, type=Path, help="directory for the shards")
-    parser.add_argument("--labels", type=Path, help="class names in the order of the numbers, one a line")
-    args = parser.parse_args(argv)
+    add = result.add_argument
+    add("--features", required=True, type=Path, help="folder with the feature folders")
+    add("--lists", required=True, type=Path, help="folder with train.pkl and val.pkl")
+    add("--out", type=Path, help="directory for the shards of images and sounds")
+    add("--out_r2plus1d152", type=Path, metavar="OUT", help="directory for those of R(2+1)D-152")
+    add("--labels", type=Path, help="class names in the order of the numbers, one a line")
+    return result
+
+
+def class_names(path: Path | None) -> list[str] | None:
+    """The lines of a text file; raises PrepareError if one stands twice."""
+    if path is None:
+        return None
+    places: dict[str, str] = {}
+    for where, line in lines(path):
+        once(places, line, where)
+    return list(places)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
     try:
-        labels = args.labels.read_text(encoding="utf-8").splitlines() if args.labels else None
-        index = convert(args.features, args.lists, args.out, labels)
+        labels, deep = class_names(args.labels), args.out_r2plus1d152
+        index = convert(args.features, args.lists, args.out, labels, out_r2plus1d152=deep)
     except (PrepareError, OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -193,7 +278,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{split}: {index.videos(split)} videos")
     for x in index.failed[:20]:
         print(f"set aside ({x['split']}, {x['status']}): {x['path']}: {x['reason']}")
-    print(f"{args.out} is finished: {len(index.labels)} classes, {len(index.failed)} videos set aside")
+    for note in index.notes:
+        print(note)
+    made = " and ".join(str(out) for out in (args.out, deep) if out)
+    print(f"{made} is finished: {len(index.labels)} classes, {len(index.failed)} videos set aside")
     return 0
 
 

@@ -160,8 +160,11 @@ def recogniser_at(directory: str) -> Run:
     """
     made_with = load_index(directory, kind="features").policy["student"]
     if not made_with:
-        raise RunError(f"{directory} does not say which run made its features, so nothing can recognise with them")
-    run = load_run(made_with["path"])
+        raise RunError(
+            f"{directory} does not say which run made its features, so nothing can recognise with them; released ones "
+            f"get a classifier by `python -m l2l.feature_classifier {directory} --out=RUN`"
+        )
+    run = load_run(made_with["path"], part=True)
     if run.hash != made_with["hash"]:
         raise RunError(
             f"{directory} was extracted with a run of hash {made_with['hash']}, {run.path} has {run.hash}: "

@@ -210,6 +210,12 @@ def student_of(run: runs.Run) -> runs.Run:
             f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
             "import it again with --student=RUN"
         )
+    for whose, config in (("student", run.student), ("recogniser", run.recogniser and run.recogniser["config"])):
+        if config and run.variables[whose]["params"].keys() == {"classifier"}:
+            raise runs.RunError(
+                f"{run.path} reads features of {config['model']['name']} that were released without their network: it "
+                "cannot take videos, only features (python -m l2l.evaluate)"
+            )
     return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
 
 

@@ -41,7 +41,7 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    whose = re.sub("_(released|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
+    whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
     student = inputs.load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
     clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
