@@ -14,6 +14,9 @@ are needed only where it looks. See config.model.fallback for one without.
 The variant closer does the same on small, far-away actions, and looks at each picture twice: whole, and at the region
 that the state chooses, closer. Over the features of configs/extract.py:closer.
 
+activitynet_r2plus1d152 and activitynet_released_judged are the paper's table with R(2+1)D-152, over the released
+features: in the first it looks and judges, in the second image and sound say where it is to look.
+
 What the paper compares with, each over the same features: VARIANT_lstm runs over all positions in order, and
 VARIANT_nonrecurrent asks a single learned query.
 """

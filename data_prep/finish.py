@@ -6,7 +6,7 @@ import functools
 import json
 import os
 import textwrap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
@@ -132,10 +132,15 @@ def report(index: schema.Index) -> None:
             print(f"... and {len(rest) - LISTED} more of {split}; all are in {schema.INDEX}")
         if not index.videos(split):
             print(f"split {split} is empty: none of its videos can be used")
-    for note in index.notes:
-        print(textwrap.shorten(note, WIDTH, placeholder=f" ... (all of it is in {schema.INDEX})"))
+    say(index.notes)
     if index.failed:
         print("--retry_failed tries the videos that were set aside again")
+
+
+def say(notes: Iterable[str]) -> None:
+    """Prints what stands in the index, shortened where it names many classes."""
+    for note in notes:
+        print(textwrap.shorten(note, WIDTH, placeholder=f" ... (all of them are in {schema.INDEX})"))
 
 
 def _line(failed: dict[str, str]) -> str:

@@ -135,6 +135,7 @@ def _show(asked: Plan) -> None:
         videos = sum(len(job.rows) for job in jobs)
         print(f"{split}: {videos} videos in {len(jobs)} shards, number {number} to {number + len(jobs) - 1}")
         number += len(jobs)
+    finish.say(finish.lacking(asked, [row for job in asked.jobs for row in job.rows if not row.problem]))
 
 
 def run(asked: Plan, args: argparse.Namespace) -> None:

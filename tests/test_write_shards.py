@@ -43,6 +43,14 @@ def test_index(whole):
     assert not list(out.glob(".*.tmp"))
 
 
+def test_a_split_that_is_not_there(whole):
+    says = (
+        r"has no split 'test'; it has train, val: name one of these \(--config.data.test=NAME, or --split=NAME\), or "
+    )
+    with pytest.raises(schema.ShardError, match=says + r"prepare it again .* \(of a folder with --test=0.2\)$"):
+        schema.shard_paths(*whole, "test")
+
+
 def test_records_hold_what_the_decoder_gives(rows, whole):
     found = {}
     for split in ("train", "val"):
@@ -197,6 +205,20 @@ def test_what_an_earlier_release_began_is_continued_by_flags(tmp_path):
     assert plan.is_recorded(asked("--test=0", "--shards=8"))
     with pytest.raises(PrepareError, match="policy frames: 4 there, 5 asked.*or ask for the same again$"):
         plan.is_recorded(asked("--test=0", "--shards=8", "--frames=5"))
+
+
+def test_what_is_said_before_work_starts(tmp_path, capsys):
+    """Decisions about the splits, and what they lack, long before the videos are read."""
+    touch(tmp_path / "videos", ["b/0.mp4", *(f"a/{i}.mp4" for i in range(30))])
+    assert write_shards.main(flags(tmp_path / "videos", tmp_path / "out", "--dry_run")) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "too small for a validation split (class b has 1 video): trainings keep their last step; "
+        "--val=0.2 makes one all the same, of the larger classes",
+        "test: 6 videos in 6 shards, number 0 to 5",
+        "train: 25 videos in 8 shards, number 6 to 13",
+        "split test has no video of 1 of 2 classes: b",
+        "no estimate: none of the videos that were tried can be used",
+    ]
 
 
 @pytest.mark.parametrize("clips", [0, 2])

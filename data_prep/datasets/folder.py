@@ -1,4 +1,13 @@
-"""The user's own videos: a folder of class folders, or a CSV file."""
+"""The user's own videos: a folder of class folders, or a CSV file.
+
+- classes: the names of the folders, or the labels of the CSV, in sorted order. A CSV has a header and the columns path
+  (relative to the file, or gs://...), label (several separated by "|") and perhaps split, start and end (seconds).
+- split: the CSV's column decides, and may name train, val and test, or what --splits names. Of a folder, and of a CSV
+  without that column, a fifth of each class goes to val and another to test, settled by the names of the files alone;
+  all stretches of a file go together, a file of several classes counts for the first of them by name.
+- small classes: one with two videos has one in test. Where any class has fewer than four there is no val, unless --val
+  asks for it. --test=0 gives train and val as releases did that knew no test split.
+"""
 
 import argparse
 import dataclasses

@@ -1,4 +1,8 @@
-"""Videos without labels, to distil on: whatever lies in a folder, however deep."""
+"""Videos without labels, to distil on: whatever lies in a folder, however deep.
+
+A fifth of the videos goes to val and another to test, settled by their names alone. Of two or three there is no val,
+unless --val asks for it. --test=0 gives train and val as releases did that knew no test split.
+"""
 
 import argparse
 import os
