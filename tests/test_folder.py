@@ -160,6 +160,12 @@ def test_csv(tmp_path):
     assert rows[0].path == str(tmp_path / "v/a.mp4")
 
 
+def test_shares_beside_a_column_of_splits(tmp_path, capsys):
+    listed = csv(tmp_path, "path,label,split\na,b,train\n")
+    assert sizes(folder.read(listed)[0]) == sizes(folder.read(listed, val=0.5)[0]) == {"train": {"b": 1}}
+    assert capsys.readouterr().out == f"the column split of {listed} decides: --val and --test change nothing\n"
+
+
 def test_csv_without_splits(tmp_path):
     """Rows are shared out as the videos of a folder are, whatever their order; all stretches of a file together."""
     names = [f"{c}/{i}.mp4" for c in "ab" for i in range(7)]

@@ -22,6 +22,7 @@ from data_prep.rows import PrepareError, Row, decided, name_of, stable_key
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
 SPLITS = ("train", "val", "test")
 SHARE = 0.2  # of validation and of test videos
+Share = float | None  # None: a fifth, as far as there are enough videos
 ENOUGH = 4  # videos of a class: half for training, one each for validation and test
 
 
@@ -38,14 +39,14 @@ def add_shares(parser: argparse._ActionsContainer) -> None:
     add, which = parser.add_argument, "where no list names the splits, share of each class's videos for"
     note = f"default: {SHARE:g}, or none if a class has fewer than {ENOUGH} videos"
     add("--val", type=float, help=f"{which} validation ({note})")
-    add("--test", type=float, default=SHARE, help=f"{which} the test (default: {SHARE:g})")
+    add("--test", type=float, help=f"{which} the test (default: {SHARE:g})")
 
 
 def read(
     videos: str | os.PathLike,
     *,
-    val: float | None = None,
-    test: float = SHARE,
+    val: Share = None,
+    test: Share = None,
     splits: Sequence[str] = SPLITS,
 ) -> tuple[list[Row], list[str]]:
     """Lists the videos of a folder `DIR/<class>/<video>` or of a CSV file, and their class names in sorted order.
@@ -54,7 +55,7 @@ def read(
       videos: the folder or the file. A CSV has a header and the columns path (relative to the file), label (several
         separated by "|") and, optionally, split, and start and end in seconds.
       val: share of each class that goes into the split `val`; None for a fifth, see `shared_out`.
-      test: share of each class that goes into the split `test`. Both are for a folder and a CSV without splits.
+      test: share of each class that goes into the split `test`; None for a fifth. Both are for what names no splits.
       splits: the names that a CSV's column split may have.
 
     Raises:
@@ -70,7 +71,7 @@ def read(
     return rows, sorted({label for row in rows for label in row.labels})
 
 
-def shared_out(classes: Mapping[str, Collection[str]], val: float | None, test: float) -> dict[str, str]:
+def shared_out(classes: Mapping[str, Collection[str]], val: Share, test: Share) -> dict[str, str]:
     """Which split every video goes to, settled by the names of its class alone.
 
     A class with two videos or more has one in `test`, and one with three also in `val`, unless their shares are 0. If
@@ -79,12 +80,12 @@ def shared_out(classes: Mapping[str, Collection[str]], val: float | None, test: 
     Args:
       classes: the names of each class's videos; "" for videos without labels.
       val: share of each class for validation; None for a fifth where every class is large enough.
-      test: share of each class for the test.
+      test: share of each class for the test; None for a fifth.
 
     Raises:
       PrepareError: impossible shares.
     """
-    share = SHARE if val is None else val
+    share, test = (SHARE if x is None else x for x in (val, test))
     if not (0 <= share < 1 and 0 <= test < 1 and share + test < 1):
         raise PrepareError(f"--val={share:g} --test={test:g}: shares must be at least 0 and below 1, also together")
     smallest = min(classes, key=lambda name: (len(classes[name]), name))
@@ -115,7 +116,7 @@ def _say_too_small(label: str, videos: int) -> None:
     )
 
 
-def _folder_rows(root: str | os.PathLike, val: float | None, test: float) -> list[Row]:
+def _folder_rows(root: str | os.PathLike, val: Share, test: Share) -> list[Row]:
     _, folders, _ = next(files.walk(root))
     classes: dict[str, list[str]] = {name: [] for name in folders if name[0] != "."}
     for name in videos_in(root):
@@ -132,7 +133,7 @@ def _folder_rows(root: str | os.PathLike, val: float | None, test: float) -> lis
     return rows_of(root, classes, val, test)
 
 
-def rows_of(root: str | os.PathLike, classes: Mapping[str, Sequence[str]], val: float | None, test: float) -> list[Row]:
+def rows_of(root: str | os.PathLike, classes: Mapping[str, Sequence[str]], val: Share, test: Share) -> list[Row]:
     """Rows of the videos below `root`, by class; "" is no class."""
     ids = {name: name_of(name) for names in classes.values() for name in names}
     split_of = shared_out({label: [ids[name] for name in names] for label, names in classes.items()}, val, test)
@@ -143,7 +144,7 @@ def rows_of(root: str | os.PathLike, classes: Mapping[str, Sequence[str]], val: 
     ]
 
 
-def _csv_rows(path: Path, val: float | None, test: float, splits: Sequence[str]) -> list[Row]:
+def _csv_rows(path: Path, val: Share, test: Share, splits: Sequence[str]) -> list[Row]:
     places: dict[str, str] = {}
     rows = []
     for where, cells in table(path, REQUIRED, OPTIONAL):
@@ -151,6 +152,8 @@ def _csv_rows(path: Path, val: float | None, test: float, splits: Sequence[str])
         once(places, row.video_id, where)
         rows.append(row)
     if rows[0].split:
+        if (val, test) != (None, None):
+            decided(f"the column split of {path} decides: --val and --test change nothing")
         return rows
     _check_unnamed(path, splits)
     return _split_up(rows, val, test)
@@ -182,7 +185,7 @@ def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[
     return Row(str(file), tuple(dict.fromkeys(labels)), split, start, end, video_id)
 
 
-def _split_up(rows: Sequence[Row], val: float | None, test: float) -> list[Row]:
+def _split_up(rows: Sequence[Row], val: Share, test: Share) -> list[Row]:
     """The rows with splits: files shared out by the first of their labels by name, all stretches of one together."""
     label_of: dict[str, str] = {}
     for row in rows:

@@ -19,7 +19,7 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
 
 
 def read(
-    videos: str | os.PathLike, *, val: float | None = None, test: float = folder.SHARE
+    videos: str | os.PathLike, *, val: folder.Share = None, test: folder.Share = None
 ) -> tuple[list[Row], list[str]]:
     """Lists the videos of a folder, however deep, and no class names.
 
