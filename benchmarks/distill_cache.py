@@ -68,11 +68,15 @@ def seconds(call: Callable[[], None]) -> float:
     return time.perf_counter() - since
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m benchmarks.distill_cache", description=__doc__.splitlines()[0])
+    result.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    result.add_argument("--rounds", type=int, default=5, help="measured epochs (default: %(default)s)")
+    return result
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.distill_cache", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--rounds", type=int, default=5, help="measured epochs (default: %(default)s)")
-    args = parser.parse_args()
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         write_clips(where / "clips", clips=CLIPS, frames=FRAMES, shards=SHARDS)

@@ -8,6 +8,7 @@ process, a film's mean; methods take turns, medians of rounds. Top-1 is the mean
 and sure.json say. Uniform and most confident positions cannot be asked for in `infer`.
 """
 
+import argparse
 import dataclasses
 import functools
 import itertools
@@ -78,12 +79,16 @@ def draw(points: dict[str, tuple[float, float]], path: str) -> None:
     drawing.savefig(path, dpi=120)
 
 
+def parser() -> argparse.ArgumentParser:
+    result = rounds.parser("frontier", __doc__)
+    result.add_argument("--runs", type=Path, default=Path("runs/listen"), help="of make listen (default: %(default)s)")
+    result.add_argument("--films", type=int, default=16, help="how many (default: %(default)s)")
+    result.add_argument("--plot", metavar="FILE", help="a picture of it")
+    return result
+
+
 def main() -> None:
-    parser = rounds.parser("frontier", __doc__)
-    parser.add_argument("--runs", type=Path, default=Path("runs/listen"), help="of make listen (default: %(default)s)")
-    parser.add_argument("--films", type=int, default=16, help="how many (default: %(default)s)")
-    parser.add_argument("--plot", metavar="FILE", help="a picture of it")
-    args = parser.parse_args()
+    args = parser().parse_args()
     films = sorted(FILMS.glob("*.mp4"))[: args.films]
     if not films:
         raise SystemExit(f"error: there are no films in {FILMS}: run make listen first")

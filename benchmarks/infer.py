@@ -8,6 +8,7 @@ film of an hour beside one of a tenth of that: seconds and memory of a process. 
 many calls; of the command, calls are timed for a few and counted for all.
 """
 
+import argparse
 import json
 import os
 import statistics
@@ -163,11 +164,15 @@ def many(model: l2l.Model, run: Path, short: Path, folder: Path, cache: Path, co
     return found | {"command_one_call_s": once, "command_each_s": each, "command_ratio": count * each / once}
 
 
+def parser() -> argparse.ArgumentParser:
+    result = rounds.parser("infer", __doc__)
+    result.add_argument("--minutes", type=int, default=HOUR, help="length of the long film (default: %(default)s)")
+    result.add_argument("--videos", type=int, default=100, help="how many short ones (default: %(default)s)")
+    return result
+
+
 def main() -> None:
-    parser = rounds.parser("infer", __doc__)
-    parser.add_argument("--minutes", type=int, default=HOUR, help="length of the long film (default: %(default)s)")
-    parser.add_argument("--videos", type=int, default=100, help="how many short ones (default: %(default)s)")
-    args = parser.parse_args()
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder, cache = Path(name), Path(name) / "cache"
         jax.config.update("jax_compilation_cache_dir", str(cache))

@@ -8,6 +8,7 @@ decoder, taking turns; medians of rounds. Then longer films, whose keyframes are
 seconds of every stage, beside decoding the whole film with FFmpeg, both on all cores.
 """
 
+import argparse
 import functools
 import tempfile
 import time
@@ -75,10 +76,14 @@ def answers(found: dict[str, Model], films: dict[int, Path], count: int) -> dict
     return {f"{name}_seconds": seconds for name, seconds in taken.items()} | ratios
 
 
+def parser() -> argparse.ArgumentParser:
+    result = rounds.parser("listen", __doc__)
+    result.add_argument("--minutes", type=int, nargs="*", default=(1, 10, 60), help="lengths of the longer films")
+    return result
+
+
 def main() -> None:
-    parser = rounds.parser("listen", __doc__)
-    parser.add_argument("--minutes", type=int, nargs="*", default=(1, 10, 60), help="lengths of the longer films")
-    args = parser.parse_args()
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder)
         films = {k: write_film(where / f"{k}.mp4", SIZE, SECONDS, keyframes=k) for k in KEYFRAMES}

@@ -8,6 +8,7 @@ it; once without the random zoom and once with it (`data.scale`). Of every round
 what was read ahead not counted, and beside it the seconds until its first batch. Medians of rounds that take turns.
 """
 
+import argparse
 import itertools
 import statistics
 import tempfile
@@ -57,8 +58,12 @@ class Reading:
         return taken
 
 
+def parser() -> argparse.ArgumentParser:
+    return rounds.parser("loader", __doc__)
+
+
 def main() -> None:
-    args = rounds.parser("loader", __doc__).parse_args()
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as folder:
         where = Path(folder, "clips")
         write_clips(where, clips=CLIPS, frames=FRAMES, shards=SHARDS)

@@ -120,12 +120,16 @@ def memory(folder: Path) -> dict[str, float]:
     return found
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__.splitlines()[0])
+    result.add_argument("--json", action="store_true", help="print one JSON object as the last line")
+    result.add_argument("--rounds", type=int, default=3, help="measured rounds (default: %(default)s)")
+    result.add_argument("--ffmpeg", default=shutil.which("ffmpeg"), help="an ffmpeg to compare with (default: on PATH)")
+    return result
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__.splitlines()[0])
-    parser.add_argument("--json", action="store_true", help="print one JSON object as the last line")
-    parser.add_argument("--rounds", type=int, default=3, help="measured rounds (default: %(default)s)")
-    parser.add_argument("--ffmpeg", default=shutil.which("ffmpeg"), help="an ffmpeg to compare with (default: on PATH)")
-    args = parser.parse_args()
+    args = parser().parse_args()
     with tempfile.TemporaryDirectory() as name:
         films = {key: write_film(Path(name, f"{key}.mp4"), size, 60) for key, size in SIZES.items()}
         found = speed(films, args.ffmpeg, args.rounds) | memory(Path(name))

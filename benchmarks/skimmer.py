@@ -6,6 +6,7 @@ Batches of 64 and 256 videos of 300 positions, T = 10, soft selection as release
 that take turns. DIR is a checkout of the released code, EXE a Python with torch; without them there is no ratio.
 """
 
+import argparse
 from collections.abc import Callable
 
 import jax
@@ -47,11 +48,15 @@ def ours() -> tuple[dict[str, Callable[[], float]], Callable[[], int]]:
     return calls, lambda: sum(program._cache_size() for program in programs)
 
 
+def parser() -> argparse.ArgumentParser:
+    result = rounds.parser("skimmer", __doc__)
+    result.add_argument("--official", metavar="DIR", help="checkout of the released code")
+    result.add_argument("--peer_python", metavar="EXE", help="a Python with torch")
+    return result
+
+
 def main() -> None:
-    parser = rounds.parser("skimmer", __doc__)
-    parser.add_argument("--official", metavar="DIR", help="checkout of the released code")
-    parser.add_argument("--peer_python", metavar="EXE", help="a Python with torch")
-    args = parser.parse_args()
+    args = parser().parse_args()
     calls, programs = ours()
     names = list(calls)
     with_peer = bool(args.official and args.peer_python)

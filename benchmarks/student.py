@@ -6,6 +6,7 @@ Both predict the same clips (16 frames of 112 pixels, 1 s of sound) with the cod
 warm; the figure is the median of several rounds, teacher and student taking turns.
 """
 
+import argparse
 from typing import Any
 
 import jax
@@ -33,8 +34,12 @@ def model(stage: str, name: str, mesh: jax.sharding.Mesh) -> Any:
     return lambda: jax.block_until_ready(program(variables, {}, device))
 
 
+def parser() -> argparse.ArgumentParser:
+    return rounds.parser("student", __doc__)
+
+
 def main() -> None:
-    args = rounds.parser("student", __doc__).parse_args()
+    args = parser().parse_args()
     mesh = sharding.make_mesh((-1, 1))
     calls = {"teacher": model("teacher", "teacher", mesh), "student": model("distill", "student", mesh)}
     taken = rounds.medians({name: rounds.timed(call) for name, call in calls.items()}, args.rounds)

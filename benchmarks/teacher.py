@@ -6,6 +6,7 @@ Clips of 16 frames of 112 pixels, batches of 2, random weights, compiled and war
 EXE is a Python with torch and torchvision; without one there is no ratio.
 """
 
+import argparse
 from collections.abc import Callable
 
 import jax
@@ -31,10 +32,14 @@ def ours() -> dict[str, Callable[[], float]]:
     return {"forward": rounds.timed(forward), "train": rounds.timed(step)}
 
 
+def parser() -> argparse.ArgumentParser:
+    result = rounds.parser("teacher", __doc__)
+    result.add_argument("--peer_python", metavar="EXE", help="a Python with torch and torchvision")
+    return result
+
+
 def main() -> None:
-    parser = rounds.parser("teacher", __doc__)
-    parser.add_argument("--peer_python", metavar="EXE", help="a Python with torch and torchvision")
-    args = parser.parse_args()
+    args = parser().parse_args()
     calls = ours()
     if args.peer_python:
         peer = rounds.Peer(args.peer_python, "torchvision_teacher.py", batch=BATCH)

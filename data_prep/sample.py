@@ -193,18 +193,22 @@ def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> N
         pool.run(work, items, workers, bar)
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
+    result.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
+    result.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
+    result.add_argument("--workers", type=int, default=2, help="processes")
+    result.add_argument("--seed", type=int, default=0)
+    return result
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
-    parser.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
-    parser.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
-    parser.add_argument("--workers", type=int, default=2, help="processes")
-    parser.add_argument("--seed", type=int, default=0)
-    flags = parser.parse_args(arguments)
+    flags = parser().parse_args(arguments)
     parts = flags.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
-        parser.error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
+        parser().error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
     if flags.workers < 1 or flags.seed < 0:
-        parser.error("--workers must be at least 1 and --seed at least 0")
+        parser().error("--workers must be at least 1 and --seed at least 0")
     try:
         for part in parts:
             new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)

@@ -202,12 +202,16 @@ def _teacher_faults(values: Values, labels: int) -> Iterator[str]:
         yield f"{feature} bytes of feature and {logits} of logits for {labels} labels"
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m data_prep.verify", description=__doc__.splitlines()[0])
+    result.add_argument("directory", help="directory of shards with its index.json, here or gs://bucket/folder")
+    result.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    return result
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(prog="python -m data_prep.verify", description=__doc__.splitlines()[0])
-    parser.add_argument("directory", help="directory of shards with its index.json, here or gs://bucket/folder")
-    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     count = 0
     try:
         for problem in problems(args.directory, max(args.workers, 1)):

@@ -204,15 +204,19 @@ def write(path: str, data: str | None, split: str | None, recognition: str) -> P
     return run.path / FILE
 
 
-def main(argv: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m l2l.curves", description=what, epilog=more, formatter_class=how)
-    parser.add_argument("run", metavar="RUN", help="folder of a finished skim run")
-    parser.add_argument("--data", help="directory of features (default: those that it was trained on)")
-    parser.add_argument("--split", help="which split (default: the one that the run reports)")
-    parser.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
-    args = parser.parse_args(argv)
+    result = argparse.ArgumentParser(prog="python -m l2l.curves", description=what, epilog=more, formatter_class=how)
+    result.add_argument("run", metavar="RUN", help="folder of a finished skim run")
+    result.add_argument("--data", help="directory of features (default: those that it was trained on)")
+    result.add_argument("--split", help="which split (default: the one that the run reports)")
+    result.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     return tell(lambda: write(args.run, args.data, args.split, args.recognition))
 
 

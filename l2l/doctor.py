@@ -23,16 +23,20 @@ Exit status: 0, 1 if something required is missing or broken.
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
         prog="python -m l2l.doctor",
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object")
-    args = parser.parse_args(argv)
+    result.add_argument("--json", action="store_true", help="one JSON object")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
     sys.stdout.reconfigure(errors="backslashreplace")
     found = [*doctor_packages.versions(), *checks.devices(), *checks.codecs(), *checks.folders()]
     bad = [x for x in found if x.required and x.status != checks.OK]

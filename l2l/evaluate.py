@@ -162,16 +162,20 @@ def evaluate_run(path: str, data: str, split: str, batch: int | None, recognitio
     return measure(arrays, run.config["multi_label"]) | facts
 
 
-def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
-    parser.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
-    parser.add_argument("--split", default="val", help="which split (default: %(default)s)")
-    parser.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
-    parser.add_argument(
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
+    result.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
+    result.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
+    result.add_argument("--split", default="val", help="which split (default: %(default)s)")
+    result.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    result.add_argument(
         "--recognition", default="", help="features that recognise (default: the directory it has used)"
     )
-    args = parser.parse_args(argv)
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     return tell(lambda: json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
 
 

@@ -12,14 +12,18 @@ import sys
 from collections.abc import Sequence
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
         prog="python -m l2l.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--out", required=True, help="file to write")
-    args = parser.parse_args(argv)
+    result.add_argument("run", metavar="RUN", help="folder of a finished run")
+    result.add_argument("--out", required=True, help="file to write")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
     try:
         from l2l import artefact_writer  # takes seconds: --help need not wait
 

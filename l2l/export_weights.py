@@ -12,16 +12,20 @@ import sys
 from collections.abc import Sequence
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns its exit status."""
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(
         prog="python -m l2l.export_weights",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("run", metavar="RUN", help="folder of a finished run")
-    parser.add_argument("--out", required=True, help="file to write")
-    args = parser.parse_args(argv)
+    result.add_argument("run", metavar="RUN", help="folder of a finished run")
+    result.add_argument("--out", required=True, help="file to write")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
+    args = parser().parse_args(argv)
     try:
         print(export(args.run, args.out))
     except (ValueError, OSError) as error:

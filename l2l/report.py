@@ -132,16 +132,20 @@ def write(path: Path, text: str) -> None:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
+    result = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
     names = ", ".join([*tables.BUILDERS, tables.ALL])
-    parser.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
-    parser.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")
-    parser.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
-    parser.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
-    args = parser.parse_args(argv)
+    result.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
+    result.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")
+    result.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
+    result.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     try:
         if args.table:
             tables.write(args.table, args.runs, args.out)

@@ -125,16 +125,20 @@ def write(path: str, data: str | None, split: str | None) -> str:
     return json.dumps(found["trials"])
 
 
-def main(argv: list[str] | None = None) -> int:
+def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
-    parser = argparse.ArgumentParser(
+    result = argparse.ArgumentParser(
         prog="python -m l2l.sound_trials", description=what, epilog=more, formatter_class=how
     )
-    parser.add_argument("run", metavar="RUN", help="folder of a finished skim run")
-    parser.add_argument("--data", help="directory of features (default: those that it was trained on)")
-    parser.add_argument("--split", help="which split (default: the one that the run reports)")
-    args = parser.parse_args(argv)
+    result.add_argument("run", metavar="RUN", help="folder of a finished skim run")
+    result.add_argument("--data", help="directory of features (default: those that it was trained on)")
+    result.add_argument("--split", help="which split (default: the one that the run reports)")
+    return result
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     return tell(lambda: write(args.run, args.data, args.split))
 
 

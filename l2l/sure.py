@@ -151,16 +151,20 @@ def told(found: dict[str, Any]) -> str:
     )
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="folder of a finished skim run")
-    parser.add_argument("--data", required=True, help="directory of its feature shards")
-    parser.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
-    parser.add_argument("--val", default="val", help="split to fit on (default: %(default)s)")
-    parser.add_argument("--test", default="test", help="split to measure (default: %(default)s)")
-    add = parser.add_argument
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
+    result.add_argument("run", help="folder of a finished skim run")
+    result.add_argument("--data", required=True, help="directory of its feature shards")
+    result.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
+    result.add_argument("--val", default="val", help="split to fit on (default: %(default)s)")
+    result.add_argument("--test", default="test", help="split to measure (default: %(default)s)")
+    add = result.add_argument
     add("--tolerance", type=float, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
-    args = parser.parse_args(argv)
+    return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
     try:
         run = runs.load_run(args.run)
         found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)

@@ -129,11 +129,15 @@ def write(out: Path, runs: list[Run]) -> str:
     return text
 
 
+def parser() -> argparse.ArgumentParser:
+    result = argparse.ArgumentParser(prog="python -m l2l.sweep", description=__doc__.splitlines()[0])
+    result.add_argument("--sweep", required=True, help="file with get_runs(out), e.g. configs/sweep_study.py")
+    result.add_argument("--out", required=True, help="folder for the runs and the results")
+    return result
+
+
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m l2l.sweep", description=__doc__.splitlines()[0])
-    parser.add_argument("--sweep", required=True, help="file with get_runs(out), e.g. configs/sweep_study.py")
-    parser.add_argument("--out", required=True, help="folder for the runs and the results")
-    args = parser.parse_args(argv)
+    args = parser().parse_args(argv)
     try:
         runs = load_sweep(args.sweep, args.out)
         sweep(runs)
