@@ -1,7 +1,7 @@
 """Writes a clip model's descriptors (a student's of image and sound, a teacher's feature) of every clip of every video.
 
-python -m l2l.main --config=configs/extract.py          # built-in set
-python -m l2l.main --config=configs/extract.py:activitynet
+    python -m l2l.main --config=configs/extract.py          # built-in set
+    python -m l2l.main --config=configs/extract.py:activitynet
 
 VARIANT_listen (of the sample: listen) hears through the preview of configs/preview.py. The variant closer describes,
 with the student of configs/finetune.py:closer, the regions of every picture as well.

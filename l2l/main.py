@@ -1,8 +1,9 @@
-"""python -m l2l.main --config=configs/distill.py[:VARIANT] [--config.KEY=VALUE ...]
+"""One stage of the data's way: trains (teacher, distill, finetune, preview, skim) or extracts features.
 
-Runs one stage: trains (teacher, distill, finetune, skim) or extracts features. What the stage builds on and is missing
-is made first where the config says how. The same command continues a stopped run and leaves a finished one alone.
-Every key, its default and its meaning: configs/common.py.
+    python -m l2l.main --config=configs/distill.py[:VARIANT] [--config.KEY=VALUE ...]
+
+What the stage builds on and is missing is made first where the config says how. The same command continues a stopped
+run and leaves a finished one alone. Every key, its default and its meaning: configs/common.py.
 """
 
 import difflib
@@ -65,7 +66,10 @@ def main(argv: list[str]) -> None:
 
 
 def parse(argv: list[str]) -> list[str]:
-    """Reads the flags; a mistake among them ends the program with one line."""
+    """Reads the flags; a mistake among them ends the program with one line, --help with what it says and status 0."""
+    if {"--help", "-h"} & set(argv):
+        print(__doc__)
+        sys.exit(0)
     try:
         check_keys(argv)
         return flags.FLAGS(argv)
