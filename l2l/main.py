@@ -9,6 +9,7 @@ run and leaves a finished one alone. Every key, its default and its meaning: con
 import difflib
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -79,15 +80,15 @@ def parse(argv: list[str]) -> list[str]:
 
 
 def check_keys(argv: list[str]) -> None:
-    """Raises ValueError for a config that cannot be loaded, or a key it does not have, with the nearest one it has."""
+    """Raises ValueError for no config, one that cannot be loaded, or a key it lacks, with the nearest that it has."""
     import flax.traverse_util
 
     from l2l import inputs
 
-    file = next((word.removeprefix("--config=") for word in argv if word.startswith("--config=")), None)
-    if file is None:
-        return
-    known = flax.traverse_util.flatten_dict(inputs.load_config(file).to_dict(), sep=".")
+    file = re.search(r" --?config[= ](\S+)", " ".join(argv))
+    if not file:
+        raise ValueError("say which stage: --config=configs/STAGE.py[:VARIANT]")
+    known = flax.traverse_util.flatten_dict(inputs.load_config(file[1]).to_dict(), sep=".")
     for word in argv:
         key = word.removeprefix("--config.").partition("=")[0]
         if word.startswith("--config.") and key not in known:
@@ -130,7 +131,6 @@ def end(code: int) -> None:
 
 
 if __name__ == "__main__":
-    flags.mark_flag_as_required("config")
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
     app.run(main, flags_parser=parse)

@@ -228,8 +228,8 @@ def config_of(*words: str) -> ml_collections.ConfigDict:
             rest = values(argv)
     except (flags.Error, ValueError, TypeError, OSError) as error:
         raise Mistake(str(error)) from error
-    if rest[1:] or values.config is None:
-        raise Mistake(f"unexpected argument {rest[1]!r}" if rest[1:] else "no --config")
+    if rest[1:]:
+        raise Mistake(f"unexpected argument {rest[1]!r}")
     return values.config
 
 
