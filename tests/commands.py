@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import importlib
 import io
+import json
 import os
 import re
 import shlex
@@ -80,11 +81,14 @@ class Command:
 
 
 def texts() -> dict[str, str]:
-    """Every text that shows commands, by its path: Markdown, and the docstrings of modules."""
+    """Every text that may show commands, by its path: Markdown, also of notebooks, and the docstrings of modules."""
     found = {path: path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]}
     for top in ("configs", "l2l", "data_prep", "benchmarks"):
         for path in sorted((ROOT / top).rglob("*.py")):
             found[path] = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    for path in ROOT.glob("notebooks/*.ipynb"):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        found[path] = "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
     return {str(path.relative_to(ROOT)): text for path, text in found.items()}
 
 
