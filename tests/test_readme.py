@@ -151,7 +151,6 @@ ADDED = {
     "--config=configs/teacher.py": CLIPS,
     "--config=configs/distill.py": STUDENT,
     "--config=configs/finetune.py": STUDENT,
-    "--config=configs/extract.py": (),
     "--config=configs/skim.py": (*SMALL, *SKIM, "--config.data.lengths=(8,)"),
     "l2l.infer": ("--json",),
     "data_prep.verify": ("--workers=1",),
