@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import atomic, build, model_costs, npz, page, report_runs, report_skim, report_videos, runs
+from l2l import atomic, build, model_costs, npz, page, report_files, report_runs, report_skim, report_videos, runs
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -64,7 +64,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     directory = clip_directory(run)
     actions = report_skim.read_actions(directory / "actions.json") if directory else None
     inside = report_skim.inside(config, arrays, actions) if actions else None
-    files = report_videos.Files(directory, run.record["policy"])
+    files = report_files.Files(directory, run.record["policy"])
     picks, kept = pick_videos(arrays, model.index_by, count)
     return {
         "run": run,

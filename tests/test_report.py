@@ -15,7 +15,19 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, evaluate, inputs, main, model_costs, report, report_plots, report_skim, report_videos, runs
+from l2l import (
+    build,
+    evaluate,
+    inputs,
+    main,
+    model_costs,
+    report,
+    report_files,
+    report_plots,
+    report_skim,
+    report_videos,
+    runs,
+)
 from l2l.data import schema
 from l2l.log import MetricLog
 from l2l.runs import RunError
@@ -243,17 +255,17 @@ def test_other_or_missing_videos(work, tmp_path):
     shards.mkdir()
     policy = json.loads((work / "shards/index.json").read_text())["policy"]
     times = np.arange(7) + 0.5
-    assert "videos.json" in report_videos.Files(shards, policy).clips("c", {0}, times)[1]
+    assert "videos.json" in report_files.Files(shards, policy).clips("c", {0}, times)[1]
     listed = {"c": "gone.mp4", "short": str(work / "3.mp4"), "slow": str(work / "0.mp4")}
     schema.write_json(shards / "videos.json", listed)
-    files = report_videos.Files(shards, policy)
+    files = report_files.Files(shards, policy)
     assert "gone.mp4" in files.clips("c", {0}, times)[1]
     assert "does not list" in files.clips("d", {0}, times)[1]
     assert "shorter" in files.clips("short", {5}, times)[1]
     assert "not the video" in files.clips("slow", {5}, 2 * times)[1]
     (shards / "videos.json").write_text("[]")
     with pytest.raises(RunError, match=r"videos\.json is damaged"):
-        report_videos.Files(shards, policy)
+        report_files.Files(shards, policy)
 
 
 def cut(path):
