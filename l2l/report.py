@@ -6,11 +6,11 @@
 The second makes tables over seeds instead, of the runs that lie below the folders: a page, and beside it every value as
 JSON, the tables as Markdown and one CSV each.
 
-Any subset of runs will do. A run's own folder is enough for tables and plots; the timelines of a skim run also show
-pictures and sounds where the directory of clips that its features come from is still there and has a videos.json
-({video id: path of the video, relative to that file; of a stretch {"path": path, "start": seconds, "end": seconds},
-null where the video begins or ends}), and where the action was if it has an actions.json
-({video id: [[start, stop], ...]}, seconds).
+Any subset of runs will do. A run's own folder is enough for tables and plots; if RUN/curves.json is there, accuracy is
+drawn at every stride too. Mistakes show pictures, and the timelines of a skim run pictures, sounds and a player, where
+the directory of clips that the run has seen is still there and has a videos.json, as data_prep writes it ({video id:
+path}, relative to that file; of a stretch {video id: {"path", "start", "end"}}, seconds, null where the video begins or
+ends). Timelines also show where the action was if it has an actions.json ({video id: [[start, stop], ...]}, seconds).
 """
 
 import argparse
@@ -23,7 +23,20 @@ from typing import Any
 
 import numpy as np
 
-from l2l import atomic, build, model_costs, npz, page, report_files, report_runs, report_skim, report_videos, runs
+from l2l import (
+    atomic,
+    build,
+    curves,
+    model_costs,
+    npz,
+    page,
+    report_classes,
+    report_files,
+    report_runs,
+    report_skim,
+    report_videos,
+    runs,
+)
 from l2l.log import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
@@ -31,29 +44,65 @@ from l2l.runs import RunError, read_json
 from l2l.tables import write as tables
 
 MOST_LOOKS = 6  # rows of the cost table
+PREDICTIONS = "predictions.npz"
 
 
 def clip_directory(run: Shown) -> Path | None:
-    """Where the clips lie that a skim run's features were extracted from; None if that cannot be told any more."""
-    config = Path(run.config["data"]["dir"]) / runs.CONFIG
-    if not config.is_file():
-        return None
-    directory = Path(read_json(config)["config"]["data"]["dir"])
+    """Where the clips lie that a run has seen, or the run that made its features; None if that cannot be told now."""
+    directory = Path(run.config["data"]["dir"])
+    if run.config["task"] == "skim":
+        config = directory / runs.CONFIG
+        if not config.is_file():
+            return None
+        directory = Path(read_json(config)["config"]["data"]["dir"])
     return directory if directory.is_dir() else None
 
 
-def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, Any]:
+def predictions_of(run: Shown) -> report_skim.Arrays | None:
+    """What a run predicted for the split that it reports; None without labels, or where a clip model's are not there.
+
+    Raises:
+      RunError: those of a skimmer are missing, or they are damaged.
+    """
+    path, skims = run.path / PREDICTIONS, run.stride is not None
+    if "top1" not in run.metrics or not (skims or path.is_file()):
+        return None
+    if not path.is_file():
+        raise RunError(f"{path} is missing: delete {run.path} and make the run again")
+    arrays = npz.load_arrays(path)
+    report_classes.check(path, arrays, len(run.labels))
+    return arrays
+
+
+def class_section(run: Shown, arrays: report_skim.Arrays) -> dict[str, Any]:
+    """What the page says of the classes of one run. Raises RunError if what lies beside its clips is damaged."""
+    files = report_files.Files(clip_directory(run), run.record["policy"])
+    found = report_classes.section(run.labels, arrays, files, multi_label=run.config["multi_label"])
+    return {"run": run, "missing": "" if files.places else files.missing} | found
+
+
+def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
+    """What `python -m l2l.curves` found over the videos that a run reports; or nothing and why.
+
+    Raises:
+      RunError: it is damaged.
+    """
+    path, cure = run.path / curves.FILE, f"python -m l2l.curves {run.path}"
+    if not path.is_file():
+        return None, f"{cure} adds what it does at every stride"
+    found = read_json(path)
+    same = (found.get("run"), found.get("split")) == (run.hash, run.config["data"]["test"])
+    return (found, "") if same else (None, f"{path} is of other weights or another split: {cure} makes it again")
+
+
+def skim_section(run: Shown, arrays: report_skim.Arrays, shown: Sequence[Shown], count: int) -> dict[str, Any]:
     """What the page says of one skim run.
 
     Raises:
       RunError, ValueError: its predictions, or what lies beside its clips, are damaged.
     """
-    path = run.path / "predictions.npz"
-    if not path.is_file():
-        raise RunError(f"{path} is missing: delete {run.path} and make the run again")
-    arrays, config, student = npz.load_arrays(path), run.config, run.record["student"]
-    model = build.numbers_of(config)
-    report_skim.check(path, arrays, model, len(run.labels))
+    config, student, model = run.config, run.record["student"], build.numbers_of(run.config)
+    report_skim.check(run.path / PREDICTIONS, arrays, model, len(run.labels))
     teachers = {
         other.name: model_costs.clip_macs(other.config, len(other.labels))
         for other in shown
@@ -61,6 +110,7 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
     }
     recogniser = run.record["recogniser"]
     looks, others = report_skim.cost_rows(config, student, arrays, teachers, recogniser and recogniser["config"])
+    found, uncurved = curves_of(run)
     directory = clip_directory(run)
     actions = report_skim.read_actions(directory / "actions.json") if directory else None
     inside = report_skim.inside(config, arrays, actions) if actions else None
@@ -73,11 +123,12 @@ def skim_section(run: Shown, shown: Sequence[Shown], count: int) -> dict[str, An
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
         "totals": {"hard": looks[-1]} | {row.way: row for row in others if row.way},
-        "charts": report_skim.cost_charts(looks, others),
+        "charts": report_skim.cost_charts(looks, others, found),
+        "uncurved": uncurved,
         "inside": inside,
         "inside_chart": report_skim.inside_chart(inside) if inside else None,
         "videos": [report_videos.describe(config, run.labels, arrays, i, actions=actions, files=files) for i in picks],
-        "missing": "" if files.paths else files.missing,
+        "missing": "" if files.places else files.missing,
         "kept": kept,
     }
 
@@ -101,7 +152,8 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
       RunError, ShardError, ValueError: a folder is not a finished run, or damaged.
     """
     shown = [report_runs.load(path, name) for path, name in zip(paths, report_runs.names(paths), strict=True)]
-    sections = [skim_section(run, shown, videos) for run in shown if run.config["model"].get("name") == "skimmer"]
+    predicted = [(run, arrays) for run in shown if (arrays := predictions_of(run)) is not None]
+    sections = [skim_section(run, arrays, shown, videos) for run, arrays in predicted if run.stride is not None]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
     return page.render(
@@ -113,6 +165,8 @@ def page_of(paths: Sequence[Path], videos: int) -> str:
         versions=report_runs.grouped({run.name: run.record["versions"] for run in shown}),
         labels=report_runs.grouped({run.name: {"count": len(run.labels), "hash": run.label_hash} for run in shown}),
         accuracy=[row for run in shown for row in report_runs.accuracy(run, costs.get(run.name, {}))],
+        classes=[class_section(run, arrays) for run, arrays in predicted],
+        unpredicted=[x.name for x in shown if "top1" in x.metrics and x.name not in {run.name for run, _ in predicted}],
         curves=[(run, found) for run in shown if (found := report_runs.curves(run))],
         sections=sections,
     )

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,29 @@ from l2l.data import media, schema
 from l2l.runs import RunError
 
 THUMB = 96  # largest short side of a picture, pixels
+SLACK = 0.05  # seconds by which the clips of a file may lie apart from those that were read
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where a video is.
+
+    Attributes:
+      file: its path, or its address in a store.
+      start, end: the stretch of it that was taken, seconds of the film; None: from its beginning, up to its end.
+    """
+
+    file: str
+    start: float | None = None
+    end: float | None = None
+
+    @property
+    def remote(self) -> bool:
+        return "://" in self.file
+
+    @property
+    def path(self) -> Path:
+        return Path(self.file)
 
 
 class Files:
@@ -23,40 +46,63 @@ class Files:
     """
 
     def __init__(self, directory: Path | None, policy: Mapping[str, Any]):
-        self.paths: dict[str, Path] = {}
-        self.missing = "the clips that its features were made from are not where they were"
-        self.policy = schema.ClipPolicy(**policy)
-        if directory is None:
-            return
-        listed = directory / "videos.json"
-        self.missing = f"there is no {listed}, which says where the videos are"
-        if listed.is_file():
-            try:
-                found = json.loads(listed.read_text(encoding="utf-8"))
-                self.paths = {name: Path(os.path.normpath(directory / path)) for name, path in found.items()}
-            except (ValueError, TypeError, AttributeError) as error:
-                raise RunError(f"{listed} is damaged: {error}") from error
+        self.places: dict[str, Place] = {}
+        self.missing = "the clips that were read are not where they were"
+        whole = schema.ClipPolicy(**policy)
+        self.policy = dataclasses.replace(whole, short_side=min(whole.short_side, THUMB), width=None)
+        if directory is not None:
+            listed = directory / "videos.json"
+            self.missing = f"there is no {listed}, which says where the videos are"
+            self.places = read_places(listed) if listed.is_file() else {}
 
-    def clips(self, name: str, wanted: set[int], times: np.ndarray) -> tuple[dict[int, media.Clip], str]:
-        """The wanted clips of a video in one decode, with small pictures; or none and why.
+    def begin(self, name: str) -> float:
+        """Where what was taken of a video begins, seconds of the film; 0 where that is not known."""
+        return self.places[name].start or 0.0 if name in self.places else 0.0
+
+    def clips(self, name: str, times: Sequence[float]) -> tuple[list[media.Clip], str]:
+        """The clips of a video with small first pictures and their sound; or none and why.
 
         Args:
           name: video id.
-          wanted: positions.
-          times: centres of all positions, seconds (n,), which the clips must have.
+          times: centres of the clips, ascending, seconds of the film.
         """
-        if not self.paths:
-            return {}, self.missing
-        if name not in self.paths:
-            return {}, "videos.json does not list this video"
-        policy = dataclasses.replace(self.policy, short_side=min(self.policy.short_side, THUMB))
-        found = {}
+        if not self.places:
+            return [], self.missing
+        if name not in self.places:
+            return [], "videos.json does not list this video"
+        place = self.places[name]
+        if place.remote:
+            return [], f"{place.file} lies in a store, and pages show files of a disk alone"
         try:
-            for clip in media.read_clips(self.paths[name], policy):
-                if clip.index in wanted:
-                    if clip.index >= len(times) or abs(clip.start + clip.duration / 2 - times[clip.index]) > 0.05:
-                        return {}, f"{self.paths[name]} is not the video that the features were made from"
-                    found[clip.index] = clip
+            return self.cut(place, times)
         except media.MediaError as error:
-            return {}, str(error)
-        return (found, "") if wanted <= found.keys() else ({}, f"{self.paths[name]} is shorter than it was")
+            return [], str(error)
+
+    def cut(self, place: Place, times: Sequence[float]) -> tuple[list[media.Clip], str]:
+        """As `clips`, of a file. Raises MediaError if it cannot be used."""
+        film = media.open_film(place.path, self.policy, place.start, place.end)
+        centres = np.array([clip.start + clip.duration / 2 for clip in film.clips])
+        nearest = [int(np.abs(centres - at).argmin()) for at in times]
+        if lost := [at for at, i in zip(times, nearest, strict=True) if abs(centres[i] - at) > SLACK]:
+            return [], f"{place.path} is not the video that was read: it has no clip at {lost[0]:.2f} s"
+        return list(film.heard(film.seen(nearest, 1))), ""
+
+
+def read_places(listed: Path) -> dict[str, Place]:
+    """videos.json: video id -> a path relative to that file, absolute or remote, or {"path", "start", "end"}.
+
+    Raises:
+      RunError: it is damaged.
+    """
+    try:
+        found = json.loads(listed.read_text(encoding="utf-8"))
+        return {name: place_of(listed.parent, value) for name, value in found.items()}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise RunError(f"{listed} is damaged: {error}") from error
+
+
+def place_of(directory: Path, value: str | Mapping[str, Any]) -> Place:
+    """An entry of videos.json; a path of its own is a whole video."""
+    known = {"path": value} if isinstance(value, str) else value
+    place = Place(known["path"], known.get("start"), known.get("end"))
+    return place if place.remote else dataclasses.replace(place, file=os.path.normpath(directory / place.file))

@@ -8,6 +8,7 @@ import numpy as np
 
 WIDTH, HEIGHT = 400, 250  # of a chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 12, 40  # margins around the axes
+THOUSANDS = 1e4  # from here on ticks count in thousands, which fits beside the axis
 MOST_POINTS = 300  # of a line; longer ones are thinned
 
 # Outlines of the marks, around (0, 0).
@@ -90,7 +91,7 @@ def chart(
     top = 100.0 if percent else max(*ys, 1e-9) * 1.05
     x_at, x_ticks = log_axis(min(xs), max(xs)) if log else linear_axis(0.0, right, LEFT, WIDTH - RIGHT)
     if all(float(x).is_integer() for x in xs):  # looks and steps: nothing lies between them
-        x_ticks = [(at, text) for at, text in x_ticks if float(text).is_integer()]
+        x_ticks = [(at, text) for at, text in x_ticks if text.endswith("k") or float(text).is_integer()]
     y_at, y_ticks = linear_axis(0.0, top, HEIGHT - BOTTOM, TOP)
     return Chart(title, x_name, y_name, x_ticks, y_ticks, [draw(s, x_at, y_at) for s in series])
 
@@ -117,7 +118,8 @@ def linear_axis(low: float, high: float, start: float, stop: float) -> tuple[Cal
     at = lambda value: start + (value - low) / (high - low) * (stop - start)
     step = nice_step((high - low) / 5)
     values = np.arange(math.ceil(low / step - 1e-6), math.floor(high / step + 1e-6) + 1) * step
-    return at, [(round(at(value), 1), f"{value:.6g}") for value in values]
+    text = lambda value: f"{value / 1e3:.6g}k" if value and high >= THOUSANDS else f"{value:.6g}"
+    return at, [(round(at(value), 1), text(value)) for value in values]
 
 
 def log_axis(low: float, high: float) -> tuple[Callable, list[tuple[float, str]]]:

@@ -1,9 +1,10 @@
 """What a run folder tells the report: its facts, its accuracy, its learning curves."""
 
 import dataclasses
+import datetime
 import json
-import time
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,19 @@ from l2l.runs import RunError, read_json
 
 # Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
-WAYS |= {"with_audio": "videos with sound", "without_audio": "videos without sound"}
+SOUND = {"with_audio": "with sound", "without_audio": "without sound"}
+WAYS |= SOUND
 KEPT = ("config", "inputs", "labels", "policy", "student", "recogniser", "versions")  # of config.json
 STAGES = {"distill": "distillation", "preview": "preview", "skim": "skimming"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """A run as its folder tells it. `metrics` is empty for extracted features; `log` has the lines of metrics.jsonl."""
+    """A run as its folder tells it.
+
+    `metrics` is empty of what was not measured, as extracted features are; `log` has the lines of metrics.jsonl, `kept`
+    is "step 40: best validation", or "" of runs that did not write down which step they kept.
+    """
 
     path: Path
     name: str
@@ -32,6 +38,7 @@ class Shown:
     metrics: dict[str, float]
     log: list[dict[str, float]]
     finished: str
+    kept: str
 
     @property
     def config(self) -> dict[str, Any]:
@@ -44,6 +51,11 @@ class Shown:
     @property
     def label_hash(self) -> str:
         return schema.hash_of(self.labels)
+
+    @property
+    def stride(self) -> int | None:
+        """Every which position a skimmer takes; None of what is no skimmer."""
+        return self.config["model"].get("stride", 1) if self.config["model"].get("name") == "skimmer" else None
 
 
 def load(path: Path, name: str) -> Shown:
@@ -72,7 +84,8 @@ def load(path: Path, name: str) -> Shown:
             step=done["step"],
             metrics=done["metrics"],
             log=read_log(path / "metrics.jsonl"),
-            finished=stamp((marker if marker.is_file() else index).stat().st_mtime),
+            finished=finished(done, record, marker if marker.is_file() else index),
+            kept=kept(done),
         )
     except (KeyError, TypeError) as error:
         raise RunError(f"{path} is damaged: {error} in its {runs.CONFIG} or {runs.DONE}") from error
@@ -102,7 +115,29 @@ def names(paths: Sequence[Path]) -> list[str]:
 
 
 def stamp(seconds: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    """Seconds since 1970 as "2026-11-30 05:48 UTC"."""
+    return datetime.datetime.fromtimestamp(seconds, datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def finished(done: Mapping[str, Any], record: Mapping[str, Any], file: Path) -> str:
+    """When a run finished, as it wrote down; of earlier runs the time of a file, which a copy does not keep.
+
+    Raises:
+      RunError: what it wrote down is no time.
+    """
+    said = done.get("finished") or record.get("finished")
+    if not said:
+        return f"{stamp(file.stat().st_mtime)} (its file's time)"
+    try:
+        return stamp(datetime.datetime.fromisoformat(said).timestamp())
+    except ValueError as error:
+        raise RunError(f"{file.parent} is damaged: finished is {said!r}: {error}") from error
+
+
+def kept(done: Mapping[str, Any]) -> str:
+    """Which step a run kept and why; "" where it is not written down."""
+    found = done.get("kept")
+    return f"step {found['step']:,}: {found['why']}" if found else ""
 
 
 def model_text(run: Shown) -> str:
@@ -115,29 +150,50 @@ def model_text(run: Shown) -> str:
 
 
 def accuracy(run: Shown, video_cost: dict[str, float]) -> list[dict[str, Any]]:
-    """One row of the accuracy table per set of logits that the run measured."""
-    rows, found = [], run.metrics
-    for prefix, way in WAYS.items():
-        key = f"{prefix}_" if prefix else ""
-        if f"{key}top1" not in found:
-            continue
-        top1, count = found[f"{key}top1"], found["examples"]
-        rows.append(
-            {
-                "run": run.name,
-                "way": way if run.config["task"] == "skim" or prefix else "",
-                "split": run.config["data"]["test"],
-                "top1": 100 * top1,
-                "error": 100 * (top1 * (1 - top1) / max(count, 1)) ** 0.5,
-                "top5": 100 * found[f"{key}top5"],
-                "mAP": 100 * found[f"{key}mAP"],
-                "classes": found["mAP_classes"],
-                "count": count,
-                "cost": video_cost.get(way) if run.config["task"] == "skim" else clip_cost(run, prefix),
-                "unit": "video" if run.config["task"] == "skim" else "clip",
-            }
-        )
-    return rows
+    """One row of the accuracy table per set of logits that the run measured, and per part of the examples.
+
+    Shares are percent, each of its row's own `count` of examples; what a run did not measure is None.
+    """
+    skims = run.config["task"] == "skim"
+    return [
+        {
+            "run": run.name,
+            "way": way if skims or prefix else "",
+            "split": run.config["data"]["test"],
+            **shares(run.metrics, prefix),
+            "cost": video_cost.get(way) if skims else clip_cost(run, prefix),
+            "unit": "video" if skims else "clip",
+        }
+        for prefix, way in WAYS.items()
+        if measured(run.metrics, prefix, "top1") is not None or (not prefix and "agree" in run.metrics)
+    ]
+
+
+def shares(metrics: Mapping[str, float], prefix: str) -> dict[str, float | None]:
+    """top1 with its binomial standard error, top5, mAP and agreement, percent; and of how many examples and classes."""
+    of = lambda key: measured(metrics, prefix, key)
+    percent = lambda value: None if value is None else 100 * value
+    top1, count = of("top1"), examples(metrics, prefix)
+    error = None if top1 is None or not count else (top1 * (1 - top1) / count) ** 0.5
+    found = {key: percent(of(key)) for key in ("top1", "top5", "mAP")} | {"error": percent(error), "count": count}
+    classes = of("mAP_classes") if prefix in SOUND else metrics.get("mAP_classes")
+    return found | {"agree": None if prefix else percent(metrics.get("agree")), "classes": classes}
+
+
+def measured(metrics: Mapping[str, float], prefix: str, key: str) -> float | None:
+    """A metric of a set of logits, or of a part of the examples; None where it was not measured or has no meaning."""
+    value = metrics.get(f"{prefix}_{key}" if prefix else key)
+    return None if value is None or math.isnan(value) else value
+
+
+def examples(metrics: Mapping[str, float], prefix: str) -> int | None:
+    """How many examples the shares of a prefix are of; earlier runs wrote down those without sound alone."""
+    if prefix not in SOUND:
+        return metrics.get("examples")
+    count = metrics.get(f"{prefix}_examples")
+    if count is None and prefix == "with_audio" and "without_audio_examples" in metrics:
+        return metrics["examples"] - metrics["without_audio_examples"]
+    return count
 
 
 def clip_cost(run: Shown, prefix: str) -> float | None:

@@ -8,18 +8,34 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, metrics, model_costs
+from l2l import build, metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError
-from l2l.video_costs import GIGA, looked_at, mean_gmacs
+from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES
 
 Arrays = Mapping[str, np.ndarray]
 Config = Mapping[str, Any]
+Curves = Mapping[str, Any]  # what `python -m l2l.curves` writes
 Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stretch, seconds
 
-OTHERS = ("soft", "uniform", "random", "dense")
+ALWAYS = ("soft", "uniform", "random", "dense")  # ways beside hard selection that every skim run measures
+OTHERS = ("soft", "uniform", "random", "front", "centre", "end", "confident", "dense", "oracle")
+WORDS = {"confident": "most confident", "oracle": "oracle (a ceiling)"}
+# Style and mark of each way in charts; with "dashed" or "dotted" where it is a line.
+LOOKS = {
+    "soft": ("accent", "diamond", ""),
+    "uniform": ("class1", "square", "dashed"),
+    "random": ("class1", "inverse", "dotted"),
+    "front": ("class4", "triangle", "dashed"),
+    "centre": ("class4", "square", "dotted"),
+    "end": ("class4", "inverse", "thin"),
+    "confident": ("class2", "triangle", "dashed"),
+    "dense": ("class1", "circle", "thin"),
+    "oracle": ("class3", "diamond", "dashed"),
+}
+SAME = 1.1  # looks whose costs differ by less than this factor are one mark beside other costs
 NEEDED = ("logits", "labels", "video_id", "times", "step_logits", "counted", "looks", "modality")
 LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square")}
 
@@ -55,19 +71,24 @@ class Inside:
 def check(path: Path, arrays: Arrays, model: Any, classes: int) -> None:
     """Raises RunError unless the predictions of a skimmer hold what the page shows, in the shapes it expects."""
     chosen = modalities(model.index_by)
-    asked = [*NEEDED, *(f"logits_{x}" for x in OTHERS), *(f"{x}_{m}" for m in chosen for x in ("picked", "weights"))]
+    asked = [*NEEDED, *(f"logits_{x}" for x in ALWAYS), *(f"{x}_{m}" for m in chosen for x in ("picked", "weights"))]
     if lacking := [name for name in asked if name not in arrays]:
         raise RunError(f"{path} is damaged: it lacks {', '.join(lacking)}")
     videos, steps = len(arrays["logits"]), model.steps
     shapes = {"labels": (classes,), "step_logits": (steps, classes), "counted": (steps,), "modality": (steps, 2)}
     shapes |= (
         {"video_id": (), "looks": ()}
-        | {f"logits_{x}": (classes,) for x in OTHERS}
+        | {f"logits_{x}": (classes,) for x in ways(arrays)}
         | {f"picked_{m}": (steps,) for m in chosen}
     )
     for name, shape in shapes.items():
         if arrays[name].shape != (videos, *shape):
             raise RunError(f"{path} is damaged: {name} is {arrays[name].shape}, expected {(videos, *shape)}")
+
+
+def ways(arrays: Arrays) -> list[str]:
+    """Those of OTHERS that a run has measured."""
+    return [name for name in OTHERS if f"logits_{name}" in arrays]
 
 
 def positions(arrays: Arrays) -> np.ndarray:
@@ -89,52 +110,90 @@ def cost_rows(
     """
     count, model, labels = positions(arrays), build.numbers_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
-    scores = {name: metrics.top_k(arrays[f"logits_{name}"].astype(np.float32), labels, 1) for name in OTHERS}
-    clip = model_costs.clip_macs(recogniser or student, classes)
+    top1 = lambda logits: 100 * metrics.top_k(logits.astype(np.float32), labels, 1)
 
-    def skim(way: str, name: str, top1: float, steps: int, soft: bool = False) -> Row:
+    def skim(way: str, name: str, share: float, steps: int, soft: bool = False) -> Row:
         seen = looked_at(arrays, modalities(model.index_by), steps)
         numbers = {"positions": count, "looks": seen, "recogniser": recogniser, "soft": soft}
         numbers["has_audio"] = arrays["has_audio"]
         picks = arrays["counted"][:, :steps].sum(axis=1)
-        return Row(way, name, 100 * top1, **mean_gmacs(config, student, classes, steps=picks, **numbers))
+        return Row(way, name, share, **mean_gmacs(config, student, classes, steps=picks, **numbers))
 
-    def clips(way: str, name: str, looks: np.ndarray, macs: int) -> Row:
-        top1 = 100 * scores[way] if way else None
-        return Row(way, name, top1, 0.0, 0.0, float(looks.mean()) * macs / GIGA)
+    def other(way: str) -> Row:
+        name, share = named(way, model.steps), top1(arrays[f"logits_{way}"])
+        if way == "soft":
+            return skim(way, name, share, last, soft=True)
+        numbers = {"positions": count, "count": model.steps, "recogniser": recogniser}
+        return Row(way, name, share, **selection_gmacs(way, student, classes, **numbers))
 
     first, last = (0, model.steps - 1) if model.count_start else (1, model.steps)  # picks read by the looks
-    looks = []
-    for t in range(model.steps):
-        top1 = metrics.top_k(step_logits[:, t], labels, 1)
-        looks.append(skim("", f"skim, {t + 1} look{'s' * (t > 0)}", top1, first + t))
-    few = np.minimum(count, model.steps)
-    others = [skim("soft", "soft skim", scores["soft"], last, soft=True)]
-    others += [clips(way, f"{way}, {model.steps} positions", few, clip) for way in ("uniform", "random")]
-    others.append(clips("dense", "dense, every position", count, clip))
-    others += [clips("", f"{name} on every clip", count, macs) for name, macs in teachers.items()]
-    return looks, others
-
-
-def cost_charts(looks: list[Row], others: list[Row]) -> list[Chart]:
-    """Accuracy against cost, and accuracy after each look beside the ways that do not choose."""
-    everything = [*looks, *others]
-    log = max(r.total for r in everything) > 8 * min(r.total for r in everything)
-    shapes = iter(("diamond", "square", "triangle", "inverse"))
-    against = [Series("skim, after each look", [(r.total, r.top1) for r in looks], "accent", "circle")]
-    level = [Series("skim", [(i + 1, r.top1) for i, r in enumerate(looks)], "accent", "circle")]
-    for number, row in enumerate(others):
-        if row.top1 is None:
-            against.append(Series(f"{row.name} (accuracy not measured)", [(row.total, 0), (row.total, 100)], "teacher"))
-            continue
-        against.append(Series(row.name, [(row.total, row.top1)], "plain", next(shapes), line=False))
-        if number:  # soft skimming has no levels of its own
-            level.append(Series(row.name, [(1, row.top1), (len(looks), row.top1)], f"level{number}"))
-    x_name = "GMACs per video" + (", logarithmic" if log else "")
-    return [
-        chart("Accuracy against cost", x_name, "top-1, %", against, log=log, percent=True),
-        chart("Accuracy after each look", "looks", "top-1, %", level, percent=True),
+    looks = [
+        skim("", f"skim, {t + 1} look{'s' * (t > 0)}", top1(step_logits[:, t]), first + t) for t in range(model.steps)
     ]
+    every = lambda macs: float(count.mean()) * macs / GIGA
+    costly = [Row("", f"{name} on every clip", None, 0.0, 0.0, every(macs)) for name, macs in teachers.items()]
+    return looks, [*map(other, ways(arrays)), *costly]
+
+
+def named(way: str, steps: int) -> str:
+    """A way in words: "uniform, 10 positions"."""
+    if way == "soft":
+        return "soft skim"
+    return f"{WORDS.get(way, way)}, {'every position' if way == 'dense' else f'{steps} positions'}"
+
+
+def cost_charts(looks: list[Row], others: list[Row], curves: Curves | None = None) -> list[Chart]:
+    """Accuracy against cost, and accuracy after each look beside the ways that do not choose.
+
+    Args:
+      looks, others: of `cost_rows`.
+      curves: of the same run over the same videos, if it has any.
+    """
+    measured = [row for row in others if row.top1 is not None]
+    return [
+        against_cost(looks, measured, [row for row in others if row.top1 is None], curves),
+        level(looks, measured, curves),
+    ]
+
+
+def against_cost(looks: list[Row], measured: list[Row], unmeasured: list[Row], curves: Curves | None) -> Chart:
+    """A mark each; a line where looks, or strides, cost differently."""
+    place = lambda row: (row.total, row.top1)
+    apart = looks[-1].total > SAME * looks[0].total
+    own = Series(
+        "skim, after each look" if apart else looks[-1].name,
+        [*map(place, looks if apart else looks[-1:])],
+        "accent",
+        "circle",
+    )
+    sparse = [(p["gmacs"], 100 * p["top1"]) for p in points_of(curves, "hard") if p["steps"] == len(looks)]
+    series = [own, Series(f"skim, {len(looks)} looks, at strides of 1 and more", sorted(sparse), "accent", "circle")]
+    series += [Series(row.name, [place(row)], *LOOKS[row.way][:2], line=False) for row in measured]
+    series += [
+        Series(f"{row.name} (accuracy not measured)", [(row.total, 0), (row.total, 100)], "teacher")
+        for row in unmeasured
+    ]
+    xs = [x for one in series for x, _ in one.points]
+    log = max(xs) > 8 * min(xs)
+    x_name = "GMACs per video" + (", logarithmic" if log else "")
+    return chart("Accuracy against cost", x_name, "top-1, %", series, log=log, percent=True)
+
+
+def level(looks: list[Row], measured: list[Row], curves: Curves | None) -> Chart:
+    """By looks; what does not look is as many positions where it was measured of fewer, else a level."""
+    series = [Series("skim", [(i + 1, row.top1) for i, row in enumerate(looks)], "accent", "circle")]
+    for row in (row for row in measured if row.way != "soft"):  # soft skimming has no levels of its own
+        style, _, dashes = LOOKS[row.way]
+        fewer = [(p["steps"], 100 * p["top1"]) for p in points_of(curves, row.way)]
+        name = f"{WORDS.get(row.way, row.way)}, as many positions" if len(fewer) > 1 else row.name
+        ends = [(1, row.top1), (len(looks), row.top1)]
+        series.append(Series(name, sorted(fewer) if len(fewer) > 1 else ends, f"{style} {dashes}"))
+    return chart("Accuracy after each look", "looks", "top-1, %", series, percent=True)
+
+
+def points_of(curves: Curves | None, way: str) -> list[Mapping[str, Any]]:
+    """The points of one way in the curves of a run; none without curves."""
+    return [p for p in [*curves["points"], *curves["selections"]] if p["way"] == way] if curves else []
 
 
 def read_actions(path: Path) -> Actions | None:

@@ -90,9 +90,11 @@ def describe(
     picked = {m: np.minimum(arrays[f"picked_{m}"][row, looks], n - 1) for m in index_by}
     read = {m: picked.get(m, picked[index_by[0]]) for m in BOTH}  # what does not index is read where the other picks
     spans = actions.get(name) if actions else None
-    clips, missing = files.clips(name, {int(i) for p in read.values() for i in p}, times)
+    wanted = np.unique(np.concatenate(list(read.values())))
+    found, missing = files.clips(name, times[wanted])
+    clips = dict(zip(wanted.tolist(), found, strict=False))  # none of them where something is missing
     scores = probabilities(arrays["logits"][row].astype(np.float64), config["multi_label"])
-    place = axis(times)
+    place = stretch(times, files.begin(name))
     best = np.argsort(-scores, kind="stable")[:3]
     logits = arrays["step_logits"][row, : arrays["looks"][row]].astype(np.float64)
     evidence = probabilities(logits, config["multi_label"])
@@ -107,9 +109,15 @@ def describe(
         lanes=[attention(arrays, m, row, looks, picked[m]) for m in index_by],
         moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
         evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
-        sources=[] if missing else sources(files.paths[name]),
+        sources=[] if missing else sources(files.places[name].path),
         missing=missing,
     )
+
+
+def stretch(times: np.ndarray, begin: float) -> Axis:
+    """The axis of positions with centres at `times`, seconds of a film of which what was taken begins at `begin`."""
+    own = axis(times - begin)
+    return dataclasses.replace(own, left=own.left + begin, right=own.right + begin, start=own.start + begin)
 
 
 def attention(arrays: Arrays, modality: str, row: int, looks: np.ndarray, picked: np.ndarray) -> Lane:

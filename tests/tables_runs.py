@@ -1,18 +1,21 @@
 """Folders of finished runs with the real configs and made-up results, for tests of tables."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from l2l import inputs, runs
+from l2l import evaluate, inputs, runs
 from l2l.curves import counts_of
 from l2l.data import schema
+from l2l.models.student import modalities
 from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
 
 LABELS = ("a", "b", "c")
 SEEDS = (0, 1, 2)
-SOFT = {"model__selection": "soft", "model__count_start": True}
+SOFT = {"model__selection": "soft", "model__count_start": True, "model__weigh": False}
+BOTH = modalities("both")
 SMALL = {"model__steps": 4}
 STRIDES, STEPS = (1, 5, 10), (1, 2, 3, 4)
 
@@ -34,18 +37,49 @@ def finished(
     described_by: str = "",
     recogniser: str = "",
     data: str = "d",
+    labels: Sequence[str] = LABELS,
     **changes,
 ):
     """A finished run; `init`: hash of the run it started from; `described_by` and `recogniser` are config files."""
     config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
-    record = {"config": config, "inputs": inputs_, "labels": LABELS, "policy": {}, "recogniser": other}
+    record = {"config": config, "inputs": inputs_, "labels": labels, "policy": {}, "recogniser": other}
     record["student"] = inputs.plain(config_of(described_by)) if described_by else None
     runs.start(path, record)
     done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
     schema.write_json(path / runs.DONE, done | {"code": "abc"})
     return path
+
+
+def clip_predictions(truth: np.ndarray, rng: np.random.Generator, skill: float = 1.0) -> dict[str, np.ndarray]:
+    """Made-up predictions of clips of some labels (n, k); every third has no sound."""
+    n = len(truth)
+    whose = {"video_id": np.array([f"v{i:04}" for i in range(n)]), "times": np.arange(n, dtype=np.float32) + 0.5}
+    logits = (rng.normal(size=truth.shape) + skill * truth).astype(np.float32)
+    return whose | {"logits": logits, "labels": truth.astype(np.float32), "has_audio": np.arange(n) % 3 > 0}
+
+
+def skim_predictions(truth: np.ndarray, rng: np.random.Generator, steps: int = 4) -> dict[str, np.ndarray]:
+    """The same of a skimmer over videos of twice as many positions as it has looks, which are worth more and more."""
+    n, shape, positions = len(truth), truth.shape, 2 * steps
+    noise = lambda skill: (rng.normal(size=shape) + skill * truth).astype(np.float32)
+    found = clip_predictions(truth, rng, skill=3.0)
+    steps_of = np.stack([noise(2 + t / steps) for t in range(steps - 1)] + [found["logits"]], axis=1)
+    found |= {f"logits_{name}": noise(1.0) for name in ("soft", *SELECTIONS)} | {"step_logits": steps_of}
+    found |= {"times": np.tile(np.arange(positions, dtype=np.float32) + 0.5, (n, 1)), "looks": np.full(n, steps)}
+    found |= {"counted": np.ones((n, steps), bool), "modality": np.full((n, steps, 2), 0.5, np.float32)}
+    picks = {f"picked_{m}": rng.permuted(np.tile(np.arange(positions), (n, 1)), axis=1)[:, :steps] for m in BOTH}
+    return found | picks | {f"weights_{m}": rng.random((n, steps, positions), np.float32) for m in BOTH}
+
+
+def predicted(path: Path, arrays: dict[str, np.ndarray], **more) -> dict[str, float]:
+    """Writes predictions into a finished run, and what they measure; returns the latter."""
+    done = runs.read_json(path / runs.DONE)
+    done["metrics"] = evaluate.measure(arrays, runs.read_json(path / runs.CONFIG)["config"]["multi_label"]) | more
+    schema.write_json(path / runs.DONE, done)
+    evaluate.save_predictions(path / "predictions.npz", arrays)
+    return done["metrics"]
 
 
 def curves(path: Path, rng: np.random.Generator) -> dict:

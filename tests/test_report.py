@@ -1,11 +1,11 @@
 """The report on real, tiny runs: it says what the runs say, needs nothing else, and keeps names as text."""
 
+import dataclasses
 import html.parser
 import json
+import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import jax
@@ -28,9 +28,11 @@ from l2l import (
     report_videos,
     runs,
 )
-from l2l.data import schema
+from l2l.data import media, schema
 from l2l.log import MetricLog
 from l2l.runs import RunError
+from l2l.tasks.selections import SELECTIONS
+from tests import tables_runs
 from tests.videos import write_video
 
 EVIL = "<script>alert('x')</script> & \"b\""
@@ -66,13 +68,16 @@ def untrained(config, shards):
     for step in range(1, 9):
         log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
     log.write(8, {"val/top1": 0.75})
+    arrays = answers(rng)
+    evaluate.save_predictions(folder / "predictions.npz", arrays)
+    runs.finish(folder, {"model": variables}, evaluate.measure(arrays), 8)
+
+
+def answers(rng):
+    """Made-up predictions for sixteen clips of the videos, whose first starts at 0 and lasts two frames of 15."""
     logits, labels = rng.normal(size=(16, 3)).astype(np.float32), np.eye(3)[np.arange(16) % 3]
-    runs.finish(
-        folder,
-        {"model": variables},
-        evaluate.measure({"logits": logits, "labels": labels, "has_audio": np.ones(len(labels), bool)}),
-        8,
-    )
+    whose = {"video_id": np.array(NAMES)[np.arange(16) % 4], "times": np.full(16, 1 / 15, np.float32)}
+    return whose | {"logits": logits, "labels": labels, "has_audio": np.ones(16, bool)}
 
 
 @pytest.fixture(scope="module")
@@ -200,12 +205,21 @@ def test_costs(work, predictions, index_by, count_start):
     config, student = record["config"], record["student"]
     config["model"] |= {"index_by": index_by, "count_start": count_start}
     looks, others = report_skim.cost_rows(config, student, predictions, {"t": 10**9})
-    assert [row.way for row in others] == ["soft", "uniform", "random", "dense", ""]
-    assert looks[-1].top1 == pytest.approx(100 * json.loads((work / "skim/done.json").read_text())["metrics"]["top1"])
+    assert [row.way for row in others] == [*report_skim.OTHERS, ""]
+    assert set(report_skim.OTHERS) == {"soft", *SELECTIONS}
+    way = {row.way: row for row in others}
+    done = json.loads((work / "skim/done.json").read_text())["metrics"]
+    assert looks[-1].top1 == pytest.approx(100 * done["top1"])
+    assert {name: way[name].top1 for name in SELECTIONS} == pytest.approx(
+        {name: 100 * done[f"{name}_top1"] for name in SELECTIONS}
+    )
     count, clip = report_skim.positions(predictions), model_costs.clip_macs(student, 3)
-    assert others[3].total == pytest.approx(count.mean() * clip / 1e9)
-    assert others[1].total == pytest.approx(np.minimum(count, STEPS).mean() * clip / 1e9)
-    assert others[4].total == pytest.approx(count.mean())
+    every, few = count.mean() * clip / 1e9, np.minimum(count, STEPS).mean() * clip / 1e9
+    looking_at = {"dense": every, "oracle": every, "confident": every} | dict.fromkeys(
+        ("uniform", "random", "front", "centre", "end"), few
+    )
+    assert {name: way[name].total for name in SELECTIONS} == pytest.approx(looking_at)
+    assert way[""].total == pytest.approx(count.mean())
     read = [STEPS - count_start, 1 - count_start]
     for row, steps in ((looks[-1], read[0]), (looks[0], read[1])):
         each = [
@@ -213,7 +227,7 @@ def test_costs(work, predictions, index_by, count_start):
             for n in map(int, count)
         ]
         assert row.total == pytest.approx(np.mean([sum(x.values()) for x in each]) / 1e9)
-    assert (others[0].total > looks[-1].total) == (index_by == "audio")  # soft reads every picture
+    assert (way["soft"].total > looks[-1].total) == (index_by == "audio")  # soft reads every picture
 
 
 def test_one_teacher(work, tmp_path, capsys):
@@ -240,6 +254,75 @@ def edited(work, tmp_path, name, file, change):
     return folder
 
 
+def shares_of(page, row):
+    """top-1, its error, top-5, mAP, N of a row of the accuracy table, as shown; None where there is a dash."""
+    found = re.search(rf" {re.escape(row)} (?:val|test) ((?:[\d.,–]+ ){{5}})", page.text)[1].split()
+    return [None if x == "–" else float(x.replace(",", "")) for x in found]
+
+
+def measured_apart(arrays, heard):
+    """Plain metrics of the examples with sound, or of those without."""
+    rows = arrays["has_audio"] == heard
+    own = {name: arrays[name][rows] for name in ("logits", "labels", "has_audio")}
+    found = evaluate.measure(own)
+    error = (found["top1"] * (1 - found["top1"]) / rows.sum()) ** 0.5
+    return found, [100 * found["top1"], 100 * error, 100 * found["top5"], 100 * found["mAP"], rows.sum()]
+
+
+@pytest.mark.parametrize("stage", ["teacher.py", "skim.py"])
+@pytest.mark.parametrize("release", ["last", "this"])
+def test_silent_and_sounding_examples_have_their_own_counts(tmp_path, capsys, stage, release):
+    """What the last release wrote, which knew top-1 alone, and what this one writes."""
+    truth = np.eye(7)[np.arange(50) % 7]
+    made = tables_runs.clip_predictions if stage == "teacher.py" else tables_runs.skim_predictions
+    arrays, described = made(truth, np.random.default_rng(3)), "" if stage == "teacher.py" else "finetune.py"
+    labels, steps = [f"class {i}" for i in range(7)], tables_runs.SMALL if described else {}
+    path = tables_runs.finished(tmp_path / "run", stage, {}, labels=labels, described_by=described, **steps)
+    parts = {name: measured_apart(arrays, name == "with_audio") for name in ("with_audio", "without_audio")}
+    keys = ("top1", "top5", "mAP", "mAP_classes", "examples")
+    known = {f"{name}_{key}": found[key] for name, (found, _) in parts.items() for key in keys}
+    if release == "last":
+        known = {key: known[key] for key in ("with_audio_top1", "without_audio_top1", "without_audio_examples")}
+    whole = {name: arrays[name] for name in arrays if name.startswith("logits")} | {"labels": arrays["labels"]}
+    tables_runs.predicted(path, arrays)
+    done = json.loads((path / "done.json").read_text())
+    done["metrics"] = evaluate.measure(whole | {"has_audio": np.ones(50, bool)}) | known
+    (path / "done.json").write_text(json.dumps(done))
+    page, _ = make(capsys, tmp_path / "report.html", path)
+    for name, words in (("with_audio", "with sound"), ("without_audio", "without sound")):
+        shown, expected = shares_of(page, f"run, {words}"), parts[name][1]
+        if release == "last":
+            assert shown[2:4] == [None, None]
+            expected[2:4] = shown[2:4]
+        assert shown == pytest.approx(expected, abs=0.051)
+    first = shares_of(page, "run, hard" if described else "run")
+    assert first[4] == 50
+
+
+def test_a_film_without_sound_among_others(work, tmp_path, capsys, predictions):
+    """A skim run of which some test videos are silent, as `evaluate` measures it: a row for each part of them."""
+    run = edited(work, tmp_path, "skim", "done.json", lambda done: None)
+    arrays = dict(predictions) | {"has_audio": np.array([1, 0, 1, 1], bool)}
+    tables_runs.predicted(run, arrays)
+    page, _ = make(capsys, tmp_path / "report.html", run)
+    hits = predictions["logits"].argmax(1) == predictions["labels"].argmax(1)
+    assert shares_of(page, "skim, with sound")[::4] == [pytest.approx(100 * hits[[0, 2, 3]].mean(), abs=0.051), 3]
+    assert shares_of(page, "skim, without sound")[::4] == [pytest.approx(100 * hits[1], abs=0.051), 1]
+
+
+def test_when_a_run_finished_survives_a_copy(work, tmp_path, capsys):
+    said = {"finished": "2026-03-01T23:30:05+02:00", "kept": {"step": 1234, "why": "best top1 of val", "top1": 0.5}}
+    copied = edited(work, tmp_path, "teacher", "done.json", lambda done: done.update(said))
+    old = edited(work, tmp_path, "finetune", "done.json", lambda done: [done.pop(key, None) for key in said])
+    os.utime(old / "done.json", (86400, 86400))
+    page, _ = make(capsys, tmp_path / "report.html", copied, old, work / "extract")
+    assert "2026-03-01 21:30 UTC kept step 1,234: best top1 of val" in page.text
+    assert "1970-01-02 00:00 UTC (its file's time)" in page.text
+    bad = edited(work, tmp_path / "bad", "teacher", "done.json", lambda done: done.update(finished="yesterday"))
+    assert report.main([str(bad), f"--out={tmp_path / 'x.html'}"]) == 1
+    assert f"error: {bad} is damaged: finished is 'yesterday'" in capsys.readouterr().err
+
+
 def test_without_the_clips(work, tmp_path, capsys):
     moved = edited(work, tmp_path, "skim", "config.json", lambda x: x["config"]["data"].update(dir="gone"))
     page, _ = make(capsys, tmp_path / "report.html", moved, more=["--videos=3"])
@@ -254,18 +337,39 @@ def test_other_or_missing_videos(work, tmp_path):
     shards = tmp_path / "shards"
     shards.mkdir()
     policy = json.loads((work / "shards/index.json").read_text())["policy"]
-    times = np.arange(7) + 0.5
-    assert "videos.json" in report_files.Files(shards, policy).clips("c", {0}, times)[1]
-    listed = {"c": "gone.mp4", "short": str(work / "3.mp4"), "slow": str(work / "0.mp4")}
+    assert "videos.json" in report_files.Files(shards, policy).clips("c", [0.5])[1]
+    listed = {"c": "gone.mp4", "short": str(work / "3.mp4"), "far": "gs://bucket/a.mp4"}
     schema.write_json(shards / "videos.json", listed)
     files = report_files.Files(shards, policy)
-    assert "gone.mp4" in files.clips("c", {0}, times)[1]
-    assert "does not list" in files.clips("d", {0}, times)[1]
-    assert "shorter" in files.clips("short", {5}, times)[1]
-    assert "not the video" in files.clips("slow", {5}, 2 * times)[1]
-    (shards / "videos.json").write_text("[]")
-    with pytest.raises(RunError, match=r"videos\.json is damaged"):
-        report_files.Files(shards, policy)
+    assert "gone.mp4" in files.clips("c", [0.5])[1]
+    assert "does not list" in files.clips("d", [0.5])[1]
+    assert "no clip at 5.50 s" in files.clips("short", [0.067, 5.5])[1]
+    assert "gs://bucket/a.mp4 lies in a store" in files.clips("far", [0.5])[1]
+    for text in ("[]", '{"a": 3}', '{"a": {"start": 1}}'):
+        (shards / "videos.json").write_text(text)
+        with pytest.raises(RunError, match=r"videos\.json is damaged"):
+            report_files.Files(shards, policy)
+
+
+@pytest.mark.parametrize(("start", "end"), [(2.5, 5.0), (2.5, None), (None, 5.0)])
+def test_a_stretch_is_shown_where_it_lies(work, tmp_path, start, end):
+    """The clips are those that preparation cuts of the stretch, small; their times are those of the film."""
+    policy = schema.ClipPolicy(**json.loads((work / "shards/index.json").read_text())["policy"])
+    cuts = list(media.read_clips(work / "0.mp4", policy, start, end))[1:]
+    schema.write_json(tmp_path / "videos.json", {"a": {"path": str(work / "0.mp4"), "start": start, "end": end}})
+    times = [clip.start + clip.duration / 2 for clip in cuts]
+    found, missing = report_files.Files(tmp_path, dataclasses.asdict(policy)).clips("a", times)
+    assert missing == ""
+    assert [clip.start for clip in found] == [clip.start for clip in cuts]
+    for clip, own in zip(found, cuts, strict=True):
+        assert clip.jpegs[0] == own.jpegs[0]
+        np.testing.assert_array_equal(clip.audio, own.audio)
+    begin = report_files.Files(tmp_path, dataclasses.asdict(policy)).begin("a")
+    assert begin == (start or 0.0)
+    alone = report_videos.stretch(np.array([begin + 0.5]), begin)
+    assert (alone.left, alone.right, alone.hop) == (begin, begin + 1, 1.0)
+    beyond = 2.0 if start else 5.5
+    assert "has no clip" in report_files.Files(tmp_path, dataclasses.asdict(policy)).clips("a", [beyond])[1]
 
 
 def cut(path):
@@ -328,12 +432,9 @@ def test_damaged_actions(tmp_path):
             report_skim.read_actions(path)
 
 
-def test_command(tmp_path):
-    command = [sys.executable, "-m", "l2l.report"]
-    command += ["nowhere", f"--out={tmp_path}/x.html"]
-    missing = subprocess.run(command, check=False, capture_output=True, text=True)
-    assert missing.returncode == 1
-    assert missing.stderr.strip() == "error: nowhere is not a run folder: it has no config.json"
+def test_what_is_no_run_is_said(tmp_path, capsys):
+    assert report.main(["nowhere", f"--out={tmp_path}/x.html"]) == 1
+    assert capsys.readouterr().err.strip() == "error: nowhere is not a run folder: it has no config.json"
     assert not list(tmp_path.iterdir())
 
 

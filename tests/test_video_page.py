@@ -209,6 +209,16 @@ def test_loads_in_a_browser(browser, page):
     assert browser.execute_script(broken) == 0
 
 
+def test_a_small_film_is_not_blown_up(browser, page):
+    chrome.look(browser, page)
+    wait_for(browser, "return document.querySelector('video').readyState > 0")
+    sizes = (
+        "const v = document.querySelector('video'); return [v.clientWidth, v.clientHeight, v.videoWidth, v.videoHeight]"
+    )
+    width, height, *own = browser.execute_script(sizes)
+    assert [width, height] == [3 * side for side in own]
+
+
 def look_still(browser, page):
     """Opens a page whose player stays where it is put, however slow the machine; what was told to play says so."""
     chrome.look(browser, page)

@@ -1,6 +1,7 @@
 "use strict";
 /* Moments and the timeline move the player of their part of the page; the player moves the line on the timeline.
    Read in the head, so that no error of a player is missed: none says afterwards that it has failed for good. */
+const MOST = 3;  /* times its own pixels: a small film is not blown up to the page's width */
 const failed = new WeakSet();
 
 const mark_silent = (part) => {
@@ -20,6 +21,8 @@ const connect = (part) => {
   };
   const mark = () => bands.style.setProperty("--at", Math.min(Math.max((player.currentTime - left) / length, 0), 1));
 
+  const fit = () => { if (player.videoWidth) player.style.maxWidth = `${MOST * player.videoWidth}px`; };
+
   for (const moment of part.querySelectorAll("button.moment")) {
     moment.addEventListener("click", () => show(Number(moment.dataset.at)));
   }
@@ -29,6 +32,8 @@ const connect = (part) => {
     if (share <= 1 && !part.classList.contains("silent")) show(left + share * length);
   });
   for (const name of ["timeupdate", "seeking"]) player.addEventListener(name, mark);
+  player.addEventListener("loadedmetadata", fit);
+  fit();
 };
 
 document.addEventListener("error", (event) => {
