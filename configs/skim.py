@@ -3,7 +3,9 @@
     python -m l2l.main --config=configs/skim.py          # built-in set
     python -m l2l.main --config=configs/skim.py:activitynet
 
---config.model.selection=soft is the paper's; straight_through trains what hard selection does at test time.
+The full-size variants train as the paper does (soft selection, the start counted). The sample's straight_through trains
+what hard selection does at test time, and weighs its looks; the paper's way there: --config.model.selection=soft
+--config.model.count_start=True --config.model.weigh=False.
 --config.model.index_by=audio chooses the moments by sound alone. --config.model.stride=5 takes the features of every
 fifth position only ("sparse" in the paper). With --config.recognition=DIR a second directory of features of the same
 videos, such as the teacher's, judges the looks, and config.data.dir only says where to look.
@@ -27,17 +29,17 @@ from ml_collections import ConfigDict
 
 from configs.common import SAMPLE_MAKERS, variant_of
 
-PLAIN = {"stride": 1, "fallback": 0, "weigh": False}  # every position, videos with sound and without alike
+PLAIN = {"stride": 1, "fallback": 0}  # every position, videos with sound and without alike
 
 
 def sample(c: ConfigDict) -> None:
-    """A skimmer of width 128 with straight-through selection; the start is not averaged."""
+    """A skimmer of width 128 with straight-through selection; the looks are weighed, the start is none of them."""
     c.task, c.makers = "skim", SAMPLE_MAKERS
     c.data.dir, c.run, c.student = "runs/sample/extract", "runs/sample/skim", "runs/sample/finetune"
     c.data.lengths, c.data.test = (64,), "test"
     c.data.batch, c.data.eval_batch, c.data.streams = 64, 64, 4
     numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
-    how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False}
+    how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False, "weigh": True}
     c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
     c.optim.name, c.optim.lr, c.optim.lr_scale = "adamw", 2e-3, (("classifier/.*", 0.1),)
     c.epochs, c.eval_epochs, c.save_epochs = 30.0, 5.0, 10.0
@@ -53,7 +55,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.data.lengths = (200, 300, 400, 500)
         c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 8
         numbers = {"steps": 10, "hidden": 1024, "key": 512, "query": 1024}
-        how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True}
+        how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True, "weigh": False}
         c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
         c.optim.schedule, c.optim.milestones, c.optim.lr_scale = (
             "milestones",

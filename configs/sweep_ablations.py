@@ -22,8 +22,9 @@ DISTILLATIONS = {
 FROZEN = (("classifier/.*", 0.1), ("modality/.*", 0.0))
 SKIMS = {
     "soft": {"model.selection": "soft"},
-    "start_counted": {"model.count_start": True},
-    "soft_start_counted": {"model.selection": "soft", "model.count_start": True},  # the paper's recipe
+    "not_weighed": {"model.weigh": False},
+    "start_counted": {"model.count_start": True, "model.weigh": False},  # the start has no weight of its own
+    "soft_start_counted": {"model.selection": "soft", "model.count_start": True, "model.weigh": False},  # the paper's
     "no_masking": {"model.masking": False},
     "fixed_shares": {"optim.lr_scale": FROZEN},  # modality scores stay those of a random layer, as in the released code
     "head": {"head": 0.1},

@@ -4,8 +4,8 @@
     python -m l2l.report --table=closer runs/closer --out=runs/closer/report.html
 
 Three seeds of every arm, from student to skimmer, on the built-in set's far parts. A second glance costs as much as
-another moment, and as a picture of twice as many pixels. Every arm chooses its moments by the preview's sound. The
-demo's student with its preview is made first where it is missing.
+another moment, and as a picture of twice as many pixels. Every arm chooses its moments by the preview's sound. All
+begin with one student and its preview, made here as the demo makes them.
 """
 
 SEEDS = (0, 1, 2)
@@ -30,18 +30,21 @@ def get_runs(out: str) -> list[dict]:
     """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
     runs = []
 
-    def add(name: str, stage: str, seed: int, **changes: object) -> str:
+    def add(name: str, config: str, seed: int = 0, **changes: object) -> str:
         path = f"{out}/{name}/{seed}"
         overrides = changes | {"run": path}
-        runs.append({"name": name, "config": f"configs/{stage}.py:closer", "seed": seed, "overrides": overrides})
+        runs.append({"name": name, "config": f"configs/{config}", "seed": seed, "overrides": overrides})
         return path
 
+    distilled = add("distill", "distill.py", teacher=add("teacher", "teacher.py"))
+    preview = add("preview", "preview.py", teacher=add("finetune", "finetune.py", init=distilled))
     for seed in SEEDS:
         inputs = {}
         for name, change in STUDENTS.items():
-            student = add(f"finetune_{name}", "finetune", seed, **change)
-            inputs[name] = {"student": student, "data.dir": add(f"extract_{name}", "extract", seed, student=student)}
+            student = add(f"finetune_{name}", "finetune.py:closer", seed, init=preview, **change)
+            features = add(f"extract_{name}", "extract.py:closer", seed, student=student)
+            inputs[name] = {"student": student, "data.dir": features}
         for arm, (student, change) in ARMS.items():
-            path = add(f"skim_{arm}", "skim", seed, **inputs[student], **change)
+            path = add(f"skim_{arm}", "skim.py:closer", seed, **inputs[student], **change)
             runs.append({"command": ["l2l.curves", path], "makes": f"{path}/curves.json"})
     return runs

@@ -20,7 +20,8 @@ LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch,
 FINETUNE = {"data.dir": TRIMMED, "optim.lr": 5e-4, "epochs": 12.0, "eval_epochs": 0.0, "save_epochs": 0.0, "best": ""}
 SKIMS = {
     "skim": ("skim.py", {}),
-    "skim_soft": ("skim.py", {"model.selection": "soft", "model.count_start": True}),  # the paper's recipe
+    # The paper's recipe.
+    "skim_soft": ("skim.py", {"model.selection": "soft", "model.count_start": True, "model.weigh": False}),
     "lstm": ("skim.py:sample_lstm", {}),
     "nonrecurrent": ("skim.py:sample_nonrecurrent", {}),
 }

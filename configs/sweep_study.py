@@ -8,7 +8,7 @@ The data are those of the demo (data seed 0); the seeds are those of training.
 SEEDS = (0, 1, 2)
 LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
 STUDENTS = {"both": {}, "image": {"model.modality": "image"}, "audio": {"model.modality": "audio"}}
-SOFT = {"model.selection": "soft", "model.count_start": True}
+SOFT = {"model.selection": "soft", "model.count_start": True, "model.weigh": False}  # the paper's recipe
 SKIMS = {"straight_through": {}, "soft": SOFT, "audio": {"model.index_by": "audio"}}
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
+from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from l2l import build, inputs, optim, sweep
 from l2l.runs import RunError
 
@@ -81,9 +81,9 @@ SWEEPS = (sweep_study, sweep_multi_label, sweep_paper, sweep_ablations, sweep_li
 
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.__name__)
 def test_sweep_builds_in_order(file):
-    """Every input was made before, by the sweep or by what is made before it: the demo, and `make paper`."""
+    """Every input was made before, by the sweep itself or, for what `make ablations` runs, by `make paper`; no demo."""
     before = (run["overrides"]["run"] for run in sweep_paper.get_runs("runs/paper") if "overrides" in run)
-    done = {"runs/sample/finetune", "runs/sample/preview"} | (set(before) if file is sweep_ablations else set())
+    done = set(before) if file in (sweep_ablations, sweep_multi_label) else set()
     for run in file.get_runs("out"):
         if "command" in run:
             assert run["command"][1] in done
@@ -94,6 +94,33 @@ def test_sweep_builds_in_order(file):
             assert path in done or path.startswith("data/sample/"), (run["name"], name)
         assert config.run not in done
         done.add(config.run)
+
+
+def test_who_weighs_the_looks():
+    """The sample's skimmers do; what is called the paper's does not, nor do the full-size recipes as released."""
+    weighs = lambda argument: inputs.load_config(f"configs/skim.py:{argument}").model.weigh
+    assert {name: weighs(name) for name in skim.FULL} == {name: name == "sample" for name in skim.FULL}
+    assert weighs("listen")
+    assert weighs("closer")
+    arms = {
+        sweep_paper: {"skim": True, "skim_soft": False, "pair_both": True, "pair_audio": True},
+        sweep_study: {"skim_straight_through": True, "skim_soft": False, "skim_audio": True},
+        sweep_listen: {"soft": False, "both": False, "both_weigh": True, "audio": True, "listen": True},
+        sweep_multi_label: {"skim_softmax": True, "skim_sigmoid": True},
+    }
+    for file, expected in arms.items():
+        found = {run["name"]: sweep.config_of(run) for run in file.get_runs("out") if "overrides" in run}
+        own = {name: config.model.weigh for name, config in found.items() if config.model.get("name") == "skimmer"}
+        assert own == expected
+        paper = [config.model for name, config in found.items() if name in ("soft", "skim_soft")]
+        assert all((model.selection, model.count_start) == ("soft", True) for model in paper)
+    own = {run["name"]: sweep.config_of(run).model for run in sweep_ablations.get_runs("out")}
+    skims = {name.removeprefix("skim_"): model.weigh for name, model in own.items() if model.name == "skimmer"}
+    assert {name for name, weigh in skims.items() if not weigh} == {
+        "not_weighed",
+        "start_counted",
+        "soft_start_counted",
+    }
 
 
 def test_an_override_that_does_not_fit_is_named():

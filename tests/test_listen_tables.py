@@ -15,7 +15,7 @@ from tests.tables_runs import SEEDS, SMALL, SOFT, at
 def listening(tmp_path_factory):
     """The paper's method, straight-through, and listening first, with made-up results; (folder, curves, sure files)."""
     out, rng, found, sures = tmp_path_factory.mktemp("listening"), np.random.default_rng(2), {}, {}
-    arms = {"soft": ("skim.py", SOFT), "both": ("skim.py", {})}
+    arms = {"soft": ("skim.py", SOFT), "both": ("skim.py", {"model__weigh": False})}
     arms["listen"] = ("skim.py:listen", {"described_by": "preview.py"})
     for seed in SEEDS:
         for name, (file, change) in arms.items():

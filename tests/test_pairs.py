@@ -172,8 +172,9 @@ def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
 
 
 def test_the_start_cannot_be_judged(work):
+    counted = {"model__count_start": True, "model__weigh": False}
     with pytest.raises(ValueError, match="count_start=False"):
-        prepared(skim(work, "start", recognition=work / "teacher_features", model__count_start=True))
+        prepared(skim(work, "start", recognition=work / "teacher_features", **counted))
 
 
 def test_pictures_alone(work):

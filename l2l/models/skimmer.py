@@ -71,7 +71,10 @@ class Skimmer(nn.Module):
         if self.fallback and self.index_by != "audio":
             raise ValueError(f"fallback={self.fallback} is for index_by=audio, not for index_by={self.index_by}")
         if self.weigh and self.count_start:
-            raise ValueError("looks are weighed (weigh=True) without the start: set --config.model.count_start=False")
+            raise ValueError(
+                "looks are weighed (weigh=True) without the start: set --config.model.weigh=False, as the paper does, "
+                "or --config.model.count_start=False"
+            )
         if self.closer and self.index_by == "both":
             raise ValueError(f"closer={self.closer!r} looks at one picture: set --config.model.index_by=audio or image")
         chosen, keyed = modalities(self.index_by), modalities("both" if self.fallback else self.index_by)
