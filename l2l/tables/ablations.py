@@ -44,10 +44,22 @@ def tables(groups: Sequence[Group]) -> list[Table]:
 
 
 def reference(groups: Sequence[Group]) -> Group:
-    """The configuration that the others differ least from, in number of keys."""
+    """The configuration that the others differ least from, in number of keys.
+
+    Raises:
+      RunError: there are several of these, so that nobody can say which one the others change.
+    """
     flat = [identity(g.members[0]) for g in groups]
     apart = lambda a, b: sum(a.get(key) != b.get(key) for key in a | b)
-    return min(zip(groups, flat, strict=True), key=lambda pair: sum(apart(pair[1], other) for other in flat))[0]
+    totals = [sum(apart(one, other) for other in flat) for one in flat]
+    nearest = [group for group, total in zip(groups, totals, strict=True) if total == min(totals)]
+    if len(nearest) > 1:
+        names = ", ".join(str(group.members[0].path) for group in nearest)
+        raise RunError(
+            f"which of these do the other runs change? {names} differ from the rest in as many keys: leave out all but "
+            "one of them, or add runs that change one key of the reference"
+        )
+    return nearest[0]
 
 
 def distillation(distilled: Sequence[Group], groups: Sequence[Group]) -> Table:
