@@ -16,7 +16,8 @@ import pytest
 import l2l
 from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS
-from l2l.data.live import LAG, Came, Feed, LiveFilm
+from l2l.data.live import LAG, Came, Feed, LiveFilm, from_arrays
+from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.tally import Tally
 from tests import untrained
@@ -74,6 +75,40 @@ def test_stretches_in_memory(films, models, kind):
     expected = models[kind].classify(whole)
     for seconds in (0.25, 1.5, 10.0):
         same(last(models[kind].stream(stretches(seconds))), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [60, 61])
+def test_stretches_with_times(films, models, frames):
+    """The answer to the whole, whether it has an odd or an even number of frames."""
+    film = in_memory(films / "a.mkv", fps=12.0)
+    times, wave = 0.25 + np.arange(frames) / 12, film.wave[: round((0.25 + frames / 12) * 16_000)]
+    whole = Arrays(film.frames[:frames], times=times, wave=wave)
+
+    def stretches(each):
+        for i in range(0, frames, each):
+            end = len(wave) if i + each >= frames else round(times[i + each] * 16_000)
+            begin = round(times[i] * 16_000) if i else 0
+            yield Arrays(film.frames[i : min(i + each, frames)], times=times[i : i + each], wave=wave[begin:end])
+
+    expected = models["skim"].classify(whole)
+    same(last(models["skim"].stream(stretches(7))), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("given", ["fps", "times"])
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 11])
+def test_a_stretch_ends_where_the_whole_ends(count, given):
+    """Clips at the video's own rate, which a single frame does not tell."""
+    pictures, policy = np.zeros((count, 16, 16, 3), np.uint8), ClipPolicy(frames=1, short_side=16)
+    rate = {"fps": 8.0} if given == "fps" else {"times": 3 + np.arange(count) / 8}
+    whole = film_of(Arrays(pictures, **rate), policy)
+    for each in (1, 4, count):
+        cut = range(0, count, each)
+        part = lambda key, value, i, each=each: (key, value if key == "fps" else value[i : i + each])
+        stretches = (Arrays(pictures[i : i + each], **dict(part(*x, i) for x in rate.items())) for i in cut)
+        film = LiveFilm("x", *from_arrays(stretches), policy)
+        starts = [clip.start for clip in film.clips(1, 1)]
+        assert starts == [clip.start for clip in whole.clips]
+        assert (film.stop, film.count) == (pytest.approx(whole.stop), len(whole.clips))
 
 
 def test_at_a_stride(films, models):

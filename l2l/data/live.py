@@ -108,23 +108,34 @@ def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came], Tal
     Raises:
       MediaError: there are none.
     """
-    first = next(stretches, None)
-    if first is None:
+    begun = list(paced(stretches))
+    if not begun:
         raise MediaError("too_short", memory.NAME, "it holds no frames")
 
     def pieces() -> Iterator[Came]:
-        frames, samples, stop = 0, 0, 0.0
-        for stretch in itertools.chain([first], stretches):
+        frames, samples, origin = 0, 0, None
+        for stretch in itertools.chain(begun, stretches):
             for i, rgb in enumerate(stretch.frames):
                 at = (frames + i) / stretch.fps if stretch.fps else float(stretch.times[i])
-                stop = at + (1 / stretch.fps if stretch.fps else at - stop)
+                origin = at if origin is None else origin
+                stop = at + (1 / stretch.fps if stretch.fps else memory.average(at - origin, frames + i))
                 yield Came("picture", lambda rgb=rgb, at=at: [(memory.picture(rgb), at)], stop)
             for sound in memory.sound_of(stretch, samples):
                 yield Came("sound", lambda sound=sound: [sound], stop)
             frames += len(stretch.frames)
             samples += 0 if stretch.wave is None else len(stretch.wave)
 
-    return memory.scan_of(first).fps, pieces(), Tally()
+    return memory.rate_of(begun), pieces(), Tally()
+
+
+def paced(stretches: Iterator[Arrays]) -> Iterator[Arrays]:
+    """The first of some stretches, as many as tell how many frames a second there are: where times do, two frames."""
+    frames = 0
+    for stretch in stretches:
+        yield stretch
+        frames += len(stretch.frames)
+        if stretch.fps or frames > 1:
+            return
 
 
 class LiveFilm:

@@ -37,10 +37,21 @@ def scan_of(arrays: Arrays) -> Scan:
     """What a walk over a file with these frames tells; the last one stays as long as the average one."""
     times, origin = times_of(arrays)
     count = len(times)
-    stop = times[-1] + (1 / arrays.fps if arrays.fps else times[-1] / max(count - 1, 1) or 1.0)
+    stop = times[-1] + (1 / arrays.fps if arrays.fps else average(times[-1], count - 1))
     fps = arrays.fps or count / stop
     heard = arrays.wave is not None
     return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, heard, times, (), timeless=False)
+
+
+def rate_of(stretches: Sequence[Arrays]) -> float:
+    """Frames per second of stretches that follow each other."""
+    times = [at for stretch in stretches if not stretch.fps for at in stretch.times]
+    return stretches[0].fps or 1 / average(float(times[-1] - times[0]), len(times) - 1)
+
+
+def average(seconds: float, frames: int) -> float:
+    """How long each of so many frames stays, which all of them take so many seconds; a second where there are none."""
+    return seconds / frames if frames else 1.0
 
 
 def times_of(arrays: Arrays) -> tuple[list[float], float]:
