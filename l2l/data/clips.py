@@ -101,9 +101,9 @@ class ClipReader:
         return image[top : top + self.side, left : left + self.side]
 
     def _crop(self, jpegs: tf.Tensor, side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """The same square of every frame; y and x in [0, 1] say where between the two edges it lies."""
-        shape = tf.io.extract_jpeg_shape(jpegs[0])
-        top, left = (tf.cast(tf.cast(shape[i] - side, tf.float32) * at, tf.int32) for i, at in enumerate((y, x)))
+        """The same square of every frame; y and x in [0, 1) say at which of the places that it can have."""
+        places = tf.io.extract_jpeg_shape(jpegs[0])[:2] - side + 1
+        top, left = (tf.cast(tf.cast(places[i], tf.float32) * at, tf.int32) for i, at in enumerate((y, x)))
         window = tf.stack([top, left, side, side])
         decode = lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method="INTEGER_ACCURATE")
         return tf.stack([decode(jpegs[i]) for i in range(self.frames)])
