@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 Schedule = Callable[[int], float]
+Rules = Sequence[tuple[str, float]]  # (pattern of parameter paths, factor of the learning rate)
 
 
 def steps_of(epochs: float, examples: int, batch: int) -> int:
@@ -49,13 +50,16 @@ def matching(patterns: Sequence[str], paths: Iterable[str]) -> set[str]:
     return found
 
 
-def lr_scales(rules: Sequence[tuple[str, float]], tree: dict) -> dict:
-    """A number for every leaf of a tree, by the first rule whose pattern its path matches; 1 without a match."""
+def scale_of(path: str, rules: Rules) -> float:
+    """That of the first rule whose pattern matches the path; 1 without a match."""
+    return next((scale for pattern, scale in rules if re.fullmatch(pattern, path)), 1.0)
+
+
+def lr_scales(rules: Rules, tree: dict) -> dict:
+    """A number for every leaf of a tree, see `scale_of`. Raises ValueError if a pattern matches nothing."""
     flat = flax.traverse_util.flatten_dict(tree, sep="/")
-    scales = dict.fromkeys(flat, 1.0)
-    for pattern, scale in reversed(rules):
-        scales |= dict.fromkeys(matching([pattern], flat), scale)
-    return flax.traverse_util.unflatten_dict(scales, sep="/")
+    matching([pattern for pattern, _ in rules], flat)
+    return flax.traverse_util.unflatten_dict({path: scale_of(path, rules) for path in flat}, sep="/")
 
 
 def make_optimizer(
@@ -66,7 +70,7 @@ def make_optimizer(
     momentum: float,
     weight_decay: float,
     clip_norm: float,
-    lr_scale: Sequence[tuple[str, float]],
+    lr_scale: Rules,
 ) -> optax.GradientTransformation:
     """SGD with Nesterov momentum or AdamW; weight decay on kernels only; a scale of 0 freezes what matches.
 

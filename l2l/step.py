@@ -9,11 +9,19 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from l2l import sharding
+from l2l.frozen import held, still
+from l2l.optim import Rules
 from l2l.state import TrainState, Tree
 
 
 def make_step(
-    task: Any, optimizer: optax.GradientTransformation, mesh: Mesh, *, placed: Any = None, parts: int = 1
+    task: Any,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    *,
+    placed: Any = None,
+    parts: int = 1,
+    lr_scale: Rules = (),
 ) -> Callable:
     """(state, frozen, batch, key) -> (new state, dict of float32 scalars), compiled once; the state is donated.
 
@@ -23,13 +31,18 @@ def make_step(
       mesh: over which the batch is split.
       placed: shardings of the state, see `sharding.spread`; None: whole on every device.
       parts: into how many the batch is cut for the gradient, see `gradients`.
+      lr_scale: the optimiser's; what it scales by 0 is frozen.
     """
     whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
     placed = placed or whole
 
+    def loss(params: Tree, *rest: Any) -> tuple:
+        with still(lr_scale):
+            return task.loss(held(params, lr_scale), *rest)
+
     def step(state: TrainState, frozen: Tree, batch: Tree, key: jax.Array) -> tuple[TrainState, Tree]:
         rng = jax.random.fold_in(key, state.step)
-        grads, batch_stats, measured = gradients(task, state, frozen, batch, rng, mesh, parts)
+        grads, batch_stats, measured = gradients(loss, state, frozen, batch, rng, mesh, parts)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         norms = {"grad_norm": grads, "update_norm": updates, "param_norm": params}
@@ -40,7 +53,7 @@ def make_step(
 
 
 def gradients(
-    task: Any, state: TrainState, frozen: Tree, batch: Tree, rng: jax.Array, mesh: Mesh, parts: int
+    loss: Callable, state: TrainState, frozen: Tree, batch: Tree, rng: jax.Array, mesh: Mesh, parts: int
 ) -> tuple[Tree, Tree, Tree]:
     """(gradients, batch statistics, measurements) of a batch, at once or in equal parts one after another.
 
@@ -50,9 +63,9 @@ def gradients(
     """
 
     def of(batch_stats: Tree, part: Tree, rng: jax.Array) -> tuple[Tree, Tree, Tree]:
-        value_and_grad = jax.value_and_grad(task.loss, has_aux=True)
-        (loss, (batch_stats, measured)), grads = value_and_grad(state.params, batch_stats, frozen, part, rng)
-        return grads, batch_stats, {"loss": loss} | measured
+        value_and_grad = jax.value_and_grad(loss, has_aux=True)
+        (value, (batch_stats, measured)), grads = value_and_grad(state.params, batch_stats, frozen, part, rng)
+        return grads, batch_stats, {"loss": value} | measured
 
     if parts == 1:
         return of(state.batch_stats, batch, rng)

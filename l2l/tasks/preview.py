@@ -16,6 +16,16 @@ Tree = dict[str, Any]
 EAR = "audio"  # the audio trunk's name among a student's variables
 
 
+class Ear(nn.Module):
+    """An audio trunk under the name that it has in a student."""
+
+    audio: nn.Module
+
+    def __call__(self, log_mel: jax.Array) -> jax.Array:
+        """Descriptors (b, d) in training."""
+        return self.audio(log_mel, train=True)
+
+
 @dataclasses.dataclass(frozen=True)
 class DistilPreview:
     """A finished student as the teacher, and the same student with a preview in the place of its audio trunk.
@@ -56,9 +66,9 @@ class DistilPreview:
 
     def _hear(self, params: Tree, batch_stats: Tree, batch: Tree) -> tuple[jax.Array, Tree]:
         """Descriptors (b, d) of the preview in training, and its new batch statistics."""
-        variables = {"params": params, "batch_stats": batch_stats}
-        audio, new = self.ear.apply(variables, log_mel(batch["audio"]), train=True, mutable=["batch_stats"])
-        return audio, new["batch_stats"]
+        variables = {"params": {EAR: params}, "batch_stats": {EAR: batch_stats}}
+        audio, new = Ear(self.ear).apply(variables, log_mel(batch["audio"]), mutable=["batch_stats"])
+        return audio, new["batch_stats"][EAR]
 
     def _answer(self, params: Tree, image: jax.Array, audio: jax.Array) -> jax.Array:
         """Logits (b, k) of the teacher's fusion and classifier."""
