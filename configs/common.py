@@ -39,8 +39,13 @@ def get_config() -> ConfigDict:
     c.data.dir = config_dict.placeholder(str)  # directory of shards
     c.data.train, c.data.val, c.data.test = "train", "val", "val"  # splits; the finished run reports test
     c.data.batch, c.data.eval_batch = 32, 64  # examples over all devices
-    c.data.streams = 4  # fixed input streams the shards are dealt to; changing it changes the order of examples
-    c.data.shuffle = 256  # records in the shuffle buffer of each stream
+    # What an epoch of training has: video: one stored clip of every video, and another one in the next epoch; clip:
+    # every stored clip. Of shards with one record a video, features among them, both are the same.
+    c.data.draw = "video"
+    # Fixed input streams that feed a batch, which they divide, as the processes divide them; 0: as many as fit, at most
+    # 32. Another number is another order of examples.
+    c.data.streams = 0
+    c.data.shuffle = 1024  # records in the shuffle buffers of all streams together
     c.data.frames = 16  # images of a clip that are read
     c.data.crop, c.data.resize = (
         112,

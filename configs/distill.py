@@ -37,7 +37,7 @@ def kinetics400(c: ConfigDict) -> None:
     c.data.dir, c.run, c.teacher = "data/kinetics400", "runs/kinetics400/distill", "runs/kinetics400/teacher"
     c.init = "runs/imagenet/image,runs/imagenet/audio"
     c.model = full_student()
-    c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 32
+    c.data.batch, c.data.eval_batch = 256, 256
     # Plain SGD at the other stages' rate diverges at once: the loss is summed over 512 values.
     c.optim.name, c.optim.lr, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 1e-3, 1e-3, 1.0
     c.optim.schedule, c.optim.milestones = "milestones", (20, 40)
@@ -54,7 +54,8 @@ def i3d(c: ConfigDict) -> None:
     c.data.dir, c.run, c.teacher = "data/videos", "runs/videos/distill", "runs/i3d_kinetics400"
     c.model = full_student()
     c.data.frames, c.data.crop, c.data.resize = 32, 112, 112
-    c.data.batch, c.data.eval_batch, c.data.shuffle = 32, 32, 64
+    c.data.batch, c.data.eval_batch = 32, 32
+    c.data.draw, c.data.shuffle = "clip", 256  # films without labels: all of them teaches
     c.optim.name, c.optim.lr, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 5e-4, 1e-3, 1.0
     c.epochs = 30.0
 

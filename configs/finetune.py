@@ -43,7 +43,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.data.dir, c.run, c.init = f"data/{name}", f"runs/{name}/finetune", "runs/kinetics400/distill"
         c.init_skip = (".*classifier/.*",)
         c.model = full_student()
-        c.data.frames, c.data.batch, c.data.eval_batch, c.data.streams = 1, 256, 256, 32
+        c.data.frames, c.data.batch, c.data.eval_batch = 1, 256, 256
         c.optim.schedule, c.optim.milestones = "milestones", (20, 30)
         c.epochs = 40.0
 

@@ -21,7 +21,7 @@ def sample(c: ConfigDict) -> None:
     c.run, c.teacher = "runs/sample/preview", "runs/sample/finetune"
     c.model = ConfigDict(small_student().to_dict() | {"preview": 8})
     c.data.batch, c.optim.lr, c.optim.warmup_epochs = 64, 4e-3, 0.1
-    c.data.shuffle = 2048  # clips of one video lie side by side: batches of them would have statistics of their own
+    whole_tracks(c)
     keep_student(c)
     c.epochs, c.eval_epochs, c.save_epochs = 8.0, 0.0, 0.0
 
@@ -33,12 +33,19 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.task, c.best = "preview", "agree"
         c.data.dir, c.run, c.teacher = f"data/{name}_videos", f"runs/{name}/preview", f"runs/{name}/finetune"
         c.model = ConfigDict(full_student().to_dict() | {"preview": 32})
-        c.data.frames, c.data.batch, c.data.eval_batch, c.data.streams = 1, 256, 256, 32
+        c.data.frames, c.data.batch, c.data.eval_batch = 1, 256, 256
         c.optim.name, c.optim.lr, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 2e-3, 1e-3, 0.1
+        whole_tracks(c)
         keep_student(c)
         c.epochs = 4.0
 
     return change
+
+
+def whole_tracks(c: ConfigDict) -> None:
+    """Every second of every video; it is to be heard wherever the skimmer listens."""
+    c.data.draw = "clip"
+    c.data.shuffle = 8192  # clips of one video lie side by side: batches of them would have statistics of their own
 
 
 def keep_student(c: ConfigDict) -> None:

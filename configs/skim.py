@@ -37,7 +37,7 @@ def sample(c: ConfigDict) -> None:
     c.task, c.makers = "skim", SAMPLE_MAKERS
     c.data.dir, c.run, c.student = "runs/sample/extract", "runs/sample/skim", "runs/sample/finetune"
     c.data.lengths, c.data.test = (64,), "test"
-    c.data.batch, c.data.eval_batch, c.data.streams = 64, 64, 4
+    c.data.batch, c.data.eval_batch = 64, 64
     numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
     how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False, "weigh": True}
     c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)
@@ -53,7 +53,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.task = "skim"
         c.data.dir, c.run, c.student = f"runs/{name}/extract", f"runs/{name}/skim", f"runs/{name}/finetune"
         c.data.lengths = (200, 300, 400, 500)
-        c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 8
+        c.data.batch, c.data.eval_batch = 256, 256
         numbers = {"steps": 10, "hidden": 1024, "key": 512, "query": 1024}
         how = {"selection": "soft", "index_by": "both", "masking": True, "count_start": True, "weigh": False}
         c.model = ConfigDict({"name": "skimmer"} | numbers | how | PLAIN)

@@ -26,7 +26,7 @@ def full(c: ConfigDict) -> None:
     """R(2+1)D-18 on 16 frames of 112 pixels."""
     c.model = ConfigDict({"name": "r2plus1d", "width": 64, "stages": (2, 2, 2, 2), "remat": False})
     c.data.mean, c.data.std = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
-    c.data.batch, c.data.eval_batch, c.data.streams = 256, 256, 32
+    c.data.batch, c.data.eval_batch = 256, 256
     c.optim.lr, c.optim.warmup_epochs = 0.1, 10.0
     c.optim.schedule, c.optim.milestones = "milestones", (20, 30, 40)
     c.epochs = 45.0

@@ -24,6 +24,8 @@ CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
 ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0, "mute": 0.0}
 # Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
+# Keys of config.data that say in which order examples come; of a run without that order's number they meant others.
+ORDER_KEYS = ("draw", "streams", "shuffle")
 
 
 class RunError(ValueError):
@@ -145,13 +147,23 @@ def start(path: Path, record: dict[str, Any]) -> None:
             f"the run folder {path} cannot be written to ({error.strerror}): choose another with --config.run=FOLDER"
         ) from error
     distributed.meet("the run folder is there")
+    check_order(path, record)
     check_same(path, record)
+
+
+def check_order(path: Path, record: dict[str, Any]) -> None:
+    """Raises RunError if an unfinished run has begun with its examples in another order."""
+    if not is_finished(path) and read_json(path / CONFIG).get("order") != record.get("order"):
+        raise RunError(
+            f"{path} was begun by an earlier release, which drew the examples in another order, so it cannot be "
+            f"continued: delete {path} to begin it again, or write elsewhere with --config.run=FOLDER"
+        )
 
 
 def check_same(path: Path, record: dict[str, Any]) -> None:
     """Raises RunError listing how a run folder differs from what is asked for."""
     there = read_json(path / CONFIG)
-    found = differences(ADDED_KEYS | there["config"], record["config"])
+    found = differences(ADDED_KEYS | there["config"], settled(record["config"], there))
     for name, now in record["inputs"].items():
         before = there["inputs"].get(name, {}).get("hash")
         if before != now["hash"]:
@@ -162,6 +174,14 @@ def check_same(path: Path, record: dict[str, Any]) -> None:
             + "\n  ".join(found)
             + f"\nDelete {path} to make it again, or write elsewhere with --config.run=FOLDER"
         )
+
+
+def settled(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """A config that is asked for, with what a run has where that is left open or cannot be compared."""
+    has, ordered = there["config"].get("data", {}), "order" in there
+    left = lambda key, value: (key == "streams" and value == 0) or (key in ORDER_KEYS and not ordered)
+    data = {key: has.get(key) if left(key, value) else value for key, value in config.get("data", {}).items()}
+    return config | {"data": data}
 
 
 def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:

@@ -11,7 +11,7 @@ import optax
 
 from l2l import build, checkpoint, distributed, evaluate, npz, optim, predict, runs, sharding, teacher_cache
 from l2l.ahead import Ahead
-from l2l.data import loader
+from l2l.data import loader, order
 from l2l.data.schema import hash_of
 from l2l.data.source import Source, source_of
 from l2l.initial import init_variables
@@ -85,14 +85,16 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
     for split in (config.data.train, config.data.val, config.data.test):
         source.shards(split)
-    loader.check_streams(source.shards(config.data.train), batch=config.data.batch, streams=config.data.streams)
+    examples = source.examples(config.data.train, config.data.draw)
+    config.data.streams = config.data.streams or order.streams_of(config.data.batch)
+    loader.check_streams(batch=config.data.batch, streams=config.data.streams)
     task, frozen = build.task_of(config, source, other)
     cache = teacher_cache.cache_of(config, source, other.get("teacher"))
     frozen = {} if cache else frozen
     for init in inits:
         if not (config.init_skip or init.part):
             build.check_labels(init, build.labels_of(source, other), source.directory)
-    plan = Plan.of(config, source.index.records(config.data.train))
+    plan = Plan.of(config, examples)
     schedule = optim.make_schedule(
         lr=config.optim.lr,
         total=plan.total,
@@ -118,6 +120,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     policy = job.source.index.policy
     record = {
         "config": plain(job.config),
+        "order": order.NUMBER,
         "inputs": inputs,
         "labels": build.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
@@ -163,8 +166,8 @@ class Trainer:
             say(f"{job.run}: continuing at step {self.restored} of {job.plan.total}")
         self.log = MetricLog(job.run, lines=lines, active=jax.process_index() == 0)
         self.placed = jax.tree.map(lambda x: x.sharding, self.state)
-        parts = job.config.optim.accumulate
-        self.step_fn = make_step(job.task, job.optimizer, job.mesh, placed=self.placed, parts=parts)
+        parts, scale = job.config.optim.accumulate, job.config.optim.lr_scale
+        self.step_fn = make_step(job.task, job.optimizer, job.mesh, placed=self.placed, parts=parts, lr_scale=scale)
         self.predict = predict.jit_predict(job.task, job.mesh, self.placed.variables)
 
     def report(self, times: Numbers) -> None:
@@ -270,6 +273,7 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     first = int(trainer.restored or 0)
     source = job.source.train(
         config.data.train,
+        draw=config.data.draw,
         batch=config.data.batch,
         streams=config.data.streams,
         seed=config.seed,

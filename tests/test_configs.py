@@ -6,10 +6,14 @@ from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
+from data_prep import plan
+from data_prep.rows import Row
 from l2l import build, inputs, optim, sweep
+from l2l.data import loader, order, schema
 from l2l.runs import RunError
 
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
@@ -55,6 +59,30 @@ def test_variant_builds(stage, variant):
     variables = shapes(task, batch, build.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
     assert variables["params"][last]["bias"].shape == (CLASSES,)
+
+
+@pytest.mark.parametrize(("stage", "variant"), [pair for pair in ALL if pair[0] != "extract"])
+def test_every_variant_is_read_by_any_number_of_processes(stage, variant, monkeypatch):
+    data = inputs.load_config(f"configs/{stage}.py:{variant}").data
+    assert data.streams == 0
+    streams = order.streams_of(data.batch)
+    for processes in (n for n in (1, 2, 4, 8, 16) if data.batch % n == 0):
+        monkeypatch.setattr("jax.process_count", lambda n=processes: n)
+        assert loader.check_streams(batch=data.batch, streams=streams) * streams == data.batch
+
+
+@pytest.mark.parametrize("videos", [3, 30, 10_000])
+def test_streams_share_what_preparation_makes(videos):
+    """The most that there are, over as many shards as so many videos are written to."""
+    rows = [Row(f"{i}.mp4", ("a",), "train", video_id=str(i)) for i in range(videos)]
+    jobs = plan.make(rows, ("a",), "out", schema.ClipPolicy(frames=1), None).jobs
+    shards = [(Path(job.file), len(job.rows)) for job in jobs]
+    pieces = order.Order(shards, order.STREAMS, seed=0, shuffle=1)._pieces
+    streams = loader.tf.data.Dataset.range(order.STREAMS)
+    length = lambda j: pieces(j, 0).reduce(np.int64(0), lambda total, piece: total + piece[2])
+    lengths = list(streams.map(length).as_numpy_iterator())
+    assert sum(lengths) == videos
+    assert max(lengths) - min(lengths) <= 1
 
 
 def test_the_student_fits_the_teacher_it_learns_from():

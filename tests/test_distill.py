@@ -77,7 +77,7 @@ def test_a_bridge_leads_to_a_wider_feature(clips, teacher, student, tmp_path):
         loss, (_, measured) = job.task.loss(params, stats, frozen, batch, None)
         return logits, out["feature"], theirs, seen["feature"], loss, measured
 
-    batch = next(job.source.train("train", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
+    batch = next(job.source.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
     logits, feature, theirs, seen, loss, measured = parts(params, stats, frozen, batch)
     feature = feature @ params["bridge"]["kernel"] + params["bridge"]["bias"]
     assert (feature.shape, seen.shape) == ((8, 16), (8, 16))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from l2l import inputs, runs, train
+from l2l.data import schema
 from tests import shards, small
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +73,27 @@ def test_an_input_made_from_other_data_is_named(maker, tmp_path):
     with pytest.raises(
         runs.RunError, match=r"(?s)config.seed: it has 0, asked for 7.*input data .*made from .* there is now 0000"
     ):
+        runs.check_same(run, now)
+
+
+def test_a_run_of_the_release_before_streams_were_found(tmp_path):
+    """Finished, it is left alone, whatever its order of examples was; unfinished, it cannot go on in another one."""
+    data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
+    config = small.config("teacher", tmp_path / "run", data, data__streams=0)
+    now = {"config": inputs.plain(config), "inputs": inputs.ensure(config), "order": 2}
+    run = train.prepare(config, inputs.ensure(config)).run
+    record = runs.read_json(run / "config.json")
+    assert (record["order"], record["config"]["data"]["streams"]) == (2, 8)
+    runs.start(run, now)
+    del record["order"], record["config"]["data"]["draw"]
+    record["config"]["data"] |= {"streams": 4, "shuffle": 256}
+    schema.write_json(run / "config.json", record)
+    with pytest.raises(runs.RunError, match=f"another order.*delete {run} to begin it again"):
+        runs.start(run, now)
+    (run / "done.json").write_text("{}")
+    runs.start(run, now)
+    now["config"]["seed"] = 7
+    with pytest.raises(runs.RunError, match="config.seed: it has 0, asked for 7\nDelete"):
         runs.check_same(run, now)
 
 

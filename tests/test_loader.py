@@ -1,14 +1,18 @@
 """Batches: a function of (seed, step) alone, every example once, padding that changes nothing, pixels as stored."""
 
+import collections
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from l2l import evaluate
 from l2l.data import loader, media, schema
-from l2l.data.clips import mirrored
+from l2l.data.clips import ClipReader, mirrored
 from l2l.data.features import FeatureReader
+from l2l.data.order import Order
+from l2l.data.quiet_tf import tf
 from l2l.data.source import open_clips, open_features
 from tests import shards
 
@@ -25,9 +29,9 @@ def feature_shards(tmp_path_factory):
     return shards.feature_directory(tmp_path_factory.mktemp("data") / "features", videos={"train": 13, "val": 9})
 
 
-def take(source, first: int, count: int, seed: int = 3, streams: int = 4):
-    batches = source.train("train", batch=8, streams=streams, seed=seed, first_step=first, shuffle=16)
-    return list(itertools.islice(batches, count))
+def take(source, first: int, count: int, **changes):
+    how = {"draw": "clip", "batch": 8, "streams": 4, "seed": 3, "shuffle": 64} | changes
+    return list(itertools.islice(source.train("train", first_step=first, **how), count))
 
 
 def equal(a, b) -> bool:
@@ -56,9 +60,95 @@ def test_the_number_of_processes_changes_no_batch(clips, monkeypatch):
 
 def test_every_example_once_an_epoch(clips):
     source = open_clips(clips, **(LOOK | {"scale": 1.0, "flip": False}))
-    epoch = take(source, 0, 11, streams=1)[:5]  # 40 of 44 clips
+    epoch = take(source, 0, 5)  # 40 of 44 clips
     sounds = {row.tobytes() for batch in epoch for row in batch["audio"]}
     assert len(sounds) == 40
+
+
+def numbered(folder, counts: list[int]) -> list[tuple[Path, int]]:
+    """Shards of so many records, which are numbers from 0 on."""
+    numbers = itertools.count()
+    for i, count in enumerate(counts):
+        with tf.io.TFRecordWriter(str(folder / str(i))) as writer:
+            for number in itertools.islice(numbers, count):
+                writer.write(str(number).encode())
+    return [(folder / str(i), count) for i, count in enumerate(counts)]
+
+
+def numbers_of(order: Order, first: int, count: int, batch: int) -> list[list[int]]:
+    """The records of `count` batches."""
+    decode = lambda raw, seed, shared: {"number": tf.strings.to_number(raw, tf.int64)}
+    batches = loader.train_batches(order, decode, batch=batch, first_step=first)
+    return [x["number"].tolist() for x in itertools.islice(batches, count)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "streams", "batch"),
+    [
+        ([2] * 6, 4, 4),  # streams that do not divide the shards
+        ([3, 0, 7, 1, 5], 8, 16),  # shards of unequal size, fewer than streams
+        ([2, 1], 4, 4),  # fewer examples than streams: some have nothing to draw in an epoch
+        ([5, 4], 1, 3),
+    ],
+)
+def test_no_example_is_drawn_more_than_once_more_than_another(tmp_path, counts, streams, batch):
+    order, total = Order(numbered(tmp_path, counts), streams, seed=3, shuffle=16), sum(counts)
+    steps = numbers_of(order, 0, -(-40 * total // batch), batch)
+    drawn = collections.Counter(dict.fromkeys(range(total), 0))
+    for number, step in enumerate(steps, start=1):
+        drawn.update(step)
+        epochs = number * batch // total
+        assert set(drawn.values()) <= {epochs, epochs + 1}, number
+    assert min(drawn.values()) == 40
+    assert len({tuple(step) for step in steps[:: max(1, total // batch)]}) > 3  # epochs differ
+    for first in (1, len(steps) // 2, len(steps) - 2):
+        assert numbers_of(order, first, 2, batch) == steps[first : first + 2]
+
+
+def test_an_epoch_draws_one_clip_of_every_video(tmp_path):
+    """And the next one another, each as often as any other; which ones they begin with is chance."""
+    directory, clips, videos = tmp_path / "clips", 3, 40
+    source = open_clips(shards.clip_directory(directory, videos={"train": videos}, clips=clips), **LOOK)
+    assert (source.examples("train", "video"), source.examples("train", "clip")) == (videos, videos * clips)
+    sounds = {}  # of each clip, which video's and which one it is
+    for batch in source.eval("train", batch=8):
+        for row, key in enumerate(zip(batch["video_id"], batch["clip"], strict=True)):
+            sounds[batch["audio"][row].tobytes()] = key
+    clips_of = lambda batches: dict(sounds[row.tobytes()] for batch in batches for row in batch["audio"])
+    drawn = take(source, 0, 6 * 5, draw="video")
+    epochs = [clips_of(drawn[i : i + 5]) for i in range(0, 30, 5)]
+    for epoch in epochs:
+        assert len(epoch) == videos
+        shares = np.bincount([*epoch.values()], minlength=clips) - videos / clips
+        assert (shares**2).sum() / (videos / clips) < 9.21  # chi-square, two degrees of freedom, 1 %
+    for video in epochs[0]:
+        seen = [int(epoch[video]) for epoch in epochs]
+        assert sorted(seen[:3]) == sorted(seen[3:]) == [0, 1, 2]
+    other = clips_of(take(source, 0, 5, draw="video", seed=4))
+    assert sum(other[video] != epochs[0][video] for video in other) > videos / 3
+
+
+def test_what_an_epoch_draws_is_checked(clips, tmp_path):
+    source = open_clips(clips, **LOOK)
+    with pytest.raises(ValueError, match="config.data.draw='all' is not known: choose video or clip"):
+        source.examples("train", "all")
+    empty = open_clips(shards.clip_directory(tmp_path / "clips", videos={"train": 0, "val": 1}), **LOOK)
+    with pytest.raises(schema.ShardError, match=r"no video in its split 'train' to train on.*data.train=SPLIT"):
+        empty.examples("train", "video")
+
+
+def test_a_square_is_cut_at_every_place(monkeypatch):
+    """At the first and at the last one, too; each as often as any other."""
+    ramp = np.add.outer(15 * np.arange(12), 3 * np.arange(14)).astype(np.uint8)
+    jpeg = media.encode_jpeg(ramp[..., None].repeat(3, 2), 100)
+    monkeypatch.setattr(media, "encode_jpeg", lambda image, quality: jpeg)
+    raw = shards.clip(np.random.default_rng(0), "video", 0, 1, 0, frames=1, size=1)
+    reader = ClipReader(frames=1, side=10, classes=1, flip=False)
+    squares = tf.data.Dataset.range(1500).map(lambda n: reader.train(raw, [n, 0], None)["frames"]).batch(1500)
+    at = next(squares.as_numpy_iterator()).mean((1, 2, 3, 4)) - ramp[:10, :10].mean()
+    tops, lefts = np.divmod(np.round(at / 3).astype(int), 5)
+    counts = np.bincount(5 * tops + lefts, minlength=15)
+    assert ((counts - 100) ** 2 / 100).sum() < 29.1, counts  # chi-square, 14 degrees of freedom, 1 %
 
 
 def test_evaluation_counts_every_example_once_in_order(clips):
@@ -77,8 +167,8 @@ def test_pixels_and_sound_by_value(clips):
     source = open_clips(clips, **LOOK)
     batch = next(source.eval("val", batch=8))
     path, _ = source.shards("val")[0]
-    raw = next(iter(loader.tf.data.TFRecordDataset(str(path))))
-    record = loader.tf.train.Example.FromString(raw.numpy()).features.feature
+    raw = next(iter(tf.data.TFRecordDataset(str(path))))
+    record = tf.train.Example.FromString(raw.numpy()).features.feature
     image = media.decode_jpeg(record["frames"].bytes_list.value[1])  # (16, 24, 3)
     np.testing.assert_array_equal(batch["frames"][0, 1], image[1:15, 5:19])
     np.testing.assert_array_equal(batch["audio"][0], np.frombuffer(record["audio"].bytes_list.value[0], "<i2"))
@@ -107,8 +197,10 @@ def test_mirrored_exchanges_left_and_right_of_every_image():
 
 def test_lengths_of_features_are_buckets(feature_shards):
     source = open_features(feature_shards, lengths=(8, 12))
-    shapes = {batch["image"].shape for batch in take(source, 0, 12)}
-    assert shapes == {(8, 8, 8), (8, 12, 8)}
+    shapes = [batch["image"].shape for batch in take(source, 0, 12)]
+    assert set(shapes) == {(8, 8, 8), (8, 12, 8)}
+    assert shapes == [batch["image"].shape for batch in take(source, 0, 12, streams=2)]  # all rows, all processes
+    assert shapes != [batch["image"].shape for batch in take(source, 0, 12, seed=4)]
     batches = list(source.eval("val", batch=4))
     assert {b["image"].shape[1] for b in batches} <= {8, 12, 24}
     assert sum(int(b["mask"].sum()) for b in batches) == 9
@@ -159,9 +251,14 @@ def test_feature_shards_round_trip_by_value(tmp_path):
     assert back["video_id"].decode() == "näme"
 
 
-def test_shards_and_streams_must_fit():
-    paths = [(schema.Path("a"), 3), (schema.Path("b"), 0)]
-    with pytest.raises(ValueError, match="data.streams=1"):
-        loader.check_streams(paths, batch=8, streams=2)
-    with pytest.raises(ValueError, match="multiple of data.streams=2"):
-        loader.check_streams([(schema.Path("a"), 3), (schema.Path("b"), 1)], batch=7, streams=2)
+@pytest.mark.parametrize(
+    ("batch", "streams", "processes", "says"),
+    [
+        (7, 2, 1, "data.batch=7 does not divide over data.streams=2: leave --config.data.streams=0, or set 1"),
+        (8, 2, 4, r"data.streams=2 does not divide over 4 processes: start so many as divide it \(1, 2\).*streams=4"),
+    ],
+)
+def test_batch_streams_and_processes_must_fit(batch, streams, processes, says, monkeypatch):
+    monkeypatch.setattr("jax.process_count", lambda: processes)
+    with pytest.raises(ValueError, match=says):
+        loader.check_streams(batch=batch, streams=streams)

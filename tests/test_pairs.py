@@ -86,7 +86,7 @@ def test_two_directories_are_read_side_by_side(work):
     for name, video in together.items():
         np.testing.assert_array_equal(video["image"], apart[0][name]["image"])
         np.testing.assert_array_equal(video["recognition"], apart[1][name]["image"])
-    batch = next(pair.train("train", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
+    batch = next(pair.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
     assert batch["recognition"].shape == (8, 8, 16)
     known = np.concatenate([x["recognition"][:CLIPS] for x in records(pair, "train").values()])
     assert all((known == row).all(1).any() for row in batch["recognition"][batch["valid"]])
@@ -94,7 +94,7 @@ def test_two_directories_are_read_side_by_side(work):
 
 def test_a_training_crop_cuts_both_alike(work):
     pair = open_features(work / "both_features", lengths=(3,), recognition=work / "both_features")
-    batch = next(pair.train("train", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
+    batch = next(pair.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=4))
     both = np.concatenate([batch["image"], batch["audio"]], -1)
     np.testing.assert_array_equal(batch["recognition"], both)
 

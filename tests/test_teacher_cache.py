@@ -52,7 +52,7 @@ def looking_closer(clips):
 
 def student(run, clips, teacher, **changes):
     """A distill config with the teacher's answers beside the shards."""
-    given = {"teacher": str(teacher), "cache_teacher": True, "epochs": 2.0, "best": "agree"}
+    given = {"teacher": str(teacher), "cache_teacher": True, "epochs": 2.0, "best": "agree", "data__draw": "clip"}
     given |= {"model__modality": "image", "model__stages": (1,)}  # quick to compile
     return small.config("distill", run, clips, **(given | FIXED | changes))
 
@@ -122,7 +122,7 @@ def test_a_later_student_never_runs_the_teacher(clips, teacher, answers, tmp_pat
 
 
 def test_the_student_is_augmented_and_the_answers_are_fixed(clips, looking_closer, tmp_path):
-    how = {"batch": 8, "streams": 4, "seed": 0, "first_step": 0, "shuffle": 8}
+    how = {"draw": "clip", "batch": 8, "streams": 4, "seed": 0, "first_step": 0, "shuffle": 8}
     take = lambda source: list(itertools.islice(source.train("train", **how), 18))  # three epochs
     config = student(tmp_path / "run", clips, looking_closer, **RANDOM)
     cached, plain = take(asked(config)), take(source_of(config, config.data.dir))

@@ -43,7 +43,7 @@ def test_the_step_is_compiled_once(clips, tmp_path):
     job = train.prepare(config, inputs.ensure(config))
     step = train.make_step(job.task, job.optimizer, job.mesh)
     state, key = train.init_state(job), jax.random.key(0)
-    batches = job.source.train("train", batch=8, streams=4, seed=0, first_step=0, shuffle=8)
+    batches = job.source.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=8)
     for _ in range(4):
         state, _ = step(state, job.frozen, sharding.put_batch(job.mesh, next(batches)), key)
     assert step._cache_size() == 1
@@ -152,7 +152,8 @@ def test_other_config_in_the_same_folder(teacher, clips):
         ({"mesh": (3, 1)}, "does not fit 8 devices"),
         ({"mesh": (0, 8)}, "does not fit 8 devices"),
         ({"optim__accumulate": 2}, "8 devices x optim.accumulate=2: use a multiple of 16"),
-        ({"data__streams": 8, "data__batch": 64}, "data.streams=4"),
+        ({"data__streams": 3}, "data.streams=3: leave --config.data.streams=0, or set 1"),
+        ({"data__draw": "all"}, "choose video or clip"),
         ({"data__frames": 9}, "data.frames=2"),
         ({"data__crop": 40}, "--short_side"),
         ({"data__val": "nope"}, "it has train, val"),

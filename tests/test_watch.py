@@ -67,7 +67,7 @@ def poisoned(work, tmp_path, monkeypatch):
     config = small.config("skim", tmp_path / "run", directory, student=str(work / "student"), head=0.1, log_every=4)
     config.epochs, config.data.test, config.data.streams = 2.0, "val", 4
     numbers = {"batch": 8, "streams": 4, "seed": config.seed, "first_step": 0, "shuffle": config.data.shuffle}
-    batches = source_of(config, str(directory)).train("train", **numbers)
+    batches = source_of(config, str(directory)).train("train", draw="video", **numbers)
     step = next(i for i, batch in enumerate(batches, start=1) if np.isnan(batch["image"]).any())
     assert step % 4, "it must lie between two log lines"
     return config, step

@@ -26,6 +26,18 @@ def multi_hot(labels: tf.Tensor, classes: int) -> tf.Tensor:
     return tf.reduce_max(tf.one_hot(labels, classes), axis=0)
 
 
+def drawn(raw: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+    """Whether a clip record, or the first of those side by side, is the one of its video that an epoch draws.
+
+    Epochs take the clips of a video by turns, from one on that its id and the seed tell.
+    """
+    fields = {name: schema.CLIP_RECORD[name] for name in ("video_id", "clip", "clips")}
+    record = parse(raw if raw.shape.rank == 0 else raw[0], fields)
+    key = tf.strings.join([record["video_id"], tf.strings.as_string(seed)], "/")
+    first = tf.strings.to_hash_bucket_fast(key, 2**31)
+    return record["clip"] == (first + epoch) % record["clips"]
+
+
 def mirrored(frames: tf.Tensor) -> tf.Tensor:
     """Images (t, h, w, 3) with left and right exchanged.
 
@@ -53,9 +65,9 @@ class ClipReader:
     scale: float = 1.0
     flip: bool = True
 
-    def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
+    def train(self, raw: tf.Tensor, seed: tf.Tensor, shared: tf.Tensor) -> Example:
         """frames uint8 (t, side, side, 3), audio int16 (16000,), labels float32 (classes,), has_audio, mask bool."""
-        del step  # all batches of clips have one shape
+        del shared  # all batches of clips have one shape
         record = parse(raw, schema.CLIP_RECORD)
         draw = tf.random.stateless_uniform([4], seed)
         side = tf.cast(tf.round(self.side * (self.scale + (1 - self.scale) * draw[0])), tf.int32)

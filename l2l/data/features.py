@@ -86,10 +86,10 @@ class FeatureReader:
     lengths: tuple[int, ...]
     glances: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
-    def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
+    def train(self, raw: tf.Tensor, seed: tf.Tensor, shared: tf.Tensor) -> Example:
         """image (n, d), audio (n, d) float16, valid bool (n,), labels float32 (classes,), has_audio, mask bool."""
         example = self._decode(raw)
-        draw = tf.random.stateless_uniform([], [step, 0], maxval=len(self.lengths), dtype=tf.int32)
+        draw = tf.random.stateless_uniform([], shared, maxval=len(self.lengths), dtype=tf.int32)
         length = tf.constant(self.lengths)[draw]
         spare = tf.maximum(tf.shape(example["image"])[0] - length, 0)
         start = tf.random.stateless_uniform([], seed, maxval=spare + 1, dtype=tf.int32)

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from l2l.data import batches, loader, schema
-from l2l.data.clips import ClipReader
+from l2l.data.clips import ClipReader, drawn
 from l2l.data.features import FeatureReader, PairReader, check_pair
+from l2l.data.order import Order
 from l2l.data.video import crop_side
+
+DRAWS = ("video", "clip")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,9 +27,40 @@ class Source:
         paths = schema.shard_paths(self.directory, self.index, split)
         return [(path, shard.records) for path, shard in zip(paths, self.index.splits[split], strict=True)]
 
-    def train(self, split: str, **how: int) -> Iterator[batches.Batch]:
-        """Endless batches; see `loader.train_batches` for the arguments."""
-        return loader.train_batches(self.shards(split), self.reader.train, **how)
+    def examples(self, split: str, draw: str) -> int:
+        """How many an epoch of training has: its videos, or with draw "clip" its records; see `train`."""
+        return sum(self._examples(split, draw))
+
+    def train(
+        self, split: str, *, draw: str, batch: int, streams: int, seed: int, first_step: int, shuffle: int
+    ) -> Iterator[batches.Batch]:
+        """Endless batches; see `Order` and `loader.train_batches` for the numbers.
+
+        Args:
+          split: whose examples.
+          draw: "video": an epoch has one clip of every video, the next epoch another one; "clip": it has them all.
+
+        Raises:
+          ValueError, ShardError: a choice that there is not, numbers that do not fit, or nothing to train on.
+        """
+        counts = self._examples(split, draw)
+        files = [path for path, _ in self.shards(split)]
+        keep = drawn if sum(counts) < self.index.records(split) else None
+        order = Order(list(zip(files, counts, strict=True)), streams, seed, shuffle, keep)
+        return loader.train_batches(order, self.reader.train, batch=batch, first_step=first_step)
+
+    def _examples(self, split: str, draw: str) -> list[int]:
+        """How many of every shard."""
+        if draw not in DRAWS:
+            raise ValueError(f"config.data.draw={draw!r} is not known: choose {' or '.join(DRAWS)}")
+        self.shards(split)
+        counts = [shard.videos if draw == "video" else shard.records for shard in self.index.splits[split]]
+        if not sum(counts):
+            raise schema.ShardError(
+                f"{self.directory} has no video in its split {split!r} to train on: index.json says why each was set "
+                "aside; prepare it again, or set --config.data.train=SPLIT"
+            )
+        return counts
 
     def eval(self, split: str, *, batch: int) -> Iterator[batches.Batch]:
         """Every record of the split once, in padded batches with a mask."""

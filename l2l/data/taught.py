@@ -61,9 +61,9 @@ class TaughtReader(ClipReader):
     feature: int
     logits: int
 
-    def train(self, raw: tf.Tensor, seed: tf.Tensor, step: tf.Tensor) -> Example:
+    def train(self, raw: tf.Tensor, seed: tf.Tensor, shared: tf.Tensor) -> Example:
         """As a clip's, with teacher_feature float16 (d,) and teacher_logits float16 (k,), which nothing augments."""
-        return super().train(raw[0], seed, step) | self._answer(raw)
+        return super().train(raw[0], seed, shared) | self._answer(raw)
 
     def eval(self, raw: tf.Tensor, own: tf.Tensor) -> Example:
         """As a clip's, with the same two."""

@@ -4,7 +4,7 @@
 # Runs one stage of l2l on the GPUs of several nodes. Submit it in the repository's folder, which all nodes must see,
 # with jax[cuda12] in its .venv. Flags of sbatch come before the script, those of l2l after it.
 # Under Slurm JAX wants one process per GPU, each seeing all of its node: --ntasks-per-node is the number of GPUs there.
-# data.streams must be a multiple of the number of processes, data.batch a multiple of data.streams.
+# The processes share the streams that a batch is read in: 32, or as many as a power of two that divides data.batch.
 # Before the time is up, and at a preemption, the run saves and ends with exit code 75; the job is then queued again, at
 # most L2L_RETRIES times (10), and goes on by itself. Any other error ends the job.
 #
