@@ -55,7 +55,7 @@ def i3d(c: ConfigDict) -> None:
     c.model = full_student()
     c.data.frames, c.data.crop, c.data.resize = 32, 112, 112
     c.data.batch, c.data.eval_batch = 32, 32
-    c.data.draw, c.data.shuffle = "clip", 256  # films without labels: all of them teaches
+    c.data.draw, c.data.shuffle = "clip", 256  # every second of a film has something to teach
     c.optim.name, c.optim.lr, c.optim.weight_decay, c.optim.warmup_epochs = "adamw", 5e-4, 1e-3, 1.0
     c.epochs = 30.0
 
