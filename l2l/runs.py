@@ -178,9 +178,9 @@ def check_same(path: Path, record: dict[str, Any]) -> None:
 
 def settled(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     """A config that is asked for, with what a run has where that is left open or cannot be compared."""
-    has, ordered = there["config"].get("data", {}), "order" in there
+    has, ordered = there["config"]["data"], "order" in there
     left = lambda key, value: (key == "streams" and value == 0) or (key in ORDER_KEYS and not ordered)
-    data = {key: has.get(key) if left(key, value) else value for key, value in config.get("data", {}).items()}
+    data = {key: has.get(key) if left(key, value) else value for key, value in config["data"].items()}
     return config | {"data": data}
 
 
