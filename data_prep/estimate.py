@@ -1,7 +1,6 @@
 """How long a preparation will take and how much room it needs, told from a few of its videos."""
 
 import dataclasses
-import datetime
 import math
 import shutil
 import time
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from data_prep import files
 from data_prep.rows import Row
+from l2l.clock import clock
 from l2l.data import schema
 from l2l.data.decoder import Decoder
 from l2l.data.media import MediaError, probe, read_clips
@@ -31,8 +31,8 @@ class Estimate:
     videos: int
 
     def say(self, workers: int) -> str:
-        """One line; times as h:mm:ss."""
-        film, work = (datetime.timedelta(seconds=round(x)) for x in (self.film, self.work / workers))
+        """One line."""
+        film, work = clock(self.film), clock(self.work / workers)
         return (
             f"about {film} of film, {self.clips:,.0f} clips, {self.bytes / 1e6:,.0f} MB, "
             f"{work} with {workers} workers (told from {self.videos} videos)"

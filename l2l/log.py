@@ -13,6 +13,8 @@ from typing import Any
 
 import jax
 
+from l2l.clock import clock
+
 Numbers = dict[str, float]
 TRACED = 5  # steps of a trace
 WARM = 3  # steps before it: the first ones compile
@@ -146,15 +148,6 @@ class Trace:
             jax.profiler.stop_trace()
             self._running = False
             say(f"a trace is in {self._folder}")
-
-
-def clock(seconds: float) -> str:
-    """Seconds as m:ss or h:mm:ss."""
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
 def tell(work: Callable[[], Any]) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from l2l import build
+from l2l.clock import clock
 from l2l.data import media
 from l2l.data.audio import log_mel
-from l2l.log import clock
 from l2l.metrics import probabilities
 from l2l.models.student import modalities
 from l2l.report_files import Files

@@ -20,8 +20,9 @@ import jax
 
 from l2l import inputs
 from l2l.atomic import replacing
+from l2l.clock import clock
 from l2l.data import schema
-from l2l.log import clock, say
+from l2l.log import say
 from l2l.runs import DONE, RunError, read_json
 from l2l.stop import Stopped
 

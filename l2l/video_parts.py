@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from l2l.log import clock
+from l2l.clock import clock
 from l2l.report_plots import SHAPES, Chart, Series, chart, nice_step
 
 NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound", "closer": "picture, and closer"}
@@ -44,7 +44,8 @@ class Axis:
         """(percent of the stretch, time) of about six round times."""
         width = self.right - self.left
         times = [at for at in time_ticks(self.left + 0.95 * width) if at >= self.left]
-        return [(100 * (at - self.left) / width, clock(at)) for at in times]
+        close = len(times) > 1 and times[1] - times[0] < 1
+        return [(100 * (at - self.left) / width, clock(at, tenths=close)) for at in times]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,9 +172,9 @@ def spectrogram(mel: np.ndarray) -> str:
 
 
 def time_ticks(seconds: float) -> list[float]:
-    """About six round times from 0, in seconds or, for long videos, in whole minutes."""
+    """About six round times from 0, in seconds, of short videos in tenths of them, of long ones in whole minutes."""
     unit = 60.0 if seconds > 300 else 1.0
-    step = max(nice_step(seconds / unit / 6), 1.0) * unit
+    step = max(nice_step(seconds / unit / 6), 0.1) * unit
     return np.arange(0, seconds, step).tolist()
 
 
