@@ -20,11 +20,13 @@ class Sure:
       source: whose predictions count, one of SOURCES.
       temperatures: of each look, T values.
       threshold: 0..1; a video is done once the confidence is larger.
+      calibrates: whether the temperatures were found to make scores that can be read as probabilities.
     """
 
     source: str
     temperatures: tuple[float, ...]
     threshold: float
+    calibrates: bool = True
 
     def confidence(self, arrays: Arrays) -> np.ndarray:
         """Calibrated chance (n, T) that the prediction after each look is right; `arrays` as `Skim.predict` gives."""

@@ -1,11 +1,12 @@
 """Stops looking when sure: how many looks a video gets becomes a result instead of a setting.
 
-    python -m l2l.sure RUN --data=DIR --val=val --test=test
+    python -m l2l.sure RUN --data=DIR
 
 RUN is a finished skim run, DIR its feature shards. After every look the skimmer has a prediction. A temperature for
 each look makes its softmax say how often it is right (Guo et al., 2017); it stops once that exceeds a threshold. Both
-are fitted on the validation split alone; the test split is measured with them. All goes into RUN/sure.json, which
-`python -m l2l.infer` reads.
+are fitted on the run's validation split alone; the split that it reports is measured with them. All goes into
+RUN/sure.json, which `python -m l2l.infer` reads. Where there were too few videos to fit on, or the measured split
+shows no gain, the scores stay uncalibrated; stopping still works, with the measured loss.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from l2l.data import schema
 
 FILE = "sure.json"
 COLDEST, HOTTEST = 1e-2, 1e2  # temperatures
+FEWEST = 50  # videos from which temperatures are taken for granted
 THRESHOLDS = 100  # that are tried: so many quantiles of the confidences on the validation split
 
 
@@ -37,8 +39,8 @@ def load(run: str | Path) -> Sure | None:
         return None
     found = runs.read_json(path)
     try:
-        sure = Sure(found["source"], tuple(map(float, found["temperatures"])), float(found["threshold"]))
-        made_for = found["run"]
+        numbers = tuple(map(float, found["temperatures"])), float(found["threshold"])
+        sure, made_for = Sure(found["source"], *numbers, found.get("calibrates", True)), found["run"]
     except (KeyError, TypeError, ValueError) as error:
         raise runs.RunError(f"{path} is damaged ({error!r}): make it again with python -m l2l.sure {run}") from error
     if made_for != runs.hash_at(run):
@@ -109,16 +111,36 @@ def difference(sure: Sure, arrays: Arrays) -> tuple[float, float, float]:
     return metrics.paired_difference(right(sure.logits(arrays), labels), right(arrays["logits"], labels))
 
 
-def find(run: runs.Run, data: str, recognition: str, val: str, test: str, tolerance: float) -> dict[str, Any]:
-    """Fits on one split, measures on another; what RUN/sure.json holds.
+def splits_of(run: runs.Run, val: str | None, test: str | None) -> tuple[str, str]:
+    """The split to fit on and the one to measure: those that are asked for, else the run's own.
 
     Raises:
-      RunError, ShardError, ValueError: not a skimmer of one label a video, or shards that do not fit it.
+      ValueError: the run has none to fit on, or they are the same.
+    """
+    val, test = val or run.config["data"]["val"], test or run.config["data"]["test"]
+    if not val:
+        raise ValueError(f"{run.path} was trained without a validation split: name one to fit on, --val=SPLIT")
+    if val == test:
+        raise ValueError(
+            f"{run.path} would be fitted and measured on the same split, {val!r}: name two of its features, "
+            "--val=SPLIT --test=SPLIT, or prepare its videos with a split of each"
+        )
+    return val, test
+
+
+def find(
+    run: runs.Run, data: str, recognition: str, val: str | None, test: str | None, tolerance: float
+) -> dict[str, Any]:
+    """Fits on one split, measures on another; what RUN/sure.json holds. `val` and `test` as in `splits_of`.
+
+    Raises:
+      RunError, ShardError, ValueError: not a skimmer of one label a video, or shards or splits that do not fit it.
     """
     from l2l import evaluate, sure_measure  # they need TensorFlow, which `infer` does without
 
     if run.config["model"]["name"] != "skimmer" or run.config["multi_label"]:
         raise ValueError(f"{run.path} is no skimmer that gives a video one label: it cannot be sure of one")
+    val, test = splits_of(run, val, test)
     source = evaluate.open_for(run, data, recognition)
     held, arrays = (evaluate.predictions(run, source, split) for split in (val, test))
     sure = fit(held, tolerance)
@@ -126,14 +148,27 @@ def find(run: runs.Run, data: str, recognition: str, val: str, test: str, tolera
     gmacs = sure_measure.gmacs_of(run, arrays)
     facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
     facts |= {"config": run.config, "versions": runs.versions()}
+    fitted = {"split": val} | sure_measure.whole(sure, held, sure_measure.gmacs_of(run, held))
+    measured = {"split": test} | sure_measure.whole(sure, arrays, gmacs)
+    sure = dataclasses.replace(sure, calibrates=not doubts(fitted, measured))
     return dataclasses.asdict(sure) | {
         "tolerance": tolerance,
         **facts,
-        "val": {"split": val} | sure_measure.whole(sure, held, sure_measure.gmacs_of(run, held)),
-        "test": {"split": test} | sure_measure.whole(sure, arrays, gmacs),
+        "val": fitted,
+        "test": measured,
         "curve": [sure_measure.outcome(each, arrays, gmacs) for each in tried],
         "fixed": sure_measure.fixed(arrays, gmacs),
     }
+
+
+def doubts(val: dict[str, Any], test: dict[str, Any]) -> list[str]:
+    """Why scores do not count as calibrated, by what was measured on both splits; [] if they do."""
+    found = []
+    if val["examples"] < FEWEST:
+        found.append(f"{val['split']} has {val['examples']} videos to fit on, {FEWEST} are needed")
+    if test["error_after"] >= test["error_before"]:
+        found.append(f"the calibration error of {test['split']} does not fall")
+    return found
 
 
 def told(found: dict[str, Any]) -> str:
@@ -141,6 +176,8 @@ def told(found: dict[str, Any]) -> str:
     val, test, every = found["val"], found["test"], found["fixed"][-1]
     percent = {key: f"{100 * test[key]:.1f} %" for key in ("top1", "error_before", "error_after")}
     points = {key: f"{100 * test[key]:+.2f}" for key in ("difference", "low", "high")}
+    why = "; ".join(doubts(val, test))
+    doubt = f"\nscores stay uncalibrated ({why}); --stop_when_sure works, with the difference above" if why else ""
     return (
         f"{test['examples']} videos of {test['split']}: top-1 {percent['top1']} after {test['looks']:.1f} looks and "
         f"{test['gmacs']:.3f} GMACs on average, {100 * every['top1']:.1f} % after {every['looks']:.1f} looks and "
@@ -148,17 +185,18 @@ def told(found: dict[str, Any]) -> str:
         f"difference {points['difference']} points, 95 % interval {points['low']} to {points['high']}\n"
         f"stops at a confidence above {found['threshold']:.3f} ({found['source']}, from {val['examples']} videos of "
         f"{val['split']}); calibration error {percent['error_before']}, with temperatures {percent['error_after']}"
+        f"{doubt}"
     )
 
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
-    result.add_argument("run", help="folder of a finished skim run")
-    result.add_argument("--data", required=True, help="directory of its feature shards")
-    result.add_argument("--recognition", default="", help="features that recognise (default: those it has used)")
-    result.add_argument("--val", default="val", help="split to fit on (default: %(default)s)")
-    result.add_argument("--test", default="test", help="split to measure (default: %(default)s)")
     add = result.add_argument
+    add("run", help="folder of a finished skim run")
+    add("--data", required=True, help="directory of its feature shards")
+    add("--recognition", default="", help="features that recognise (default: those it has used)")
+    add("--val", help="split to fit on (default: the run's validation split)")
+    add("--test", help="split to measure (default: the one that the run reports)")
     add("--tolerance", type=float, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
     return result
 

@@ -120,7 +120,9 @@ def test_the_command_writes_what_was_found(work, capsys):
     run = work / "skim_False"
     assert sure.load(run) is None
     assert ask(work) == 0
-    assert "13 videos of test: top-1" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "13 videos of test: top-1" in said
+    assert "scores stay uncalibrated (val has 9 videos to fit on, 50 are needed" in said
     found, about = json.loads((run / "sure.json").read_text()), runs.load_run(run)
     assert (found["run"], found["config"]) == (about.hash, about.config)
     assert (found["val"]["examples"], found["test"]["examples"]) == (9, 13)
@@ -129,6 +131,7 @@ def test_the_command_writes_what_was_found(work, capsys):
         "source": found["source"],
         "temperatures": tuple(found["temperatures"]),
         "threshold": found["threshold"],
+        "calibrates": False,  # nine videos are too few
     }
     arrays = npz.load_arrays(run / "predictions.npz")  # of the test split
     assert found["test"]["looks"] == pytest.approx(loaded.looks(arrays).mean())
@@ -136,6 +139,30 @@ def test_the_command_writes_what_was_found(work, capsys):
     rising = [point["looks"] for point in found["curve"]]
     assert rising == sorted(rising)
     assert found["curve"][0]["looks"] <= found["fixed"][-1]["looks"] == 3
+
+
+def test_scores_count_as_calibrated_where_enough_was_measured_and_it_helps():
+    val, test = {"split": "val", "examples": 50}, {"split": "test", "error_before": 0.2, "error_after": 0.1}
+    assert sure.doubts(val, test) == []
+    assert sure.doubts(val | {"examples": 49}, test) == ["val has 49 videos to fit on, 50 are needed"]
+    assert sure.doubts(val, test | {"error_after": 0.2}) == ["the calibration error of test does not fall"]
+
+
+def test_it_fits_and_measures_on_the_run_s_own_splits(work):
+    run = runs.load_run(work / "skim_False")
+    data = lambda **splits: dataclasses.replace(run, config=run.config | {"data": run.config["data"] | splits})
+    assert sure.splits_of(data(val="a", test="b"), None, None) == ("a", "b")
+    assert sure.splits_of(data(val="a", test="a"), None, "c") == ("a", "c")
+    assert sure.splits_of(data(val="", test="b"), "a", None) == ("a", "b")
+    with pytest.raises(ValueError, match="fitted and measured on the same split, 'a'"):
+        sure.splits_of(data(val="a", test="a"), None, None)
+    with pytest.raises(ValueError, match="trained without a validation split: name one to fit on, --val=SPLIT"):
+        sure.splits_of(data(val="", test="a"), None, None)
+
+
+def test_the_same_split_twice_is_refused(work, capsys):
+    assert ask(work, "skim_False", "--val=test") == 1
+    assert "on the same split, 'test'" in capsys.readouterr().err
 
 
 def about_top1(run):
@@ -173,6 +200,9 @@ def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "0" * 16}))
     with pytest.raises(runs.RunError, match="made for another run.*python -m l2l.sure"):
         sure.load(tmp_path)
+    before = json.loads((work / "skim_False" / "sure.json").read_text())
+    path.write_text(json.dumps({key: value for key, value in before.items() if key != "calibrates"}))
+    assert sure.load(tmp_path).calibrates  # as it was understood before
     path.write_text('{"source": "step_logits"}')
     with pytest.raises(runs.RunError, match="is damaged .*'temperatures'"):
         sure.load(tmp_path)
