@@ -1,101 +1,169 @@
 """What a model computed of a video -> its Result."""
 
-import time
+import itertools
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from l2l import metrics
+from l2l.data import schema
+from l2l.data.scan import MediaError
 from l2l.programs import Programs
-from l2l.result import Closer, Moment, Result
+from l2l.result import Asked, Closer, Moment, Result
 from l2l.view import View
 
 MODALITIES = ("image", "audio")
 STRONGEST = 5  # clips of a clip model that are named as moments
+BUILT_IN = "8fb8c5aa3a8414df"  # of the labels of the built-in set
+DRAWN = "this run knows the 16 drawn actions of the built-in set, nothing else"
+HEARD_NOTHING = "this run listens alone and heard nothing: its scores are those of silence"
+NO_CHOICE = "the moments that this run picks by sound mean nothing here"
+BY_PICTURES = "this run picks moments by sound: here it picked them by the pictures"
 
 
-class Clock:
-    """Measures what is done while it is entered, in `seconds`."""
-
-    def __enter__(self) -> "Clock":
-        self.since = time.perf_counter()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.seconds = time.perf_counter() - self.since
-
-
-def averaged(programs: Programs, view: View) -> Result:
+def averaged(programs: Programs, view: View, asked: Asked) -> Result | MediaError:
     """A clip model's scores, averaged over all clips."""
     logits = np.stack([row["logits"] for row in view.rows])
     clips = metrics.probabilities(logits, programs.multi_label)  # (n, k)
     scores = clips.mean(0)
     share = clips[:, scores.argmax()] / clips[:, scores.argmax()].sum()
-    chosen = MODALITIES if programs.modality == "both" else (programs.modality,)
-    return Result(
+    own = MODALITIES if programs.modality == "both" else (programs.modality,)
+    read = [m for m in own if m == "image" or view.heard]
+    strongest = np.argsort(-share, kind="stable")[: STRONGEST if read else 0]
+    found = Result(
         path=view.path,
+        asked=asked,
         labels=programs.labels,
         scores=scores,
         calibrated=False,
-        moments=tuple(
-            moment(programs.modality, view.times[i], share[i]) for i in np.argsort(-share, kind="stable")[:STRONGEST]
-        ),
+        moments=tuple(moment("both" if len(read) == 2 else read[0], view.times[i], share[i]) for i in strongest),
         times=view.times,
         indexed=view.indexed,
-        attention=dict.fromkeys(chosen, share[None]),
-        shares=np.array([[m in chosen for m in MODALITIES]], np.float32) / len(chosen),
+        attention=dict.fromkeys(read, share[None]),
+        shares=np.array([[m in read for m in MODALITIES]], np.float32) / max(len(read), 1),
         evidence=np.cumsum(clips, 0) / np.arange(1, len(clips) + 1, dtype=np.float32)[:, None],
         looks=len(clips),
-        has_audio=view.has_audio,
+        silence=silence(programs, view),
+        notes=notes(programs, view),
         gmacs=gmacs(programs, len(clips), 0, 0),
         seconds=dict(view.seconds),
         decoded=dict(view.tally.decoded),
     )
+    return finite(found)
 
 
-def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], stop_when_sure: bool) -> Result:
+def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], asked: Asked) -> Result | MediaError:
     """A skimmer's hard selection; `out` is one row of `Programs.skim`."""
-    fell_back = programs.listen and programs.listen.fallback and not view.has_audio
-    out = of_images(out) if fell_back else out
-    evidence, calibrated = judged(programs, out, stop_when_sure)
+    evidence, calibrated = judged(programs, out, asked.stop_when_sure)
     looks = len(evidence)
     start = int(out["looks"] - out["counted"].sum())  # 1 if the mean of the video counts as a look
     steps = looks - start  # those whose pick counts, the first ones
     index_by = [m for m in MODALITIES if f"picked_{m}" in out]
     places = np.flatnonzero(view.indexed)
-    heard = {"has_audio": view.has_audio} if programs.listen else {}
+    heard = {"has_audio": view.heard} if programs.listen else {}
     picked = {m: places[out[f"picked_{m}"][:steps]] for m in index_by}
     worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
-    share = out["modality"][:steps] * (worth / (worth.sum() + start))[:, None]
+    names, shares = named(programs, view), out["modality"][:steps]
     closer = closer_of(programs, out, steps)
     regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].astype(float).round(4).tolist()
-    return Result(
+    found = Result(
         path=view.path,
+        asked=asked,
         labels=programs.labels,
         scores=evidence[-1],
         calibrated=calibrated,
-        moments=tuple(
-            moment(m, view.times[picked[m][t]], share[t, MODALITIES.index(m)], regions[t])
-            for t in range(steps)
-            for m in index_by
-        ),
+        moments=moments(view, picked, shares * (worth / (worth.sum() + start))[:, None], names, regions),
         times=view.times,
         indexed=view.indexed,
-        attention={m: spread(out[f"weights_{m}"][:steps], places, len(view.times)) for m in index_by},
-        shares=out["modality"][:steps],
+        attention=attention(
+            {m: spread(out[f"weights_{m}"][:steps], places, len(view.times)) for m in index_by}, shares, names
+        ),
+        shares=np.stack([shares[:, [names.get(m) == name for m in MODALITIES]].sum(1) for name in MODALITIES], 1),
         evidence=evidence,
         looks=looks,
-        has_audio=view.has_audio,
+        silence=silence(programs, view),
+        notes=notes(programs, view, by_sound="audio" in index_by),
         gmacs=gmacs(programs, len(places), steps, len({int(i) for p in picked.values() for i in p}), **heard),
         seconds=dict(view.seconds),
         decoded=dict(view.tally.decoded),
         closer=closer,
     )
+    return finite(found)
 
 
-def of_images(out: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """What a fallback says, which calls its picks audio's: it chose by image and read nothing else."""
-    renamed = {key.replace("_audio", "_image"): value for key, value in out.items()}
-    return renamed | {"modality": out["modality"][:, ::-1]}
+def finite(found: Result) -> Result | MediaError:
+    """The result, or why it is none."""
+    if np.isfinite(found.scores).all():
+        return found
+    return MediaError("undecodable", found.path, f"the scores that {found.asked.name} gives it are not finite")
+
+
+def silence(programs: Programs, view: View) -> str:
+    """See `Result.silence`."""
+    if view.heard:
+        return ""
+    if not programs.policy.audio:
+        return "sound is not read"
+    return "sound track is silent" if view.has_audio else "no sound"
+
+
+def notes(programs: Programs, view: View, *, by_sound: bool = False) -> tuple[str, ...]:
+    """See `Result.notes`; `by_sound` says whether sound has a part in picking moments."""
+    said = [silence(programs, view)]
+    if not view.heard and programs.modality == "audio":
+        said.append(HEARD_NOTHING)
+    elif not view.heard and by_sound:
+        said.append(BY_PICTURES if programs.listen and programs.listen.fallback else NO_CHOICE)
+    if schema.hash_of(list(programs.labels)) == BUILT_IN:
+        said.append(DRAWN)
+    return tuple(filter(None, said))
+
+
+def named(programs: Programs, view: View) -> dict[str, str]:
+    """What the picks of each modality are called.
+
+    At each of them, whichever modality picked it, a picture is read beside the sound: where nothing is heard they are
+    all of images. A run that listens alone has then read nothing.
+    """
+    if view.heard:
+        return {m: m for m in MODALITIES}
+    return {} if programs.modality == "audio" else dict.fromkeys(MODALITIES, "image")
+
+
+def moments(
+    view: View,
+    picked: Mapping[str, np.ndarray],
+    share: np.ndarray,
+    names: Mapping[str, str],
+    regions: Sequence[list[float] | None],
+) -> tuple[Moment, ...]:
+    """What was picked, look by look; two modalities' picks of one name at one place are one moment.
+
+    Args:
+      view: of the video.
+      picked: by modality, positions (T,).
+      share: (T, 2), of the prediction, that was read at the picks of image and audio.
+      names: see `named`.
+      regions: what of the picture was seen closer at each look.
+    """
+    weights: dict[tuple[int, str, int], float] = {}
+    for look, m in itertools.product(range(len(share)), (m for m in picked if m in names)):
+        key = look, names[m], int(picked[m][look])
+        weights[key] = weights.get(key, 0.0) + float(share[look, MODALITIES.index(m)])
+    return tuple(
+        moment(name, view.times[place], weight, look + 1, regions[look])
+        for (look, name, place), weight in weights.items()
+    )
+
+
+def attention(weights: Mapping[str, np.ndarray], shares: np.ndarray, names: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Attention (T, n) by name; where both modalities have one name it is the mean by their shares (T, 2)."""
+    found = {}
+    for name in dict.fromkeys(names[m] for m in weights if m in names):
+        own = [m for m in weights if names.get(m) == name]
+        mean = sum(weights[m] * shares[:, MODALITIES.index(m), None] for m in own)
+        found[name] = mean if len(own) > 1 else weights[own[0]]
+    return found
 
 
 def closer_of(programs: Programs, out: dict[str, np.ndarray], steps: int) -> Closer | None:
@@ -113,7 +181,7 @@ def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool)
     if stop_when_sure:
         looks = int(sure.looks({key: out[key][None] for key in (sure.source, "looks")})[0])
         logits = out[sure.source]
-    calibrated = sure is not None and (stop_when_sure or sure.source == "step_logits")
+    calibrated = sure is not None and sure.calibrates and (stop_when_sure or sure.source == "step_logits")
     if calibrated:
         logits = logits / np.asarray(sure.temperatures, np.float32)[:, None]
     return metrics.probabilities(logits[:looks], programs.multi_label), calibrated
@@ -130,5 +198,7 @@ def gmacs(programs: Programs, positions: int, steps: int, looks: int, **heard: b
     return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks, **heard).items()}
 
 
-def moment(modality: str, at: float, weight: float, region: list[float] | None = None) -> Moment:
-    return Moment(modality, round(float(at), 3), float(weight), region and tuple(region))
+def moment(
+    modality: str, at: float, weight: float, look: int | None = None, region: list[float] | None = None
+) -> Moment:
+    return Moment(modality, round(float(at), 3), float(weight), look, region and tuple(region))

@@ -38,6 +38,7 @@ import json
 import math
 import os
 import zipfile
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -99,7 +100,7 @@ def load(path: str | os.PathLike) -> programs.Programs:
         with zipfile.ZipFile(path) as file:
             about = read_about(file)
             read = {name: program(file, name) for name in about.programs}
-        return programs_of(about, read)
+        return programs_of(Path(path).name, about, read)
     except (zipfile.BadZipFile, OSError) as error:
         raise ArtefactError(f"{path} is no exported model: {error}") from error
     except ArtefactError as error:
@@ -123,18 +124,25 @@ def read_about(file: zipfile.ZipFile) -> About:
 
 
 def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict[str, np.ndarray]]:
-    """One program and its constants."""
+    """One program and its constants. Raises ArtefactError if one of these is not finite."""
     with np.load(io.BytesIO(file.read(f"{name}.npz")), allow_pickle=False) as arrays:
         constants = dict(arrays)
+    for key, value in constants.items():
+        if not np.isfinite(value).all():
+            raise ArtefactError(f"cannot be used: {key} of {name} is not finite (NaN or infinite): export another run")
     return jax.export.deserialize(bytearray(file.read(f"{name}.jax"))), constants
 
 
-def programs_of(about: About, read: dict[str, tuple[jax.export.Exported, dict[str, np.ndarray]]]) -> programs.Programs:
-    """The programs over all devices of this machine."""
+def programs_of(
+    name: str, about: About, read: dict[str, tuple[jax.export.Exported, dict[str, np.ndarray]]]
+) -> programs.Programs:
+    """The programs over all devices of this machine, of a file with this name."""
     mesh = sharding.make_mesh((-1, 1))
     ways = mesh.shape["data"]
     ready = {name: programs.compiled(exported.call, constants, mesh) for name, (exported, constants) in read.items()}
     return programs.Programs(
+        name=name,
+        hash=about.made_of,
         labels=tuple(about.labels),
         policy=schema.ClipPolicy(**about.policy),
         frames=about.frames,

@@ -21,11 +21,18 @@ from typing import Any
 EPILOG = """\
 --json prints one object per video and line:
   path; top, a list of {label, score}; calibrated, whether the scores can be read as probabilities;
-  moments, a list of {modality, seconds, weight} (modality is image, audio, or both), and where a picture was seen
-  closer region, [left, top, side] in shares of its middle square; looks; positions; has_audio;
+  moments, a list of {modality, at, weight}: modality is image, audio, or both, at is the place in the film in
+  seconds, weight the share of the prediction; of a skimmer also look, which of its looks that was, from 1, and where
+  a picture was seen closer region, [left, top, side] in shares of its middle square (seconds is the old name of at);
+  looks, how many there were; positions, of how many clips; has_audio, false if nothing was heard: then no moment is
+  audio or both;
+  notes, a list of what has to be known to read the answer: "no sound", "sound track is silent", what a run does
+  without sound, and that a run knows nothing but the built-in set;
   gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
-  seconds (in all) and seconds_of {decode, features, skimming}, which add up to it;
-  decoded {image, audio}, each {seconds, bytes}: how much of the film went to a decoder; with --html, page;
+  seconds (in all) and seconds_of {decode, features, skimming, compile}, which add up to it: compile is what the
+  first video of a length waits for;
+  decoded {image, audio}, each {seconds, bytes}: how much of the film went to a decoder;
+  run {name, hash, classes, stride, stop_when_sure}: which run looked, and how; with --html, page;
   or path and error for a video that cannot be used, which does not stop the others.
 With --follow one such object follows the other while the video comes; the last one is the answer to the whole.
 
@@ -124,7 +131,12 @@ def tell(path: str, found: Any, args: argparse.Namespace, taken: set[str]) -> di
 def show(told: dict[str, Any], args: argparse.Namespace) -> str:
     from l2l.summary import text
 
-    return json.dumps(told) if args.json else text(told)
+    return json_of(told) if args.json else text(told)
+
+
+def json_of(told: dict[str, Any]) -> str:
+    """One line; raises ValueError for a number that JSON does not have."""
+    return json.dumps(told, allow_nan=False)
 
 
 def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> None:
@@ -157,13 +169,13 @@ def write_page(result: Any, folder: str, taken: set[str]) -> str:
 def follow(args: argparse.Namespace) -> int:
     """Prints the answer to what has come so far again and again, and at the end the one to the whole."""
     from l2l.data.scan import MediaError
-    from l2l.summary import running
 
-    model, result = load(args), None
+    model, result, known = load(args), None, []
     try:
         for result in model.stream(args.follow):
             told = result.to_json(args.top)
-            print(json.dumps(told) if args.json else running(told, float(result.times[-1])), flush=True)
+            print(json_of(told) if args.json else so_far(told, float(result.times[-1]), known), flush=True)
+            known = told["notes"]
     except MediaError as error:
         print(show(tell(args.follow, error, args, set()), args))
         return 1
@@ -172,6 +184,13 @@ def follow(args: argparse.Namespace) -> int:
         print(show(told, args))
     remark([], 1, result.calibrated or args.json)
     return 0
+
+
+def so_far(told: dict[str, Any], until: float, known: Sequence[str]) -> str:
+    """The line of a running answer; its notes follow where they are not known yet."""
+    from l2l.summary import notes, running
+
+    return "\n  ".join([running(told, until), *(notes(told) if told["notes"] != known else [])])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import numpy as np
 
 from l2l.data.audio import HOP, RATE, log_mel
 from l2l.models.preview import FIELD, STRIDE, moments
+from l2l.programs import by_shape
 
 STEP = HOP * STRIDE  # samples from one moment to the next
 SIZES = (1, 2, 4, 8)  # how many pieces one call of the program takes: the fewest that hold a short track
@@ -30,7 +31,7 @@ def hearer(run: Moments, *, piece: float = 32.0) -> Callable[[Read, np.ndarray],
     """
     count = max(1, round(piece * RATE / STEP))
     length = HOP * (FIELD + 3 + STRIDE * (count - 1))  # samples that give so many moments
-    program = jax.jit(lambda waves: run(log_mel(waves)))
+    program = by_shape(jax.jit(lambda waves: run(log_mel(waves))))
 
     def heard(read: Read, places: np.ndarray) -> np.ndarray:
         first = np.rint(np.asarray(places) / STEP).astype(int)

@@ -6,18 +6,16 @@ at, its clips are read at these moments alone. Where a picture is looked at clos
 With `stop_when_sure` no more is read than that needs.
 """
 
-import time
 from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from l2l.answer import Clock
 from l2l.data.audio import silent
 from l2l.data.batches import fit_positions
 from l2l.data.media import Film
 from l2l.data.scan import MediaError
 from l2l.programs import Programs, Recogniser, descriptions
-from l2l.view import Record, View, place, record_of, stack
+from l2l.view import Clock, Record, View, place, record_of, stack
 
 Glance = tuple[int, int | None]  # described position, and the region of its picture; None: all of it
 
@@ -27,22 +25,22 @@ def listen(view: View, how: Programs) -> bool:
 
     False, and the film is muted, where there is nothing to hear and the skimmer has a fallback for that.
     """
-    film, quiet, reading = view.film, True, 0.0
+    film = view.film
 
     def sound(begin: int, stop: int) -> np.ndarray:
-        nonlocal quiet, reading
         with Clock() as clock:
             wave, _ = film.track.window(begin, stop)
-        quiet, reading = quiet and silent(wave), reading + clock.seconds
+        view.spend("decode", clock)
+        view.seconds["features"] -= clock.seconds  # it is read while it is heard
+        view.heard |= not silent(wave)
         return wave
 
     if film.has_audio or not how.listen.fallback:
         place(view, film, stride=1)
         with Clock() as clock:
             heard = how.listen.hear(sound, np.array([clip.second for clip in film.clips])).astype(np.float16)
-        view.seconds["decode"] += reading
-        view.seconds["features"] += clock.seconds - reading
-    if how.listen.fallback and quiet:
+        view.spend("features", clock)
+    if how.listen.fallback and not view.heard:
         view.film = film.muted()
         return False
     blank = np.zeros(how.listen.image, np.float16)
@@ -87,13 +85,13 @@ def walk(view: View, how: Programs) -> Iterator[int]:
     That is much quicker than asking all of it after every look, as `look` does where more than a pick has to be known.
     """
     _, banks = fit_positions(view.banks(), how.lengths)
-    banks |= {"has_audio": np.bool_(view.has_audio)}
+    banks |= {"has_audio": np.bool_(view.heard)}
     rest = np.zeros(how.listen.hidden, np.float32)
     state = {"h": rest, "c": rest, "last": np.int32(-1), "seen": np.zeros_like(banks["valid"])}
     for _ in range(min(how.listen.steps, len(view.rows))):
         with Clock() as clock:
             out = how.listen.next(stack([banks | state], how.videos_at_once[0]))
-        view.seconds["skimming"] += clock.seconds
+        view.spend("skimming", clock)
         state = {"h": out["h"][0], "c": out["c"][0], "last": out["picked"][0], "seen": state["seen"].copy()}
         row = int(state["last"])
         if state["seen"][row]:  # it may come back to a moment where it is not kept from that
@@ -118,10 +116,10 @@ def recognised(view: View, recogniser: Recogniser) -> Film:
 def skimmed(view: View, how: Programs) -> Record:
     """The skimmer's answer as far as the film was seen."""
     _, banks = fit_positions(view.banks(), how.lengths)
-    banks |= {"has_audio": np.bool_(view.has_audio)} if how.listen and how.listen.fallback else {}
+    banks |= {"has_audio": np.bool_(view.heard)} if how.listen and how.listen.fallback else {}
     with Clock() as clock:
         out = how.skim(stack([banks], how.videos_at_once[0]))
-    view.seconds["skimming"] += clock.seconds
+    view.spend("skimming", clock)
     return {key: value[0] for key, value in out.items()}
 
 
@@ -165,13 +163,13 @@ def glance(
     room: int,
 ) -> tuple[Record, Record]:
     """The clip at a position, cut as `how` says, and a model's descriptors of it, float16 (d,) each."""
-    since = time.perf_counter()
-    (clip,) = film.seen([position], how.frames)
-    record = record_of(clip, how)
-    decoded = time.perf_counter()
-    found = {key: rows[0] for key, rows in describe(stack([record], room)).items()}
-    view.seconds["decode"] += decoded - since
-    view.seconds["features"] += time.perf_counter() - decoded
+    with Clock() as clock:
+        (clip,) = film.seen([position], how.frames)
+        record = record_of(clip, how)
+    view.spend("decode", clock)
+    with Clock() as clock:
+        found = {key: rows[0] for key, rows in describe(stack([record], room)).items()}
+    view.spend("features", clock)
     return record, {key: x.astype(np.float16) for key, x in descriptions(found).items()}
 
 
@@ -182,7 +180,7 @@ def see_closer(view: View, how: Programs, row: int, region: int) -> Record:
     square = {"squares": view.pictures[row][top : top + side, left : left + side]}
     with Clock() as clock:
         found = how.closer.look(stack([square], how.videos_at_once[0]))["image"][0]
-    view.seconds["features"] += clock.seconds
+    view.spend("features", clock)
     regions = view.rows[row]["regions"].copy()
     regions.reshape(-1, len(found))[region] = found
     return {"regions": regions}

@@ -14,9 +14,9 @@ from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
 from l2l.data.cut_film import CutFilm
 from l2l.data.scan import MediaError
-from l2l.result import Result
+from l2l.result import Asked, Result
 from l2l.stream import Source
-from l2l.view import View, records_of, stack
+from l2l.view import Clock, View, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
@@ -69,6 +69,7 @@ class Model:
                 "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"
             )
         self.labels = parts.labels
+        self.asked = Asked(parts.name, parts.hash, len(parts.labels), self.stride, stop_when_sure)
         blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
         self._describe([{"frames": blank, "audio": np.zeros(schema.AUDIO_RATE, np.int16)}])  # compiles
 
@@ -129,9 +130,9 @@ class Model:
         """
         view, how = View(video), self.programs
         try:
-            with answer.Clock() as clock:
+            with Clock() as clock:
                 film = view.open(how.policy)
-            view.seconds["decode"] += clock.seconds
+            view.spend("decode", clock)
             if isinstance(film, CutFilm):  # its frames are there
                 return self._skimmed(list(self._views([view], self.stride)))[0]
             if not (how.listen and listen_look.listen(view, how)):
@@ -141,7 +142,7 @@ class Model:
             out = listen_look.look(view, how, self.stop_when_sure)
         except MediaError as error:
             return error
-        return answer.skimmed(how, view, out, self.stop_when_sure)
+        return answer.skimmed(how, view, out, self.asked)
 
     def features(self, video: Video) -> dict[str, np.ndarray]:
         """What the clip model makes of the positions that are described.
@@ -177,19 +178,20 @@ class Model:
         """Describes clips, gives every video what belongs to it, and empties the list."""
         if not rows:
             return
-        with answer.Clock() as clock:
+        with Clock() as clock:
             outputs = self._describe([record for _, record in rows])
         for i, (view, record) in enumerate(rows):
             if self.programs.closer:
                 view.pictures[len(view.rows)] = record["frames"][0]
-            view.take({key: value[i] for key, value in outputs.items()}, clock.seconds / len(rows))
+            view.spend("features", clock, among=len(rows))
+            view.take(record, {key: value[i] for key, value in outputs.items()})
         rows.clear()
 
     def describe(self, view: View, records: list[dict[str, Any]]) -> None:
         """Describes the next clips of one video, no more than `programs.clips_at_once`."""
         self._fill([(view, record) for record in records])
 
-    def answer(self, view: View) -> Result:
+    def answer(self, view: View) -> Result | MediaError:
         """What is known of one video from what is described of it."""
         return self._answers([view])[0]
 
@@ -199,7 +201,7 @@ class Model:
     def _answers(self, views: list[View]) -> list[Result | MediaError]:
         if self.programs.skim:
             return self._skimmed(views)
-        return [view.error or answer.averaged(self.programs, view) for view in views]
+        return [view.error or answer.averaged(self.programs, view, self.asked) for view in views]
 
     def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
         """The skimmer's hard selection over videos that are described; those of one length share a batch.
@@ -214,24 +216,23 @@ class Model:
             if not view.error:
                 length, banks = fit_positions(view.banks(), self.programs.lengths)
                 if self.programs.listen and self.programs.listen.fallback:
-                    banks |= {"has_audio": np.bool_(view.has_audio)}
+                    banks |= {"has_audio": np.bool_(view.heard)}
                 groups.setdefault(length, []).append((i, banks))
         for group in groups.values():
             room = next(size for size in self.programs.videos_at_once if size >= len(group))
             batch = stack([banks for _, banks in group], room)
-            with answer.Clock() as clock:
+            with Clock() as clock:
                 out = self.programs.skim(batch)
             for row, (i, _) in enumerate(group):
-                views[i].seconds["skimming"] = clock.seconds / len(group)
-                found[i] = answer.skimmed(
-                    self.programs, views[i], {key: x[row] for key, x in out.items()}, self.stop_when_sure
-                )
+                views[i].spend("skimming", clock, among=len(group))
+                own = {key: x[row] for key, x in out.items()}
+                found[i] = answer.skimmed(self.programs, views[i], own, self.asked)
         return found
 
-    def _closer(self, view: View) -> Result:
+    def _closer(self, view: View) -> Result | MediaError:
         """A described video, whose pictures are then seen once more where the skimmer wants to."""
         out = listen_look.look(view, self.programs, self.stop_when_sure)
-        return answer.skimmed(self.programs, view, out, self.stop_when_sure)
+        return answer.skimmed(self.programs, view, out, self.asked)
 
 
 def chunks(views: Iterable[View], most: int) -> Iterator[list[View]]:

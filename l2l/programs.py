@@ -5,6 +5,7 @@
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -88,6 +89,8 @@ class Programs:
     """A run's two networks and the constants around them; an exported artefact is read into the same.
 
     Attributes:
+      name: of the run's folder, or of the file.
+      hash: of the run.
       labels: class names.
       policy: cuts the clips; a clip is a position.
       frames: how many images of a clip the clip model reads, from the first.
@@ -114,6 +117,8 @@ class Programs:
       sure: calibration of a skimmer and when it may stop looking, see `l2l.confidence`; None if that was not measured.
     """
 
+    name: str
+    hash: str
     labels: tuple[str, ...]
     policy: schema.ClipPolicy
     frames: int
@@ -142,22 +147,38 @@ def descriptions(outputs: Arrays) -> Arrays:
     return near | ({m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]})
 
 
-def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
-    """program(constants, batch) over numpy batches, whose size the mesh must divide; waits for the answer.
+class Compiling(threading.local):
+    """What this thread has spent on compiling, or on waiting for another that did, in `seconds`."""
+
+    seconds = 0.0
+
+
+COMPILING = Compiling()
+
+
+def by_shape(jitted: Any) -> Callable[..., Any]:
+    """A jitted function, compiled before it is called for arguments of a new shape; COMPILING tells how long that took.
 
     Of several threads that bring a new shape one compiles it and the others wait.
     """
-    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
-    constants = jax.device_put(constants, whole)
-    jitted, lock, known = jax.jit(program, in_shardings=(whole, split), out_shardings=split), threading.Lock(), {}
+    lock, known = threading.Lock(), {}
 
-    def call(batch: Arrays) -> Arrays:
-        shapes = tuple(sorted((key, x.shape) for key, x in batch.items()))
-        args = constants, sharding.put_batch(mesh, batch)
-        with lock:
-            if shapes not in known:
-                known[shapes] = jitted.lower(*args).compile()
-            ready = known[shapes]
-        return jax.device_get(ready(*args))
+    def call(*args: Any) -> Any:
+        shapes = jax.tree.structure(args[-1]), tuple(x.shape for x in jax.tree.leaves(args[-1]))
+        if shapes not in known:
+            since = time.perf_counter()
+            with lock:
+                if shapes not in known:
+                    known[shapes] = jitted.lower(*args).compile()
+            COMPILING.seconds += time.perf_counter() - since
+        return known[shapes](*args)
 
     return call
+
+
+def compiled(program: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh) -> Callable[[Arrays], Arrays]:
+    """program(constants, batch) over numpy batches, whose size the mesh must divide; waits for the answer."""
+    whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
+    constants = jax.device_put(constants, whole)
+    ready = by_shape(jax.jit(program, in_shardings=(whole, split), out_shardings=split))
+    return lambda batch: jax.device_get(ready(constants, sharding.put_batch(mesh, batch)))

@@ -24,12 +24,12 @@ def gallery(result: Result, video: str | os.PathLike) -> list[Moment]:
     """
     if result.closer is None:
         return []
-    times = [moment.seconds for moment in result.moments]
+    times = [moment.at for moment in result.moments]
     jpegs = read_pictures(video, times, short_side=SHORT_SIDE)
     looks = zip(result.moments, jpegs, result.closer.attention, strict=True)
     pictures = [drawn(jpeg, result.closer.boxes, attention, m.region) for m, jpeg, attention in looks]
     numbered = enumerate(zip(result.moments, pictures, strict=True), start=1)
-    return [Moment(i, m.seconds, uri("jpeg", picture), m.weight) for i, (m, picture) in numbered]
+    return [Moment(i, m.at, uri("jpeg", picture), m.weight) for i, (m, picture) in numbered]
 
 
 def drawn(jpeg: bytes, boxes: np.ndarray, attention: np.ndarray, chosen: tuple[float, float, float]) -> bytes:

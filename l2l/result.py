@@ -16,19 +16,27 @@ class Moment:
 
     Attributes:
       modality: "image" or "audio"; "both" for a clip model that takes in the two at once.
-      seconds: the centre of what was read, from the moment at which the first frame comes on display.
+      at: the centre of what was read, seconds from the moment at which the first frame comes on display.
       weight: its share of the prediction, 0..1.
+      look: of a skimmer, at which look it was picked, from 1.
       region: what was seen closer of the picture there: left, top and side as shares of the square in the picture's
         middle. None if nothing was.
     """
 
     modality: str
-    seconds: float
+    at: float
     weight: float
+    look: int | None = None
     region: tuple[float, float, float] | None = None
 
+    @property
+    def seconds(self) -> float:
+        """The name that `at` had before."""
+        return self.at
+
     def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        told = {key: value for key, value in dataclasses.asdict(self).items() if value is not None}
+        return told | {"seconds": self.at}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -44,6 +52,25 @@ class Closer:
     attention: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """Which run gave an answer, and how it was to look.
+
+    Attributes:
+      name: of its folder or file.
+      hash: of its content; of an exported file, that of the run that it was made from.
+      classes: how many it knows.
+      stride: of a skimmer: every so many-th position is described.
+      stop_when_sure: of a skimmer: whether it looks no longer than it has to.
+    """
+
+    name: str
+    hash: str
+    classes: int
+    stride: int
+    stop_when_sure: bool
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
     """One video as a model sees it. All arrays are numpy; it can be pickled.
@@ -52,31 +79,37 @@ class Result:
 
     Attributes:
       path: of the file; "" for a video in memory.
+      asked: which run looked, and how.
       labels: the k class names.
       scores: float32 (k,), softmax.
       calibrated: whether the scores went through the run's temperature, so that they can be read as probabilities.
       moments: of a skimmer, what its looks picked, in their order, for every modality that indexes; the weight is the
         share of the prediction that was read there. (Where the mean of the video counts as a look, it has a share
         too.) Of a clip model, the clips that speak most for the best class, strongest first; the weight is a clip's
-        share of that class's score.
+        share of that class's score. None is "audio" or "both" where nothing was heard: what a skimmer then picks for
+        its sound shows a picture as well, and is named "image" with its weight. A run that listens alone names none.
       times: float32 (n,), centres of the positions, seconds.
       indexed: bool (n,), which positions were described; the others (with a stride) were filled in between.
       attention: modality that indexes -> float32 (T, n). Of a skimmer, the attention of every look, rows sum to 1. Of
-        a clip model, every clip's share of the best class's score.
+        a clip model, every clip's share of the best class's score. Like the moments it is of images alone where
+        nothing was heard.
       shares: float32 (T, 2), how much image and sound make up of every look.
       evidence: float32 (looks, k), the class scores after every look; the last row is `scores`. Of a skimmer for which
         the mean of the video counts, that is the first one: then looks = T + 1. Of a clip model the mean over the
         first clips: looks = n.
       looks: how many looks the scores are the mean of.
-      has_audio: whether the video has sound.
+      silence: why nothing was heard: "no sound", "sound track is silent" (no second of it that was read is louder than
+        -60 dB), or "sound is not read", by a run whose clips have none; "" if anything was.
+      notes: what has to be known to read the answer, the silence first; a sentence each.
       gmacs: "indexing", "skimming", "recognition" -> 1e9 multiply-adds that the method needs.
-      seconds: "decode", "features", "skimming" -> measured; of videos classified together, each one's share.
-        The first video of a length also waits for its program to be compiled.
+      seconds: "decode", "features", "skimming", "compile" -> measured; of videos classified together, each one's share.
+        Programs are compiled for the first video of a length, and kept.
       decoded: "image", "audio" -> how much of the file's pictures and sound was decoded; nothing of a video in memory.
       closer: of a skimmer that looks closer.
     """
 
     path: str
+    asked: Asked
     labels: tuple[str, ...]
     scores: np.ndarray
     calibrated: bool
@@ -87,11 +120,17 @@ class Result:
     shares: np.ndarray
     evidence: np.ndarray
     looks: int
-    has_audio: bool
+    silence: str
+    notes: tuple[str, ...]
     gmacs: dict[str, float]
     seconds: dict[str, float]
     decoded: dict[str, Decoded]
     closer: Closer | None = None
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether anything was heard."""
+        return not self.silence
 
     @property
     def top(self) -> tuple[tuple[str, float], ...]:
@@ -113,9 +152,11 @@ class Result:
             "looks": self.looks,
             "positions": len(self.times),
             "has_audio": self.has_audio,
+            "notes": list(self.notes),
             "gmacs": sum(self.gmacs.values()),
             "seconds": sum(self.seconds.values()),
             "gmacs_of": dict(self.gmacs),
             "seconds_of": dict(self.seconds),
             "decoded": {kind: dataclasses.asdict(each) for kind, each in self.decoded.items()},
+            "run": dataclasses.asdict(self.asked),
         }

@@ -33,6 +33,8 @@ def of_run(run: runs.Run) -> Programs:
     listen = listen_of(asked, clip_run, mesh) if skims else None
     closer = closer_of(asked, clip_run, listen, mesh) if skims else None
     return Programs(
+        name=run.path.resolve().name,
+        hash=run.hash,
         labels=run.labels,
         policy=policy,
         frames=build.frames_of(clip_run.config),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from l2l.clock import clock
+
 NOT_CALIBRATED = (
     "The scores are the network's own and may be too sure or not sure enough; for a skim run, "
     "python -m l2l.sure RUN --data=FEATURES calibrates them"
@@ -18,7 +20,8 @@ def text(result: Mapping[str, Any]) -> str:
     lines = [f"{100 * x['score']:5.1f} %  {printable(x['label'])}" for x in result["top"]]
     for modality in dict.fromkeys(m["modality"] for m in result["moments"]):
         own = [m for m in result["moments"] if m["modality"] == modality]
-        lines.append(f"{modality:<8} " + "  ".join(f"{clock(m['seconds'])} ({m['weight']:.2f})" for m in own))
+        lines.append(f"{modality:<8} " + "  ".join(f"{clock(m['at'], tenths=True)} ({m['weight']:.2f})" for m in own))
+    lines += notes(result)
     lines.append(f"looks    {result['looks']}, video of {result['positions']} positions")
     lines.append(f"GMACs    {result['gmacs']:.3g}: {parts(result['gmacs_of'])}")
     lines.append(f"seconds  {result['seconds']:.3g}: {parts(result['seconds_of'])}")
@@ -28,21 +31,20 @@ def text(result: Mapping[str, Any]) -> str:
     return "\n  ".join([name, *lines])
 
 
+def notes(result: Mapping[str, Any]) -> list[str]:
+    """A line for each."""
+    return [f"note     {note}" for note in result["notes"]]
+
+
 def running(result: Mapping[str, Any], until: float) -> str:
-    """One line of a video that is still coming: how far it has come, and the best class so far."""
-    best = result["top"][0]
-    return f"{clock(until)}  {100 * best['score']:5.1f} %  {printable(best['label'])}"
+    """One line of a video that is still coming: how far it has come, the best class so far, and if nothing is heard."""
+    best, silence = result["top"][0], "" if result["has_audio"] else f"  ({result['notes'][0]})"
+    return f"{clock(until)}  {100 * best['score']:5.1f} %  {printable(best['label'])}{silence}"
 
 
 def failures(failed: Sequence[Mapping[str, Any]], count: int) -> str:
     """What could not be used of so many videos."""
     return "\n  ".join([f"{len(failed)} of {count} could not be used:", *map(text, failed)])
-
-
-def clock(seconds: float) -> str:
-    """mm:ss, as a player shows it."""
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes:02d}:{rest:02d}"
 
 
 def size(count: int) -> str:

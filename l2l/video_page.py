@@ -1,6 +1,7 @@
 """One video and what a run found in it -> one self-contained HTML page."""
 
 import dataclasses
+import datetime
 import functools
 import os
 from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = Tru
       video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
       play: False leaves out the player, which names the file's place.
     """
-    seen = [m.seconds for m in result.moments if m.modality != "audio" or listened(result)]
+    seen = [m.at for m in result.moments if m.modality != "audio" or listened(result)]
     reel = Reel(missing="the video's file is not at hand") if video is None else read(Path(video), seen)
     place = axis(result.times[result.indexed], reel.length)
     return page.render(
@@ -73,6 +74,7 @@ def html_of(result: Result, video: str | os.PathLike | None, *, play: bool = Tru
         result=result,
         skims=result.gmacs["skimming"] > 0,
         name=Path(result.path).name if result.path else "video",
+        made=datetime.datetime.now(datetime.UTC),
         reel=reel,
         axis=place,
         sound=None if reel.mel is None else sound_of(reel.mel),
@@ -132,7 +134,7 @@ def listened(result: Result) -> bool:
 
 def prior_of(result: Result, place: Axis) -> Prior | None:
     """What the first look's attention says of the sound, before anything was seen."""
-    chosen = [m.seconds for m in result.moments]
+    chosen = [m.at for m in result.moments]
     return prior(place, result.attention["audio"][0][result.indexed], chosen, COLUMNS) if chosen else None
 
 
@@ -140,9 +142,9 @@ def lanes(result: Result) -> list[Lane]:
     """Attention of every look, for each modality that chooses; a clip model has one look at everything."""
     found, times = [], result.times[result.indexed]
     for modality, weights in result.attention.items():
-        own = [m.seconds for m in result.moments if m.modality in (modality, "both")]
-        last, share = len(weights) - 1, result.shares[:, ("image", "audio").index(modality)]
-        picks = [(int(np.abs(times - at).argmin()), min(look, last)) for look, at in enumerate(own)]
+        own = [m for m in result.moments if m.modality in (modality, "both")]
+        picks = [(int(np.abs(times - m.at).argmin()), (m.look or 1) - 1) for m in own]
+        share = result.shares[:, ("image", "audio").index(modality)]
         found.append(lane(modality, weights[:, result.indexed], picks, share))
     return found
 
@@ -153,8 +155,8 @@ def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
     for m in result.moments:
         for modality in (m.modality, "image") if listened(result) else (m.modality,):
             own = found.setdefault(modality, [])
-            image = heard(reel.mel, m.seconds) if modality == "audio" else reel.pictures.get(m.seconds, "")
-            own.append(Moment(len(own) + 1, float(m.seconds), image, float(m.weight)))
+            image = heard(reel.mel, m.at) if modality == "audio" else reel.pictures.get(m.at, "")
+            own.append(Moment(len(own) + 1, m.at, image, m.weight))
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from l2l.data.arrays import Arrays
+from l2l.data.audio import silent
 from l2l.data.cut import Clip
 from l2l.data.cut_film import CutFilm
 from l2l.data.media import Film, decode_jpeg, open_film
@@ -15,9 +16,21 @@ from l2l.data.scan import MediaError
 from l2l.data.schema import ClipPolicy
 from l2l.data.tally import Tally
 from l2l.data.video import centre_crop
-from l2l.programs import Programs, Recogniser, descriptions
+from l2l.programs import COMPILING, Programs, Recogniser, descriptions
 
 Record = dict[str, np.ndarray]
+
+
+class Clock:
+    """Measures what is done while it is entered: `seconds`, and apart from these `compile`, what compiling took."""
+
+    def __enter__(self) -> "Clock":
+        self.since, self.before = time.perf_counter(), COMPILING.seconds
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.compile = COMPILING.seconds - self.before
+        self.seconds = time.perf_counter() - self.since - self.compile
 
 
 class View:
@@ -28,7 +41,8 @@ class View:
       film: the same opened, once it is.
       times: float32 (n,), centres of its positions, seconds.
       indexed: bool (n,), which of them are described.
-      has_audio: whether it has sound.
+      has_audio: whether it has a sound track that is read.
+      heard: whether there was anything on that, as far as it was read.
       error: why it cannot be used, or None.
       seconds: spent on it so far, by part.
       tally: of what was decoded of it so far.
@@ -40,8 +54,8 @@ class View:
     def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
         self.video = video
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
-        self.has_audio, self.error = False, None
-        self.seconds = dict.fromkeys(("decode", "features", "skimming"), 0.0)
+        self.has_audio, self.heard, self.error = False, False, None
+        self.seconds = dict.fromkeys(("decode", "features", "skimming", "compile"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
         self.film, self.tally, self.unseen = None, Tally(), False
@@ -58,15 +72,22 @@ class View:
         """Whether nothing more is to come, once all that is read has been handed out."""
         return self.error is not None or len(self.rows) == self.indexed.sum()
 
-    def take(self, row: Record, seconds: float) -> None:
-        """Keeps what became of the next position."""
-        self.seconds["features"] += seconds
+    def spend(self, part: str, clock: Clock, among: int = 1) -> None:
+        """Adds its share of what was measured, of something that was done for so many at once."""
+        self.seconds[part] += clock.seconds / among
+        self.seconds["compile"] += clock.compile / among
+
+    def take(self, record: Record, row: Record) -> None:
+        """Keeps what became of the next position, and whether anything was heard there."""
+        self.heard |= not silent(record["audio"])
         kept = {key: value.astype(np.float16) for key, value in descriptions(row).items()}
         self.rows.append(kept | {"logits": row["logits"]})
 
     def open(self, policy: ClipPolicy) -> Film | CutFilm:
         """Opens it, unless that was done. Raises MediaError if it cannot be used."""
-        self.film = self.film or opened(self.video, policy)
+        if self.film is None:
+            self.film = opened(self.video, policy)
+            self.has_audio = self.film.has_audio
         return self.film
 
     def banks(self) -> Record:
@@ -112,7 +133,7 @@ def place(view: View, film: Film, stride: int) -> None:
     view.times = np.array([c.start for c in film.clips], np.float32)
     view.times += np.float32(film.clips[0].duration) / 2
     view.indexed = np.arange(len(film.clips)) % stride == 0
-    view.has_audio, view.tally = film.has_audio, film.tally
+    view.tally = film.tally
 
 
 def record_of(clip: Clip, how: Programs | Recogniser) -> Record:

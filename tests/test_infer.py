@@ -18,6 +18,8 @@ from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import export_weights, import_weights, infer, model_costs, predict, sharding, summary
+from l2l.answer import NO_CHOICE
+from l2l.clock import clock
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg
@@ -40,7 +42,7 @@ VIDEOS = {
     "short": {"seconds": 1.6, "clicks": (0.5,), "rate": 22_050, "layout": "mono"},
     "tall": {"seconds": 6, "fps": 10, "size": (64, 104), "clicks": (0.8, 1.1, 2.3, 3.6, 4.4, 4.5, 5.7)},
 }
-JSON = {"path", "top", "calibrated", "moments", "looks", "positions", "has_audio"}
+JSON = {"path", "top", "calibrated", "moments", "looks", "positions", "has_audio", "notes", "run"}
 JSON |= {"gmacs", "seconds", "gmacs_of", "seconds_of", "decoded"}
 STEPS = 4  # looks of the skimmer: more than the short video has positions
 
@@ -155,7 +157,7 @@ def test_clip_model_agrees_with_the_prepared_path(work, name):
         np.testing.assert_allclose(found.evidence[1], scores[:2].mean(0), rtol=0, atol=1e-5)
         np.testing.assert_array_equal(found.times, times)
         best = scores[:, scores.mean(0).argmax()]
-        modality = {"teacher": "image", "finetune": "both"}[name]
+        modality = "both" if name == "finetune" and video != "silent" else "image"
         for attention in found.attention.values():
             np.testing.assert_allclose(attention[0], best / best.sum(), atol=1e-4)
         strongest = np.argsort(-found.attention["image"][0], kind="stable")[:5]
@@ -181,13 +183,16 @@ def test_skimmer_agrees_with_the_prepared_path(work, skimmer):
         ]
         n = len(found.times)
         np.testing.assert_allclose(found.evidence, scores_of(arrays["step_logits"][i, looks]), rtol=0, atol=1e-4)
-        assert [m.modality for m in found.moments] == [x[0] for x in expected]
         assert sum(m.weight for m in found.moments) == pytest.approx(1, abs=1e-5)
-        moments = found.moments
         if video == "silent":  # its sounds are all the same: any of them may be picked
-            moments, expected = moments[::2], expected[::2]
-        np.testing.assert_allclose([m.seconds for m in moments], [x[1] for x in expected], atol=1e-3)
-        np.testing.assert_allclose([m.weight for m in moments], [x[2] for x in expected], atol=1e-3)
+            assert {m.modality for m in found.moments} == {"image"}
+            assert found.notes == ("no sound", NO_CHOICE)
+            seen = {(m.look, m.at) for m in found.moments}
+            assert {(t + 1, round(float(x[1]), 3)) for t, x in enumerate(expected[::2])} <= seen
+            continue
+        assert [m.modality for m in found.moments] == [x[0] for x in expected]
+        np.testing.assert_allclose([m.at for m in found.moments], [x[1] for x in expected], atol=1e-3)
+        np.testing.assert_allclose([m.weight for m in found.moments], [x[2] for x in expected], atol=1e-3)
         np.testing.assert_allclose(found.attention["image"], arrays["weights_image"][i, looks, :n], atol=1e-3)
         np.testing.assert_allclose(found.shares, arrays["modality"][i, looks], atol=1e-3)
 
@@ -203,10 +208,10 @@ def test_short_video_is_looked_at_as_often_as_it_has_positions(work, skimmer):
 
 def test_programs_compile_once_per_shape(work, skimmer, traces):
     traces.clear()
-    for name in [*VIDEOS, *VIDEOS]:
-        skimmer.classify(work / f"{name}.mp4")
+    found = [skimmer.classify(work / f"{name}.mp4") for name in [*VIDEOS, *VIDEOS]]
     assert traces.count(Classify) == 0
     assert traces.count(Hard) <= 2  # lengths 8 and 4
+    assert not any(each.seconds["compile"] for each in found[len(VIDEOS) :])
 
 
 def test_cost_counts_what_the_method_needs(work, skimmer):
@@ -265,6 +270,7 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
         assert x.keys() == {"path", "error"}
     assert "no such file" in lines[0]["error"]
     assert "empty" in lines[1]["error"]
+    run = load_run(work / "skim")
     for x, name in ((lines[3], "long"), (lines[5], "short")):
         assert x.keys() == JSON
         expected = skimmer.classify(work / f"{name}.mp4")
@@ -272,7 +278,8 @@ def test_command_json_with_bad_videos_and_without_tensorflow(work, skimmer):
         assert [t["label"] for t in x["top"]] == [LABELS[i] for i in order]
         np.testing.assert_allclose([t["score"] for t in x["top"]], expected.scores[order], atol=1e-3)
         assert [m["seconds"] for m in x["moments"]] == [m.seconds for m in expected.moments]
-        assert all(m.keys() == {"modality", "seconds", "weight"} for m in x["moments"])
+        assert all(m.keys() == {"modality", "at", "seconds", "weight", "look"} for m in x["moments"])
+        assert x["run"] == {"name": "skim", "hash": run.hash, "classes": 3, "stride": 1, "stop_when_sure": False}
         assert 0 < x["gmacs"] == pytest.approx(sum(x["gmacs_of"].values()))
         assert 0 < x["seconds"] == pytest.approx(sum(x["seconds_of"].values()))
         sound = packets_of(work / f"{name}.mp4", "audio")
@@ -298,9 +305,8 @@ def test_text_names_classes_moments_and_costs(work, skimmer, capsys):
     assert {line.split("%  ")[1] for line in lines[1:4]} == set(LABELS)
     assert [line.split()[0] for line in lines[4:10]] == ["image", "audio", "looks", "GMACs", "seconds", "decoded"]
     moments = skimmer.classify(videos[0]).moments
-    assert [x for x in lines[4].split() if ":" in x] == [
-        f"00:0{int(m.seconds)}" for m in moments if m.modality == "image"
-    ]
+    places = [clock(m.at, tenths=True) for m in moments if m.modality == "image"]
+    assert [x for x in lines[4].split() if ":" in x] == places
     assert lines[10] == f"{videos[1]!a}: the file is empty"
     assert errors.splitlines() == [summary.NOT_CALIBRATED, "1 of 2 could not be used:", f"  {lines[10]}"]
 
@@ -319,8 +325,12 @@ def test_a_clip_model_sees_all_of_a_video_however_few_clips_it_learned_from(work
     np.testing.assert_array_equal(seen[1].scores, seen[0].scores)
 
 
-def test_clock_counts_minutes():
-    assert [summary.clock(x) for x in (0.5, 59.9, 75.5, 3725)] == ["00:00", "00:59", "01:15", "62:05"]
+def test_one_clock_for_every_time():
+    times = (0.5, 1.5, 59.9996, 59.9994, 75.5, 4503, 64.1, float("inf"))
+    assert [clock(x) for x in times] == ["0:00", "0:01", "1:00", "0:59", "1:15", "1:15:03", "1:04", "?"]
+    tenths = ["0:00.5", "0:01.5", "1:00.0", "0:59.9", "1:15.5", "1:15:03.0", "1:04.1", "?"]
+    assert [clock(x, tenths=True) for x in times] == tenths
+    assert clock(np.float32(8.2), tenths=True) == "0:08.2"
 
 
 def test_runs_that_cannot_be_used(work, tmp_path, capsys):

@@ -11,6 +11,7 @@ from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import build, infer, model_costs, predict, sharding, sure
+from l2l.answer import BY_PICTURES
 from l2l.data import schema
 from l2l.data.media import Film
 from l2l.data.source import source_of
@@ -197,7 +198,10 @@ def test_cost_is_that_of_sound_everywhere_and_images_at_the_looks(work, skimmer)
     silent = skimmer.classify(work / "silent.mp4")
     assert silent.gmacs["indexing"] * 1e9 == pytest.approx(4 * trunks["image"])
     assert silent.gmacs["recognition"] == 0
-    assert found.seconds.keys() == {"decode", "features", "skimming"}
+    quiet = skimmer.classify(work / "quiet.mp4")
+    assert [x.notes for x in (silent, quiet)] == [("no sound", BY_PICTURES), ("sound track is silent", BY_PICTURES)]
+    assert {m.modality for x in (silent, quiet) for m in x.moments} == {"image"}
+    assert found.seconds.keys() == {"decode", "features", "skimming", "compile"}
 
 
 def test_a_damaged_film_does_not_stop_the_others(work, skimmer):

@@ -94,7 +94,10 @@ def test_it_says_what_the_prepared_path_says(work, models, name):
         scores /= scores.sum(-1, keepdims=True)
         np.testing.assert_allclose(found.evidence, scores[looks], atol=1e-3, err_msg=video)
         own = [arrays[f"picked_{m}"][i] for m in ("image", "audio") if f"picked_{m}" in arrays]
-        picks = np.stack(own, axis=1)[looks].ravel()
+        rows = np.stack(own, axis=1)[looks].tolist()
+        if not found.has_audio:  # what both modalities picked is one moment
+            rows = [dict.fromkeys(row) for row in rows]
+        picks = [place for row in rows for place in row]
         times = arrays["times"][i][picks]
         np.testing.assert_allclose([m.seconds for m in found.moments], times, atol=1e-3, err_msg=video)
 

@@ -62,11 +62,12 @@ def agree(found, expected):
     """Asserts that two objects of `infer --json` tell the same."""
     np.testing.assert_allclose([x["score"] for x in found["top"]], [x["score"] for x in expected["top"]], atol=1e-5)
     for key in ("moments", "top"):
-        keys = {"label", "modality", "seconds"}
+        keys = {"label", "modality", "at"}
         assert [{k: x[k] for k in keys & x.keys()} for x in found[key]] == [
             {k: x[k] for k in keys & x.keys()} for x in expected[key]
         ]
     assert found.keys() == expected.keys()
+    assert (found["run"], found["notes"]) == (expected["run"], expected["notes"])
 
 
 def test_upload_and_path_say_what_infer_says(work, client, expected):
@@ -83,6 +84,11 @@ def test_a_browser_gets_a_page(work, client):
     status, page = client.classify(accept="text/html,*/*", video=("<b>.mp4", film(work)))
     assert status == 200
     assert page.lower().startswith("<!doctype html>")
+    assert "sound track is silent" not in page
+    _, silent = client.classify(path="film <b>.mp4")
+    assert (silent["has_audio"], silent["notes"][0]) == (False, "sound track is silent")
+    assert {m["modality"] for m in silent["moments"]} == {"image"}
+    assert "sound track is silent" in client.classify(accept="text/html", path="film <b>.mp4")[1]
     status, content = client.ask("GET", "/")
     assert status == 200
     assert b'enctype="multipart/form-data"' in content

@@ -2,6 +2,7 @@
 
 import base64
 import dataclasses
+import datetime
 import io
 import re
 import urllib.parse
@@ -16,7 +17,7 @@ from l2l import video_page, video_parts
 from l2l.data import audio, media
 from l2l.data.pictures import read_pictures
 from l2l.data.tally import Decoded
-from l2l.result import Moment, Result
+from l2l.result import Asked, Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
 from tests.videos import number_of, write_video
@@ -34,19 +35,21 @@ def result_of(path, **changes):
     """What a skimmer with three looks might find."""
     found = Result(
         path=str(path),
+        asked=Asked("skim", "0123456789abcdef", 3, 2, True),
         labels=LABELS,
         scores=np.array([0.2, 0.7, 0.1], np.float32),
         calibrated=False,
-        moments=tuple(Moment(m, float(TIMES[PICKS[m][t]]), WEIGHTS[m][t]) for t in range(3) for m in PICKS),
+        moments=tuple(Moment(m, float(TIMES[PICKS[m][t]]), WEIGHTS[m][t], t + 1) for t in range(3) for m in PICKS),
         times=TIMES,
         indexed=np.ones(12, bool),
         attention={m: np.eye(12, dtype=np.float32)[list(PICKS[m])] for m in PICKS},
         shares=SHARES,
         evidence=np.array([[0.5, 0.3, 0.2], [0.4, 0.5, 0.1], [0.2, 0.7, 0.1]], np.float32),
         looks=3,
-        has_audio=True,
+        silence="",
+        notes=(),
         gmacs={"indexing": 12.0, "skimming": 0.5, "recognition": 0.0},
-        seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25},
+        seconds={"decode": 0.5, "features": 1.25, "skimming": 0.25, "compile": 0.75},
         decoded={"image": Decoded(1.25, 4_321), "audio": Decoded(12.0, 1_234_567)},
     )
     return dataclasses.replace(found, **changes)
@@ -90,6 +93,8 @@ def test_axis():
     stretch = video_parts.axis(np.array([1.0, 3.0, 5.0]))
     assert (stretch.left, stretch.right, stretch.start, stretch.hop, stretch.positions) == (0, 6, 0, 2, 3)
     assert stretch.ticks == [(pytest.approx(100 * s / 6), f"0:0{s}") for s in range(6)]
+    short = video_parts.axis(np.array([0.25, 0.75, 1.25]))
+    assert [text for _, text in short.ticks] == ["0:00.0", "0:00.5", "0:01.0"]
     whole = video_parts.axis(np.array([0.25, 5.25]), 8.0)
     assert (whole.left, whole.right, whole.start) == (0, 8, -2.25)
     assert video_parts.axis(np.array([0.5])).right == 1.0
@@ -141,7 +146,8 @@ def listening(path):
     """The same skimmer, had it chosen by sound alone: first by what it heard, which an eighth of a second says."""
     weights = np.zeros((3, 12), np.float32)
     weights[0, [9, 3, 0]] = 0.8, 0.08, 0.0008
-    moments = tuple(Moment("audio", float(TIMES[i]), w) for i, w in ((9, 0.5), (3, 0.3), (5, 0.2)))
+    picks = enumerate(((9, 0.5), (3, 0.3), (5, 0.2)), start=1)
+    moments = tuple(Moment("audio", float(TIMES[i]), w, look) for look, (i, w) in picks)
     costs = {"indexing": 0.5, "skimming": 0.5, "recognition": 0.75}
     return result_of(path, attention={"audio": weights}, moments=moments, gmacs=costs)
 
@@ -177,6 +183,49 @@ def test_what_was_decoded(video):
     assert re.search(r"Decoded of 0:12\s+picture\s+1.25 s\s+4.32 kB\s+sound\s+12.0 s\s+1.23 MB", text)
 
 
+def read_out(page):
+    """The words of a page."""
+    return " ".join(
+        re.sub(r"<(style|script)>.*?</\1>|<[^>]*>", " ", page, flags=re.DOTALL).replace("&nbsp;", " ").split()
+    )
+
+
+def test_who_looked_and_when_and_for_how_long(video):
+    before = datetime.datetime.now(datetime.UTC).replace(microsecond=0)
+    page = video_page.html_of(result_of(video), video)
+    words = read_out(page)
+    assert "Found by the run skim (0123456789abcdef), which knows 3 classes; " in words
+    assert "it described one of 2 positions and looked until it was sure." in words
+    made = datetime.datetime.fromisoformat(re.search(r'<time datetime="([^"]*)">', page)[1])
+    assert before <= made <= datetime.datetime.now(datetime.UTC)
+    assert re.search(r"Time: 2.75 seconds decode 0.500 features 1.25 skimming 0.250 compile 0.750", words)
+
+
+def test_a_film_without_sound(video):
+    """Two moments of the first look, one of the second, two of the third; none of them is a sound."""
+    looks = ((8, 0.3, 1), (3, 0.1, 1), (2, 0.2, 2), (5, 0.2, 3), (9, 0.2, 3))
+    silent = {
+        "moments": tuple(Moment("image", float(TIMES[i]), w, look) for i, w, look in looks),
+        "attention": {"image": np.full((3, 12), 1 / 12, np.float32)},
+        "shares": np.array([[1, 0]] * 3, np.float32),
+        "silence": "sound track is silent",
+        "notes": ("sound track is silent", "this run knows little"),
+    }
+    result = result_of(video, **silent)
+    (lane,) = video_page.lanes(result)
+    assert (lane.modality, lane.picks) == ("image", [(8, 0), (3, 0), (2, 1), (5, 2), (9, 2)])
+    page = video_page.html_of(result, video)
+    words = read_out(page)
+    assert "0:12, 12 clips, 3 looks, sound track is silent" in words
+    assert "This run knows little." in words
+    assert "Where it looked and listened" not in words
+    assert 'class="moments audio"' not in page
+    assert "attention over sound" not in words
+    assert [float(at) for at in re.findall(r'data-at="([^"]*)"', page)] == [8.0, 3.0, 2.0, 5.0, 9.0]
+    assert "1 0:08.5 30 %" in words
+    assert "There are none." in read_out(video_page.html_of(result_of(video, moments=()), video))
+
+
 def test_names_stay_text_and_nothing_is_fetched(page):
     text = page.read_text(encoding="utf-8")
     assert text.count("<script>") == 1
@@ -188,7 +237,7 @@ def test_names_stay_text_and_nothing_is_fetched(page):
 
 
 def test_a_film_that_cannot_be_shown(tmp_path):
-    result = result_of("x", attention={}, evidence=np.zeros((0, 3), np.float32), has_audio=False)
+    result = result_of("x", attention={}, evidence=np.zeros((0, 3), np.float32), silence="no sound")
     for text in (video_page.html_of(result, None), video_page.html_of(result, tmp_path / "gone.mp4")):
         assert "Without pictures and sounds: " in text
         assert "<video" not in text
