@@ -1,5 +1,6 @@
 """A video that is still coming gets, at its end, the answer that the whole video gets."""
 
+import io
 import itertools
 import json
 import os
@@ -8,6 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -20,6 +22,7 @@ from l2l.data.live import LAG, Came, Feed, LiveFilm, from_arrays
 from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.tally import Tally
+from l2l.stream import boxes
 from tests import untrained
 from tests.test_look import in_memory, same
 from tests.videos import write_video
@@ -36,12 +39,10 @@ def models(tmp_path_factory):
 def films(tmp_path_factory):
     folder = tmp_path_factory.mktemp("films")
     how = {"seconds": 6.3, "fps": 12, "clicks": (0.4, 1.9, 3.3, 5.1)}
-    for name in ("a.mkv", "a.ts"):
+    for name in ("a.mkv", "a.ts", "a.mp4"):
         write_video(folder / name, **how)
     write_video(folder / "silent.mkv", **how | {"audio": False})
     write_video(folder / "late.mkv", **how | {"audio_start": 2.0, "audio_stop": 5.0, "clicks": (2.4, 3.3)})
-    # More than a reader holds at once: it cannot go back to what its index, at the end, speaks of.
-    write_video(folder / "index_last.mp4", seconds=60, fps=5, size=(640, 480))
     return folder
 
 
@@ -51,7 +52,7 @@ def last(results):
 
 
 @pytest.mark.parametrize("kind", ["clip", "skim"])
-@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "silent.mkv", "late.mkv"])
+@pytest.mark.parametrize("name", ["a.mkv", "a.ts", "a.mp4", "silent.mkv", "late.mkv"])
 def test_the_end_is_the_whole(films, models, kind, name):
     whole = models[kind].classify(films / name)
     with open(films / name, "rb") as file:
@@ -61,6 +62,28 @@ def test_the_end_is_the_whole(films, models, kind, name):
     assert counts == sorted(counts)
     for result in found:  # what was said on the way is about a beginning of the video
         np.testing.assert_array_equal(result.times, whole.times[: len(result.times)])
+    assert whole.silence == ("no sound" if name == "silent.mkv" else "")
+
+
+def test_a_finished_file_whose_index_comes_last(films, models):
+    """The usual MP4 file: its path, or whatever can go back in it, is read at once, without waiting for its growth."""
+    path = films / "a.mp4"
+    names = list(boxes(io.BytesIO(path.read_bytes())))
+    assert names.index(b"mdat") < names.index(b"moov")
+    whole = models["skim"].classify(path)
+    for source in (path, str(path), io.BytesIO(path.read_bytes())):
+        same(last(models["skim"].stream(source, patience=300)), whole, atol=1e-5)
+
+
+def test_boxes_of_a_file():
+    box = lambda name, content, size=None: (8 + len(content) if size is None else size).to_bytes(4) + name + content
+    large = box(b"mdat", (16 + 5).to_bytes(8) + b"12345", size=1)
+    whole = box(b"ftyp", b"isom") + large + box(b"free", b"") + box(b"moov", b"xyz")
+    assert list(boxes(io.BytesIO(whole))) == [b"ftyp", b"mdat", b"free", b"moov"]
+    assert list(boxes(io.BytesIO(box(b"mdat", b"123", size=0) + whole))) == [b"mdat"]
+    assert list(boxes(io.BytesIO(box(b"mdat", b"\xff" * 8, size=1) + whole))) == [b"mdat"]
+    assert list(boxes(io.BytesIO(whole[:30]))) == [b"ftyp", b"mdat"]
+    assert list(boxes(io.BytesIO(b""))) == []
 
 
 @pytest.mark.parametrize("kind", ["clip", "skim"])
@@ -165,14 +188,19 @@ def test_every_says_how_often(films, models):
 
 def test_sources_that_cannot_be_followed(films, models, tmp_path):
     (tmp_path / "text.mkv").write_text("not a video")
+    data = (films / "a.mp4").read_bytes()
+    (tmp_path / "begun.mp4").write_bytes(data[: data.index(b"moov") - 4])
+    pipe = SimpleNamespace(read=io.BytesIO(data).read, name="pipe")
     cases = {
-        films / "index_last.mp4": "index_last.mp4",
+        pipe.name: "pipe: its index comes last: write it with -movflags .faststart, or give the file",
+        tmp_path
+        / "begun.mp4": "its index comes last and is not there yet: write it with -movflags .faststart, or wait",
         tmp_path / "text.mkv": "text",
         tmp_path / "nowhere": "no such file",
     }
     for source, message in cases.items():
         with pytest.raises(l2l.MediaError, match=message):
-            list(models["skim"].stream(source, patience=0.0))
+            list(models["skim"].stream(pipe if source == pipe.name else source, patience=0.0))
     with pytest.raises(l2l.MediaError, match="no frames"):
         list(models["skim"].stream([]))
 
