@@ -32,7 +32,7 @@ def listen(view: View, how: Programs) -> bool:
             wave, _ = film.track.window(begin, stop)
         view.spend("decode", clock)
         view.seconds["features"] -= clock.seconds  # it is read while it is heard
-        view.heard |= not silent(wave)
+        view.heard = view.heard or not silent(wave)
         return wave
 
     if film.has_audio or not how.listen.fallback:

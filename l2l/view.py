@@ -79,7 +79,7 @@ class View:
 
     def take(self, record: Record, row: Record) -> None:
         """Keeps what became of the next position, and whether anything was heard there."""
-        self.heard |= not silent(record["audio"])
+        self.heard = self.heard or not silent(record["audio"])
         kept = {key: value.astype(np.float16) for key, value in descriptions(row).items()}
         self.rows.append(kept | {"logits": row["logits"]})
 
