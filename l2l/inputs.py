@@ -109,11 +109,15 @@ def check(path: Path, maker: str) -> None:
         return
     config = load_config(next(a.removeprefix("--config=") for a in arguments if a.startswith("--config=")))
     there = runs.read_json(path / runs.CONFIG)
-    now = {name: {"path": p, "hash": hash_or_none(p)} for name, p in paths(config).items()}
-    runs.check_same(path, {"config": plain(config), "inputs": now})
+    runs.check_same(path, {"config": plain(config), "inputs": named(paths(config))})
     for name, source in dict(config.makers).items():
         if exists(Path(name)) and name in {x["path"] for x in there["inputs"].values()}:
             check(Path(name), source)
+
+
+def named(found: dict[str, str]) -> dict[str, dict[str, str | None]]:
+    """Input name -> path, as a run records it: {name: {path, hash}}."""
+    return {name: {"path": path, "hash": hash_or_none(path)} for name, path in found.items()}
 
 
 def hash_or_none(path: str) -> str | None:

@@ -44,6 +44,12 @@ def load_arrays(path: Path) -> Tree:
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
+def not_finite(tree: Tree) -> str:
+    """The "/"-joined name of the first array with a value that is NaN or infinite, "" if there is none."""
+    flat = flax.traverse_util.flatten_dict(tree, sep="/")
+    return next((name for name, value in flat.items() if not np.isfinite(np.asarray(value)).all()), "")
+
+
 def digest(tree: Tree) -> str:
     """16 hex digits that identify names, shapes, dtypes and values."""
     total = hashlib.sha256()

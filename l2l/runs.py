@@ -3,14 +3,20 @@
 config.json   config, inputs (path and hash), labels, clip policy, versions; written first
 metrics.jsonl, checkpoints/, best.npz   while training
 variables.npz, predictions.npz, classes.json, done.json   written last; done.json marks a finished run, with its hash
+.lock         held by the process that works in the folder
 """
 
+import contextlib
 import dataclasses
+import datetime
+import errno
+import fcntl
 import importlib.metadata
 import json
 import platform
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +24,13 @@ import jax
 
 from l2l import distributed, npz
 from l2l.data import schema
+from l2l.log import say
 
-CONFIG, DONE, VARIABLES = "config.json", "done.json", "variables.npz"
+CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
 # Keys that came later, with what earlier runs did without them.
 ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0, "mute": 0.0}
+# Keys of config.data, with the value that leaves them open; a run decides them once, see l2l/resolve.py.
+OPEN_KEYS = {"val": "", "test": "", "streams": 0}
 # Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 # Keys of config.data that say in which order examples come; of a run without that order's number they meant others.
@@ -72,7 +81,7 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
     """Reads a finished run; with `part` also one that holds the weights of a part of its model only.
 
     Raises:
-      RunError: no such folder, the run has not finished, or it holds a part only.
+      RunError: no such folder, the run has not finished, it holds a part only, or its weights are not finite.
     """
     path = Path(path)
     if not is_finished(path):
@@ -95,6 +104,8 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         )
     except KeyError as error:
         raise RunError(f"{path} is damaged: {error} is missing in its {CONFIG} or {DONE}") from error
+    if odd := npz.not_finite(run.variables):
+        raise RunError(f"{path} cannot be used: in its {VARIABLES}, {odd} is not finite; make the run again")
     if run.part and not part:
         held = ", ".join(sorted(run.variables["model"]["params"]))
         raise RunError(f"{path} holds only a part of a model ({held}): start a run from it with --config.init={path}")
@@ -126,34 +137,76 @@ def hash_at(path: str | Path) -> str:
 
 
 def start(path: Path, record: dict[str, Any]) -> None:
-    """Writes config.json, or checks that the one there asks for the same.
+    """Writes config.json, or checks that the one there asks for the same; epochs may be more, see `asks_longer`.
 
     Args:
       path: the run folder; made if missing.
       record: config, inputs, labels, policy, student.
 
     Raises:
-      RunError: the folder cannot be written to, or was started with another config or other inputs; the message
-        lists the differences.
+      RunError: the folder cannot be written to, another process works in it, or it was started with another config or
+        other inputs; the message lists the differences.
     """
     record = json.loads(json.dumps(record))
     try:
         path.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=path).close()
-        if jax.process_index() == 0 and not (path / CONFIG).is_file():
-            schema.write_json(path / CONFIG, record | {"versions": versions()})
+        with claimed(path):
+            if jax.process_index() == 0 and not (path / CONFIG).is_file():
+                schema.write_json(path / CONFIG, record | {"versions": versions()})
+            elif jax.process_index() == 0 and not is_finished(path) and asks_longer(path, record):
+                check_order(path, record)
+                record_epochs(path, record["config"]["epochs"])
     except OSError as error:
         raise RunError(
             f"the run folder {path} cannot be written to ({error.strerror}): choose another with --config.run=FOLDER"
         ) from error
     distributed.meet("the run folder is there")
-    check_order(path, record)
-    check_same(path, record)
+    longer = asks_longer(path, record)
+    if longer or not is_finished(path):
+        check_order(path, record)
+    if not longer:
+        check_same(path, record)
+
+
+@contextlib.contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keeps other programs out of a run folder; of the processes of one program the first holds the lock.
+
+    The system takes it back when the process ends, however it ends.
+
+    Raises:
+      RunError: another program works in the folder.
+    """
+    if jax.process_index() > 0:
+        yield
+        return
+    with (path / LOCK).open("ab") as lock:
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise RunError(
+                f"another process is working in {path}: wait for it to end, or write elsewhere with --config.run=FOLDER"
+            ) from error
+        except OSError as error:
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                raise
+            say(f"{path}: its file system has no locks; let no other process work in it")
+        yield
+
+
+def settled(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+    """A config that is asked for, with what a run has recorded where that is left open or cannot be compared."""
+    has, ordered = there["config"].get("data", {}), "order" in there
+    is_open = lambda key, value: key in OPEN_KEYS and key in has and value == OPEN_KEYS[key]
+    left = lambda key, value: is_open(key, value) or (key in ORDER_KEYS and not ordered)
+    data = {key: has.get(key) if left(key, value) else value for key, value in config.get("data", {}).items()}
+    return config | {"data": data}
 
 
 def check_order(path: Path, record: dict[str, Any]) -> None:
-    """Raises RunError if an unfinished run has begun with its examples in another order."""
-    if not is_finished(path) and read_json(path / CONFIG).get("order") != record.get("order"):
+    """Raises RunError if a run that is to go on has begun with its examples in another order."""
+    if read_json(path / CONFIG).get("order") != record.get("order"):
         raise RunError(
             f"{path} was begun by an earlier release, which drew the examples in another order, so it cannot be "
             f"continued: delete {path} to begin it again, or write elsewhere with --config.run=FOLDER"
@@ -162,12 +215,7 @@ def check_order(path: Path, record: dict[str, Any]) -> None:
 
 def check_same(path: Path, record: dict[str, Any]) -> None:
     """Raises RunError listing how a run folder differs from what is asked for."""
-    there = read_json(path / CONFIG)
-    found = differences(ADDED_KEYS | there["config"], settled(record["config"], there))
-    for name, now in record["inputs"].items():
-        before = there["inputs"].get(name, {}).get("hash")
-        if before != now["hash"]:
-            found.append(f"input {name} ({now['path']}): made from {before}, there is now {now['hash']}")
+    found = mismatches(read_json(path / CONFIG), record)
     if found:
         raise RunError(
             f"{path} was made from another config or other data:\n  "
@@ -176,12 +224,49 @@ def check_same(path: Path, record: dict[str, Any]) -> None:
         )
 
 
-def settled(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
-    """A config that is asked for, with what a run has where that is left open or cannot be compared."""
-    has, ordered = there["config"]["data"], "order" in there
-    left = lambda key, value: (key == "streams" and value == 0) or (key in ORDER_KEYS and not ordered)
-    data = {key: has.get(key) if left(key, value) else value for key, value in config["data"].items()}
-    return config | {"data": data}
+def mismatches(there: dict[str, Any], record: dict[str, Any]) -> list[str]:
+    """One line per key and per input in which a recorded run differs from what is asked for."""
+    found = differences(ADDED_KEYS | there["config"], settled(record["config"], there))
+    for name, now in record["inputs"].items():
+        hash_before = there["inputs"].get(name, {}).get("hash")
+        if hash_before != now["hash"]:
+            found.append(f"input {name} ({now['path']}): made from {hash_before}, there is now {now['hash']}")
+    return found
+
+
+def asks_longer(path: Path, record: dict[str, Any]) -> bool:
+    """Whether what is asked for is the training of a run folder for more epochs, which can go on from where it is.
+
+    Raises:
+      RunError: it is, but it cannot go on; the message says why.
+    """
+    there, config = read_json(path / CONFIG), record["config"]
+    before, after = there["config"]["epochs"], config["epochs"]
+    same = record | {"config": config | {"epochs": before}}
+    if config["mode"] != "train" or after <= before or mismatches(there, same):
+        return False
+    fresh = f"start another run from its weights with --config.init={path} --config.run=FOLDER"
+    if config["optim"]["schedule"] == "cosine":
+        raise RunError(
+            f"{path} was started for config.epochs={before:g}, over which its rate falls to 0; {after:g} epochs along "
+            f"a cosine are another training: {fresh}, or use --config.optim.schedule=constant from the first epoch on"
+        )
+    if is_finished(path) and not any(step.name.isdigit() for step in path.glob("checkpoints/*")):
+        raise RunError(f"{path} has no checkpoint from which config.epochs={after:g} could go on: {fresh}")
+    return True
+
+
+def record_epochs(path: Path, epochs: float) -> None:
+    """Writes into config.json that a run is trained for so many epochs."""
+    there = read_json(path / CONFIG)
+    schema.write_json(path / CONFIG, there | {"config": there["config"] | {"epochs": epochs}})
+
+
+def reopen(path: Path, epochs: float) -> None:
+    """Takes the mark off a finished run that was trained for longer, before its files are replaced."""
+    if is_finished(path):
+        (path / DONE).unlink()
+        record_epochs(path, epochs)
 
 
 def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -> list[str]:
@@ -198,14 +283,35 @@ def differences(before: dict[str, Any], now: dict[str, Any], prefix: str = "") -
     return lines
 
 
-def finish(path: Path, variables: dict[str, Any], metrics: dict[str, float], step: int) -> str:
-    """Writes variables.npz, then done.json with the run's hash, which is returned."""
+def finish(
+    path: Path, variables: dict[str, Any], metrics: dict[str, float], step: int, kept: dict[str, Any] | None = None
+) -> str:
+    """Writes variables.npz, then done.json with the run's hash, which is returned.
+
+    Args:
+      path: the run folder.
+      variables: the trees of a `Run`.
+      metrics: of the split that is reported.
+      step: the last one of the training.
+      kept: of which step the variables are, and why: {"step", "why", ...}.
+
+    Raises:
+      RunError: a variable is not finite; nothing is written.
+    """
+    if odd := npz.not_finite(variables):
+        raise RunError(f"{path} is not finished: {odd} is not finite; train it again with a lower --config.optim.lr")
     asked = read_json(path / CONFIG)
     made_from = [x["hash"] for _, x in sorted(asked["inputs"].items())]
     content = schema.hash_of([asked["labels"], made_from, npz.digest(variables)])
     npz.save_arrays(path / VARIABLES, variables)
-    schema.write_json(path / DONE, {"hash": content, "step": step, "metrics": metrics, "code": code_version()})
+    done = {"hash": content, "step": step, "metrics": metrics, "code": code_version(), "finished": utc()}
+    schema.write_json(path / DONE, done | ({"kept": kept} if kept else {}))
     return content
+
+
+def utc() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def code_version() -> str:
