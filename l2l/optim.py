@@ -10,6 +10,8 @@ import optax
 
 Schedule = Callable[[int], float]
 Rules = Sequence[tuple[str, float]]  # (pattern of parameter paths, factor of the learning rate)
+NAMES = ("sgd", "adamw")
+SCHEDULES = ("cosine", "milestones", "constant")
 
 
 def steps_of(epochs: float, examples: int, batch: int) -> int:
@@ -20,7 +22,7 @@ def steps_of(epochs: float, examples: int, batch: int) -> int:
 def make_schedule(
     *, lr: float, total: int, warmup: int, name: str, milestones: Sequence[int], factor: float
 ) -> Schedule:
-    """Learning rate at a step: linear warm-up, then a half cosine to 0 or drops by `factor` at the milestones.
+    """Learning rate at a step: linear warm-up, then a half cosine to 0, drops by `factor` at milestones, or no change.
 
     Raises:
       ValueError: unknown name.
@@ -29,8 +31,10 @@ def make_schedule(
         after = optax.cosine_decay_schedule(lr, max(1, total - warmup))
     elif name == "milestones":
         after = optax.piecewise_constant_schedule(lr, {step - warmup: factor for step in milestones})
+    elif name == "constant":
+        after = optax.constant_schedule(lr)
     else:
-        raise ValueError(f"unknown optim.schedule {name!r}: choose cosine or milestones")
+        raise ValueError(f"unknown optim.schedule {name!r}: choose from {', '.join(SCHEDULES)}")
     return optax.join_schedules([optax.linear_schedule(lr / max(1, warmup), lr, warmup), after], [warmup])
 
 
@@ -85,7 +89,7 @@ def make_optimizer(
     elif name == "adamw":
         core = [optax.scale_by_adam(), decay]
     else:
-        raise ValueError(f"unknown optim.name {name!r}: choose sgd or adamw")
+        raise ValueError(f"unknown optim.name {name!r}: choose from {', '.join(NAMES)}")
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     rates = optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scale))
     return optax.chain(*clip, *core, rates, optax.scale_by_learning_rate(schedule))

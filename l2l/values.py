@@ -1,0 +1,168 @@
+"""What the keys of a config may be, in one table. Checked before anything is opened or made."""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.traverse_util
+
+from l2l import distributed, optim
+from l2l.models import MODELS
+from l2l.models.closer import CHOICES
+from l2l.models.skimmer import SELECTIONS
+from l2l.models.student import MODALITIES
+from l2l.tasks import TASKS
+
+Rule = tuple[Callable[[Any], bool], str]  # whether a value will do, and what will, in words
+
+DTYPES = ("float32", "bfloat16")
+BEST = ("", "top1", "top5", "mAP", "mAP_micro", "agree")
+
+
+def whole(least: int, most: int | None = None) -> Rule:
+    """Whole numbers."""
+    fits = lambda x: isinstance(x, int) and not isinstance(x, bool) and least <= x <= (most or x)
+    return fits, f"a whole number from {least} on" if most is None else f"a whole number from {least} to {most}"
+
+
+def number(low: float, high: float = math.inf, *, over: bool = False, under: bool = False) -> Rule:
+    """Finite numbers from low to high; `over` and `under` leave the two ends out."""
+
+    def fits(x: Any) -> bool:
+        real = isinstance(x, int | float) and not isinstance(x, bool) and math.isfinite(x)
+        return real and (x > low if over else x >= low) and (x < high if under else x <= high)
+
+    most = "" if high == math.inf else f" and {'below' if under else 'at most'} {high:g}"
+    return fits, f"a number {'above' if over else 'of at least'} {low:g}{most}"
+
+
+def one_of(*names: str) -> Rule:
+    return lambda x: isinstance(x, str) and x in names, "one of " + ", ".join(name or "nothing" for name in names)
+
+
+def each(rule: Rule, least: int = 0, most: float = math.inf) -> Rule:
+    """Tuples of what fits a rule, of a length from least to most."""
+    fits, words = rule
+    many = f"{least:g}" if least == most else f"at least {least}" if least else "any number"
+    return (
+        lambda x: isinstance(x, list | tuple) and least <= len(x) <= most and all(map(fits, x)),
+        f"a tuple of {many}, each {words}",
+    )
+
+
+def pair(first: Rule, second: Rule) -> Rule:
+    fits = lambda x: isinstance(x, list | tuple) and len(x) == 2 and first[0](x[0]) and second[0](x[1])
+    return fits, f"a pair of {first[1]} and {second[1]}"
+
+
+def passes(read: Callable[[Any], Any], words: str) -> Rule:
+    """Texts that can be read."""
+
+    def fits(x: Any) -> bool:
+        try:
+            read(x)
+        except (ValueError, re.error):
+            return False
+        return True
+
+    return lambda x: isinstance(x, str) and fits(x), words
+
+
+ANY: Rule = lambda x: True, "anything"
+FINITE: Rule = lambda x: number(0)[0](abs(x)), "a finite number"
+TEXT: Rule = lambda x: isinstance(x, str), "a text"
+NAME: Rule = lambda x: isinstance(x, str) and bool(x.strip()), "a text that is not empty"
+SWITCH: Rule = lambda x: isinstance(x, bool), "True or False"
+PATTERN = passes(re.compile, "a regular expression")
+SEVERAL = passes(lambda x: x and distributed.parse(x), "nothing, auto, or HOST:PORT,INDEX,COUNT")
+POSITIVE, RATIO = number(0, over=True), number(0, 1, under=True)
+
+RULES: dict[str, Rule] = {
+    "mode": one_of("train", "extract"),
+    "task": one_of(*TASKS),
+    "run": NAME,
+    "seed": whole(0, 2**31 - 1),
+    "mesh": each((lambda x: whole(1)[0](x) or x == -1, "-1 or a whole number from 1 on"), 2, 2),
+    "shard_min": whole(0),
+    "distributed": SEVERAL,
+    "patience": POSITIVE,
+    "dtype": one_of(*DTYPES),
+    "multi_label": SWITCH,
+    "makers": each(pair(NAME, NAME)),
+    "teacher": TEXT,
+    "cache_teacher": (lambda x: isinstance(x, bool | str), "True, False, or a folder"),
+    "student": TEXT,
+    "recognition": TEXT,
+    "init": TEXT,
+    "init_skip": each(PATTERN),
+    "data.dir": NAME,
+    "data.train": NAME,
+    "data.val": TEXT,
+    "data.test": TEXT,
+    "data.batch": whole(1),
+    "data.eval_batch": whole(1),
+    "data.streams": whole(0),
+    "data.draw": one_of("video", "clip"),
+    "data.shuffle": whole(1),
+    "data.frames": whole(1, 64),
+    "data.crop": whole(1),
+    "data.resize": whole(1),
+    "data.scale": number(0, 1, over=True),
+    "data.flip": SWITCH,
+    "data.mean": each(FINITE, 3, 3),
+    "data.std": each(POSITIVE, 3, 3),
+    "data.lengths": each(whole(1), 1),
+    "optim.name": one_of(*optim.NAMES),
+    "optim.lr": POSITIVE,
+    "optim.momentum": RATIO,
+    "optim.weight_decay": number(0),
+    "optim.schedule": one_of(*optim.SCHEDULES),
+    "optim.warmup_epochs": number(0),
+    "optim.milestones": each(number(0)),
+    "optim.factor": POSITIVE,
+    "optim.clip_norm": number(0),
+    "optim.accumulate": whole(1),
+    "optim.lr_scale": each(pair(PATTERN, number(0))),
+    "epochs": POSITIVE,
+    "eval_epochs": number(0),
+    "save_epochs": number(0),
+    "log_every": whole(1),
+    "profile": SWITCH,
+    "best": one_of(*BEST),
+    "distill_weight": number(0),
+    "distill_feature": number(0),
+    "head": number(0),
+    "mute": RATIO,
+    "model.name": one_of(*MODELS),
+    "model.width": whole(1),
+    "model.stages": each(whole(1), 1),
+    "model.remat": SWITCH,
+    "model.modality": one_of(*MODALITIES),
+    "model.feature": whole(1),
+    "model.preview": whole(0),
+    "model.regions": whole(0),
+    "model.steps": whole(1),
+    "model.stride": whole(1),
+    "model.hidden": whole(1),
+    "model.key": whole(1),
+    "model.query": whole(1),
+    "model.selection": one_of(*SELECTIONS),
+    "model.index_by": one_of(*MODALITIES),
+    "model.fallback": whole(0),
+    "model.masking": SWITCH,
+    "model.count_start": SWITCH,
+    "model.weigh": SWITCH,
+    "model.closer": one_of("", *CHOICES),
+}
+
+
+def check_values(config: Mapping[str, Any]) -> None:
+    """Raises ValueError naming the first key whose value will not do, and what will."""
+    flat = flax.traverse_util.flatten_dict(config.to_dict(), sep=".")
+    for key, value in flat.items():
+        fits, words = RULES.get(key, ANY)
+        if not fits(value):
+            raise ValueError(f"config.{key}={value!r}: it must be {words}")
+    if config["best"] == "agree" and config["task"] not in ("distill", "preview"):
+        raise ValueError(f"config.best=agree: task {config['task']} has no teacher to agree with, choose top1 or mAP")
