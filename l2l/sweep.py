@@ -23,7 +23,7 @@ from l2l.atomic import replacing
 from l2l.clock import clock
 from l2l.data import schema
 from l2l.log import say
-from l2l.runs import DONE, RunError, read_json
+from l2l.runs import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
 from l2l.stop import Stopped
 
 Run = dict[str, Any]
@@ -61,8 +61,28 @@ def path_of(run: Run) -> Path:
 
 
 def is_done(run: Run) -> bool:
+    """Whether an entry is finished as the sweep asks for it.
+
+    Raises:
+      RunError: its folder holds a run of another config or other data; the message lists the differences.
+    """
     path = path_of(run)
-    return path.is_file() if "command" in run else inputs.exists(path)
+    if "command" in run:
+        return path.is_file() and is_fresh(path)
+    if not inputs.exists(path):
+        return False
+    config = config_of(run)
+    there = {name: x for name, x in inputs.paths(config).items() if inputs.exists(Path(x))}  # what is gone says nothing
+    record = {"config": inputs.plain(config), "inputs": inputs.named(there)}
+    if asks_longer(path, record):
+        return False
+    check_same(path, record)
+    return True
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether a measurement, a file in a run folder, is of the run as it is now."""
+    return read_json(path).get("run") == hash_at(path.parent) if is_finished(path.parent) else False
 
 
 def start(run: Run) -> None:
@@ -84,7 +104,7 @@ def start(run: Run) -> None:
 
 
 def sweep(runs: list[Run]) -> None:
-    """Runs what is not finished; raises as `start`."""
+    """Runs what is not finished; raises as `start` and `is_done`."""
     since, left = time.perf_counter(), [run for run in runs if not is_done(run)]
     for number, run in enumerate(left):
         spent = time.perf_counter() - since
