@@ -44,7 +44,7 @@ def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     config = inputs.load_config("configs/distill.py:kinetics400")
     config.init, config.teacher, config.cache_teacher = "", str(where / "teacher"), cached
     config.run, config.data.dir = str(where / f"cached_{cached}"), str(where / "clips")
-    config.data.train = config.data.val = config.data.test = "train"
+    config.data.train = config.data.test = "train"
     config.data.batch = config.data.eval_batch = BATCH
     config.data.streams, config.data.shuffle = SHARDS, BATCH
     job = train.prepare(config, inputs.ensure(config))

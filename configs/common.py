@@ -37,7 +37,12 @@ def get_config() -> ConfigDict:
 
     c.data = ConfigDict()
     c.data.dir = config_dict.placeholder(str)  # directory of shards
-    c.data.train, c.data.val, c.data.test = "train", "val", "val"  # splits; the finished run reports test
+    c.data.train = "train"  # the split to learn from
+    # The split that the finished run reports, read once at the end; "": test where the data have it, else val.
+    c.data.test = ""
+    # The split that `best` chooses on, measured every eval_epochs; "": val where the data have it and it is not the one
+    # that is reported, else none: then the last step is kept.
+    c.data.val = ""
     c.data.batch, c.data.eval_batch = 32, 64  # examples over all devices
     # What an epoch of training has: video: one stored clip of every video, and another one in the next epoch; clip:
     # every stored clip. Of shards with one record a video, features among them, both are the same.
@@ -61,18 +66,20 @@ def get_config() -> ConfigDict:
     c.optim = ConfigDict()
     c.optim.name = "sgd"  # Nesterov momentum; or adamw
     c.optim.lr, c.optim.momentum, c.optim.weight_decay = 0.01, 0.9, 1e-4  # decay acts on kernels only
-    c.optim.schedule, c.optim.warmup_epochs = "cosine", 0.0  # or milestones
+    c.optim.schedule, c.optim.warmup_epochs = "cosine", 0.0  # or milestones, constant
     c.optim.milestones, c.optim.factor = (), 0.1  # epochs at which the rate is multiplied by factor
     c.optim.clip_norm = 0.0  # largest global gradient norm; 0: no limit
     c.optim.accumulate = 1  # parts that a batch is computed in, one after another; BatchNorm sees one part at a time
     c.optim.lr_scale = ()  # (pattern of parameter paths, factor) pairs; 0 freezes
 
-    c.epochs = 10.0  # durations may be fractions of an epoch
+    # Durations may be fractions of an epoch. More of them continue a run, unless its rate falls along a cosine.
+    c.epochs = 10.0
     c.eval_epochs, c.save_epochs = 1.0, 1.0  # how often; 0: only at the end
     c.log_every = 20  # steps
     c.profile = False  # write a trace of a few steps to RUN/profile
-    # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), agree (with the
-    # teacher), or "" for the last ones.
+    # Validation metric that picks the variables to keep: top1 (with multi_label mAP in its place), top5, mAP, mAP_micro
+    # (of a skimmer trained with soft selection those of its soft answers), agree (with the teacher), or "" for the last
+    # ones, which are also kept where there is no validation split.
     c.best = "top1"
     c.distill_weight = 100.0  # lambda of the paper's distillation loss, the weight of its cross-entropy term
     c.distill_feature = 1.0  # weight of its L1 term

@@ -36,7 +36,7 @@ def sample(c: ConfigDict) -> None:
     """A skimmer of width 128 with straight-through selection; the looks are weighed, the start is none of them."""
     c.task, c.makers = "skim", SAMPLE_MAKERS
     c.data.dir, c.run, c.student = "runs/sample/extract", "runs/sample/skim", "runs/sample/finetune"
-    c.data.lengths, c.data.test = (64,), "test"
+    c.data.lengths = (64,)
     c.data.batch, c.data.eval_batch = 64, 64
     numbers = {"steps": 10, "hidden": 128, "key": 64, "query": 128}
     how = {"selection": "straight_through", "index_by": "both", "masking": True, "count_start": False, "weigh": True}

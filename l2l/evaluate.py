@@ -1,6 +1,7 @@
 """Every example of a split once: predict, drop the padding, compute the metrics over all of them.
 
-`python -m l2l.evaluate RUN --data=DIR --split=test` measures a finished run on any shards of the same labels.
+`python -m l2l.evaluate RUN --data=DIR --split=test` measures a finished run on any shards of the same labels; with
+`--by_video` a clip model's scores are averaged over the clips of each video first.
 """
 
 import argparse
@@ -12,17 +13,17 @@ from typing import Any
 
 import jax
 import numpy as np
-from tqdm import tqdm
 
 from l2l import build, metrics, npz, sharding
 from l2l.data import schema
 from l2l.data.source import Source, source_of
-from l2l.log import tell
+from l2l.log import Bar, tell
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
 from l2l.stop import Stop
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
+DESCRIPTORS = ("image", "audio", "feature")  # of every clip: too large to keep, and only extraction wants them
 
 
 def evaluate(
@@ -39,24 +40,34 @@ def evaluate(
     """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio.
 
     None if it was asked to stop meanwhile.
+
+    Raises:
+      ShardError: the split is not there or empty.
     """
     columns: dict[str, list[np.ndarray]] = {}
-    batches = tqdm(
-        source.eval(split, batch=batch),
-        desc=f"evaluate {split}",
-        total=source.batches(split, batch=batch),
-        unit="batch",
-        leave=False,
-        disable=jax.process_index() > 0 or None,
-    )
-    for outputs, inputs in predict_batches(predict, variables, frozen, batches, mesh):
-        if stop and stop.now:
-            return None
-        kept = {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
-        for name, rows in (outputs | kept).items():
-            columns.setdefault(name, []).extend(rows)
+    with Bar(f"evaluate {split}", total=records_of(source, split), unit="example") as bar:
+        for outputs, inputs in predict_batches(predict, variables, frozen, source.eval(split, batch=batch), mesh):
+            if stop and stop.now:
+                return None
+            kept = {name: rows for name, rows in outputs.items() if name not in DESCRIPTORS}
+            kept |= {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
+            for name, rows in kept.items():
+                columns.setdefault(name, []).extend(rows)
+            bar.update(len(inputs["example"]))
     order = np.argsort(columns.pop("example"))
     return {name: join([rows[i] for i in order]) for name, rows in columns.items()}
+
+
+def records_of(source: Source, split: str, key: str = "split") -> int:
+    """How many examples a split has. Raises ShardError, naming the key that asked, if it is not there or empty."""
+    filled = {name: source.index.records(name) for name in source.index.splits if source.index.records(name)}
+    if split not in filled:
+        what = "has no examples" if split in source.index.splits else "is not there"
+        raise schema.ShardError(
+            f"{source.directory}: its split {split!r} {what}; set --{key} to one of {', '.join(sorted(filled))}, or "
+            "prepare the data with it"
+        )
+    return filled[split]
 
 
 def join(rows: list[np.ndarray]) -> np.ndarray:
@@ -85,22 +96,46 @@ def measure(arrays: Arrays, multi_label: bool = False) -> dict[str, float]:
             values = metrics.classification(logits.astype(np.float32), arrays["labels"], multi_label)
             shared = ("examples", "mAP_classes")
             found |= {f"{prefix}_{k}" if prefix and k not in shared else k: v for k, v in values.items()}
-    return found | by_sound(arrays)
+    return found | by_sound(arrays, multi_label)
 
 
-def by_sound(arrays: Arrays) -> dict[str, float]:
-    """with_audio_top1, without_audio_top1 and without_audio_examples, where a split has examples of both kinds."""
+def by_sound(arrays: Arrays, multi_label: bool) -> dict[str, float]:
+    """The metrics of the examples with sound, and of those without, each with its own count.
+
+    with_audio_ and without_audio_ before top1, top5, mAP, mAP_classes and examples; {} where a split has one kind only.
+    """
     heard = arrays["has_audio"].astype(bool)
     if heard.all() or not heard.any():
         return {}
-    top1 = lambda rows: metrics.top_k(arrays["logits"][rows].astype(np.float32), arrays["labels"][rows], 1)
-    split = {"with_audio_top1": top1(heard), "without_audio_top1": top1(~heard)}
-    return split | {"without_audio_examples": int((~heard).sum())}
+    logits, found = arrays["logits"].astype(np.float32), {}
+    for kind, rows in (("with", heard), ("without", ~heard)):
+        values = metrics.classification(logits[rows], arrays["labels"][rows], multi_label)
+        found |= {f"{kind}_audio_{name}": value for name, value in values.items() if name != "mAP_micro"}
+    return found
+
+
+def by_video(arrays: Arrays, multi_label: bool) -> Arrays:
+    """Predictions of clips -> one a video, in the order of their first clips; scores are averaged over its clips."""
+    _, first, place = np.unique(arrays["video_id"], return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    found = {name: arrays[name][first[order]] for name in ("labels", "has_audio", "video_id")}
+    for name in (name for name in arrays if name in ("logits", "logits_teacher")):
+        scores = metrics.probabilities(arrays[name].astype(np.float64), multi_label)
+        mean = np.stack([scores[place == video].mean(axis=0) for video in order])
+        found[name] = metrics.logits(mean, multi_label)
+    return found
 
 
 def criterion(config: Any) -> str:
-    """The validation metric that picks the variables to keep: one right class is not enough where there are several."""
-    return "mAP" if config["multi_label"] and config["best"] == "top1" else config["best"]
+    """The validation metric that picks the variables to keep, top1 if the config names none.
+
+    One right class is not enough where there are several, and a skimmer is judged the way it was trained: by what soft
+    selection answers, or hard selection.
+    """
+    name = config["best"] or "top1"
+    name = "mAP" if config["multi_label"] and name == "top1" else name
+    soft = "selection" in config["model"] and config["model"]["selection"] == "soft"
+    return f"soft_{name}" if soft else name
 
 
 def save_classes(path: Path, arrays: Arrays, index: schema.Index, split: str, multi_label: bool) -> None:
@@ -149,24 +184,41 @@ def predictions(run: Run, source: Source, split: str, batch: int | None = None) 
     return evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
 
 
-def evaluate_run(path: str, data: str, split: str, batch: int | None, recognition: str = "") -> dict[str, Any]:
-    """Measures a finished run on a split of any shards with the same labels, without training.
+def evaluate_run(
+    path: str, data: str, split: str, batch: int | None, recognition: str = "", videos: bool = False
+) -> dict[str, Any]:
+    """Measures a finished run on a split of any shards with the same labels, without training; "" is `reported`.
+
+    With `videos` a clip model is measured by the mean scores of the clips of each video; "clips" says how many.
 
     Raises:
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
-    run = load_run(path)
+    run, facts = load_run(path), {}
+    if videos and run.config["task"] == "skim":
+        raise ValueError(f"{path} is a {run.config['model']['name']}, which answers for whole videos: drop --by_video")
     source = open_for(run, data, recognition)
+    split = split or reported(source.index)
     arrays = predictions(run, source, split, batch)
-    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
+    if videos:
+        arrays, facts = by_video(arrays, run.config["multi_label"]), {"clips": len(arrays["labels"])}
+    facts |= {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
     return measure(arrays, run.config["multi_label"]) | facts
+
+
+def reported(index: schema.Index) -> str:
+    """The split that is reported where none is named: test where the shards have one with examples, else val."""
+    return "test" if "test" in index.splits and index.records("test") else "val"
 
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
     result.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
     result.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
-    result.add_argument("--split", default="val", help="which split (default: %(default)s)")
+    result.add_argument("--split", default="", help="which split (default: test where the shards have one, else val)")
+    result.add_argument(
+        "--by_video", action="store_true", help="average a clip model's scores over the clips of each video"
+    )
     result.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
     result.add_argument(
         "--recognition", default="", help="features that recognise (default: the directory it has used)"
@@ -176,7 +228,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return tell(lambda: json.dumps(evaluate_run(args.run, args.data, args.split, args.batch, args.recognition)))
+    how = args.split, args.batch, args.recognition, args.by_video
+    return tell(lambda: json.dumps(evaluate_run(args.run, args.data, *how)))
 
 
 if __name__ == "__main__":

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import jax
-from tqdm import tqdm
 
 from l2l import build, predict, runs, sharding
 from l2l.data import features, schema
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
+from l2l.log import Bar, say
 from l2l.predict import Video
 
 
@@ -48,17 +48,24 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         batches = source.eval_paths(paths, batch=config.data.eval_batch)
         return predict.videos(predict.predict_batches(run, variables, frozen, batches, mesh))
 
-    splits = write_splits(out, source, describe)
+    with runs.claimed(out):
+        finish(out, source, write_splits(out, source, describe), policy | widths_of(student.config))
+
+
+def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]], policy: dict[str, Any]) -> None:
+    """Writes when it was finished into config.json, and the index, which makes the directory whole."""
     if jax.process_index() > 0:
         return
+    schema.write_json(out / runs.CONFIG, runs.read_json(out / runs.CONFIG) | {"finished": runs.utc()})
     index = schema.Index(
         kind="features",
         labels=source.index.labels,
         splits=splits,
-        policy=policy | widths_of(student.config),
+        policy=policy,
         multi_label=source.index.multi_label,
     )
     schema.save_index(out, index)
+    say(f"{out} finished: " + ", ".join(f"{index.videos(split)} videos of {split}" for split in splits))
 
 
 def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
@@ -78,10 +85,11 @@ def write_splits(
     pairs = {split: list(targets(out, source, split)) for split in source.index.splits}
     left = [pair for own in pairs.values() for pair in own if not pair[2].is_file()]
     videos = describe([path for path, _, _ in left])
-    active = jax.process_index() == 0
-    with tqdm(total=sum(n for _, n, _ in left), desc="extract", unit="video", disable=None if active else True) as bar:
+    active, total = jax.process_index() == 0, sum(count for _, count, _ in left)
+    say(f"{out}: {total} videos are left to describe; the first batch compiles")
+    with Bar(f"extract {out.name}", total=total, unit="video", keep=True) as bar:
         for _, count, target in left:
-            own = counted(itertools.islice(videos, count), bar)
+            own = bar.over(itertools.islice(videos, count))
             if active:
                 features.write_shard(target, own)
             else:
@@ -96,10 +104,3 @@ def targets(out: Path, source: Source, split: str) -> Iterator[tuple[Path, int, 
     shards = source.index.splits[split]
     for number, ((path, _), shard) in enumerate(zip(source.shards(split), shards, strict=True)):
         yield path, shard.videos, out / schema.shard_name("features", split, number, len(shards))
-
-
-def counted(items: Iterator[Video], bar: tqdm) -> Iterator[Video]:
-    """Passes items through and moves the bar."""
-    for item in items:
-        yield item
-        bar.update()

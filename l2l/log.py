@@ -1,17 +1,19 @@
 """metrics.jsonl (one object per logged step), TensorBoard where it is installed, and a line on the terminal."""
 
 import importlib.util
+import itertools
 import json
 import math
 import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
+from tqdm import tqdm
 
 from l2l.clock import clock
 
@@ -19,6 +21,8 @@ Numbers = dict[str, float]
 TRACED = 5  # steps of a trace
 WARM = 3  # steps before it: the first ones compile
 GIB = 2**30
+PATIENCE = 20.0  # seconds between the lines of what takes long, where there is no terminal to draw a bar on
+SHARES = ("agree", "top1", "top5", "mAP", "mAP_micro")  # metrics that are shares, told in percent
 
 
 class NotFinite(ArithmeticError):
@@ -86,31 +90,106 @@ def _tensorboard(run: Path) -> Any:
     return Writer(str(run / "tensorboard"))
 
 
+def told(name: str, value: float) -> str:
+    """A metric for a person: shares in percent, anything else as it is."""
+    share = any(name == end or name.endswith(f"_{end}") for end in SHARES)
+    return f"{name} {100 * value:.1f} %" if share else f"{name} {value:.4g}"
+
+
+def rate_of(rate: float, unit: str) -> str:
+    return f"{rate:.{0 if rate >= 10 else 1}f} {unit}s/s"
+
+
 class Progress:
-    """Rate, time left, share of time without data since the last report, and memory."""
+    """Tells how training goes: newest numbers, rate, time left, share of time without data, memory."""
 
     def __init__(self, name: str, *, first: int, total: int, batch: int):
         self._name, self._total, self._batch = name, total, batch
         self._step, self._then, self._waited = first, time.perf_counter(), 0.0
+
+    def begin(self, step: int) -> None:
+        """Counts from here on: what lies before this step was compiling, or measuring."""
+        self._step, self._then, self._waited = step, time.perf_counter(), 0.0
 
     def waited(self, seconds: float) -> None:
         """Adds time that the device spent without a batch."""
         self._waited += seconds
 
     def report(self, step: int, values: Numbers) -> Numbers:
-        """Prints a line for `step`; returns time/examples_per_s, data_wait (share of the step) and memory_gib."""
-        now = time.perf_counter()
-        seconds = max(now - self._then, 1e-9)
-        rate = (step - self._step) / seconds
-        wait = self._waited / seconds
-        self._step, self._then, self._waited = step, now, 0.0
-        left = (self._total - step) / rate if rate else float("inf")
-        shown = "  ".join(f"{key.removeprefix('train/')} {value:.4g}" for key, value in values.items())
-        speed = f"{rate * self._batch:.{0 if rate * self._batch >= 10 else 1}f} examples/s"
-        line = f"{self._name} {step:>6}/{self._total} {100 * step / self._total:3.0f} %  {shown}"
+        """Prints a line of a step that the device has finished, with its own loss and shares.
+
+        Returns time/examples_per_s and time/data_wait (share of the time since the report before), which the first step
+        does not have, and time/memory_gib.
+        """
+        line = f"{self._name} {step:>6}/{self._total} {100 * step / self._total:3.0f} %"
+        shown = {name.removeprefix("train/"): value for name, value in values.items()}
+        shown = {name: value for name, value in shown.items() if name == "loss" or name in SHARES}
         held = memory() / GIB
-        say(f"{line}  {speed}  data wait {100 * wait:.0f} %  memory {held:.2f} GiB  left {clock(left)}")
-        return {"time/examples_per_s": rate * self._batch, "time/data_wait": wait, "time/memory_gib": held}
+        parts = [line, *itertools.starmap(told, shown.items())]
+        times = self._times(step)
+        if times:
+            speed, left = times["time/examples_per_s"], self._total - step
+            parts += [rate_of(speed, "example"), f"data wait {100 * times['time/data_wait']:.0f} %"]
+            parts += [f"memory {held:.2f} GiB", f"left {clock(left * self._batch / speed)}"]
+        say("  ".join(parts))
+        return times | {"time/memory_gib": held}
+
+    def _times(self, step: int) -> Numbers:
+        """Rate and waiting since the report before; {} if no step was made since."""
+        now, steps, waited = time.perf_counter(), step - self._step, self._waited
+        seconds = max(now - self._then, 1e-9)
+        self._step, self._then, self._waited = step, now, 0.0
+        if not steps:
+            return {}
+        return {"time/examples_per_s": steps * self._batch / seconds, "time/data_wait": waited / seconds}
+
+
+class Bar:
+    """How far something is that takes long: a bar on a terminal, elsewhere a line every PATIENCE seconds.
+
+    Args:
+      what: is done.
+      total: how many there are.
+      unit: one of them.
+      keep: whether the end is told, or the bar left, too.
+    """
+
+    def __init__(self, what: str, *, total: int, unit: str, keep: bool = False):
+        first, drawn = jax.process_index() == 0, sys.stderr.isatty()
+        self._what, self._total, self._unit = what, total, unit
+        self._bar = tqdm(total=total, desc=what, unit=unit, leave=keep, disable=not (first and drawn))
+        self._silent, self._keep = drawn or not first, keep
+        self._done, self._began = 0, time.perf_counter()
+        self._told = self._began
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
+        self._bar.close()
+        if self._keep and error is None and not self._silent:
+            say(f"{self._what}: {self._done} {self._unit}s in {clock(time.perf_counter() - self._began)}")
+
+    def update(self, count: int = 1) -> None:
+        """So many more are done."""
+        self._done += count
+        self._bar.update(count)
+        if not self._silent and time.perf_counter() - self._told >= PATIENCE:
+            self._tell()
+
+    def over(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Passes items through and counts them."""
+        for item in items:
+            yield item
+            self.update()
+
+    def _tell(self) -> None:
+        self._told = time.perf_counter()
+        rate = self._done / max(self._told - self._began, 1e-9)
+        share = f"{100 * self._done / self._total:3.0f} %" if self._total else ""
+        left = clock((self._total - self._done) / rate if rate else float("inf"))
+        counts = f"{self._what} {self._done}/{self._total} {self._unit}s {share}"
+        say(f"{counts}  {rate_of(rate, self._unit)}  left {left}")
 
 
 def memory() -> int:

@@ -3,7 +3,8 @@
     python -m l2l.main --config=configs/distill.py[:VARIANT] [--config.KEY=VALUE ...]
 
 What the stage builds on and is missing is made first where the config says how. The same command continues a stopped
-run and leaves a finished one alone. Every key, its default and its meaning: configs/common.py.
+run and leaves a finished one alone; with more epochs it trains a finished one for longer, unless its rate falls along a
+cosine. Every key, its default and its meaning: configs/common.py.
 """
 
 import difflib
@@ -34,12 +35,14 @@ def run(config) -> None:
 
     from l2l import distributed, inputs, runs
     from l2l.log import say
+    from l2l.values import check_values
 
+    check_values(config)
     distributed.start(config.distributed, config.patience)
     found = inputs.ensure(config)
     path = Path(config.run)
-    if inputs.exists(path):
-        record = {"config": inputs.plain(config), "inputs": found}
+    record = {"config": inputs.plain(config), "inputs": found}
+    if inputs.exists(path) and not runs.asks_longer(path, record):
         runs.check_same(path, record)
         say(f"{path} is finished; delete it to make it again")
         return
@@ -47,12 +50,10 @@ def run(config) -> None:
         from l2l.extract import extract
 
         extract(config, found)
-    elif config.mode == "train":
+    else:
         from l2l.train import train
 
         train(config, found)
-    else:
-        raise ValueError(f"unknown mode {config.mode!r}: choose train or extract")
 
 
 def main(argv: list[str]) -> None:

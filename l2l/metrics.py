@@ -73,6 +73,13 @@ def probabilities(logits: np.ndarray, multi_label: bool) -> np.ndarray:
     return scores / scores.sum(axis=-1, keepdims=True)
 
 
+def logits(scores: np.ndarray, multi_label: bool) -> np.ndarray:
+    """The inverse of `probabilities`: scores (..., classes) in 0..1, those of one example summing to 1 without it."""
+    tiny = np.finfo(np.float64).tiny
+    log = lambda x: np.log(np.maximum(x, tiny))
+    return log(scores) - log(1 - scores) if multi_label else log(scores)
+
+
 def classification(logits: np.ndarray, labels: np.ndarray, multi_label: bool = False) -> dict[str, float]:
     """How well logits tell labels, over the scores that `probabilities` makes of them.
 

@@ -43,8 +43,9 @@ class Changed:
     def eval(self, split: str, *, batch: int) -> Iterator[Batch]:
         return map(self.change, self.source.eval(split, batch=batch))
 
-    def batches(self, split: str, *, batch: int) -> int | None:
-        return self.source.batches(split, batch=batch)
+    @property
+    def index(self) -> schema.Index:
+        return self.source.index
 
 
 def muted(batch: Batch) -> Batch:

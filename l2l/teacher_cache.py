@@ -16,12 +16,11 @@ from typing import Any
 import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
-from tqdm import tqdm
 
 from l2l import predict, sharding
 from l2l.data import batches, features, schema, taught
 from l2l.data.source import SideBySide, Source
-from l2l.log import say
+from l2l.log import Bar, say
 from l2l.runs import Run
 
 
@@ -46,8 +45,8 @@ def cache_of(config: Any, source: Source, teacher: Run | None) -> "TeacherCache 
             "keeps the teacher's answers beside the shards, or the folder to keep them in"
         )
     beside = source.directory / f"teacher-{schema.hash_of(facts_of(source, teacher))}"
-    splits = dict.fromkeys(config.data[name] for name in ("train", "val", "test"))
-    cache = TeacherCache(beside if asked is True else Path(asked), source, teacher, tuple(splits))
+    splits = dict.fromkeys(config.data[name] for name in ("train", "val", "test"))  # no validation split is ""
+    cache = TeacherCache(beside if asked is True else Path(asked), source, teacher, tuple(filter(None, splits)))
     cache.check()
     return cache
 
@@ -162,8 +161,8 @@ class TeacherCache:
                 say(f"{self.teacher.path}: asked about {total} clips of {split}; the answers go to {self.directory}")
             seen = self.source.eval_paths([clips for clips, _, _ in wanted], batch=batch)
             found = answers(predict.predict_batches(program, variables, frozen, seen, mesh))
-            with tqdm(found, total=total, desc=f"teacher {split}", unit="clip", disable=None if first else True) as bar:
-                stream = iter(bar)
+            with Bar(f"teacher {split}", total=total, unit="clip", keep=True) as bar:
+                stream = bar.over(found)
                 for _, path, records in wanted:
                     write(path, itertools.islice(stream, records))
 

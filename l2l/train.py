@@ -16,11 +16,13 @@ from l2l.data.schema import hash_of
 from l2l.data.source import Source, source_of
 from l2l.initial import init_variables
 from l2l.inputs import plain
-from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, say
+from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, say, told
+from l2l.resolve import resolved
 from l2l.state import TrainState, Tree
 from l2l.step import make_step
 from l2l.stop import Stop, Stopped
 from l2l.tasks.distill import BRIDGE
+from l2l.values import check_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Job:
     variables: Tree  # to start from
     frozen: Tree
     mesh: jax.sharding.Mesh
+    examples: int  # of an epoch
     plan: Plan
     schedule: optim.Schedule
     optimizer: optax.GradientTransformation
@@ -73,6 +76,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     """
     run = Path(config.run)
     source = source_of(config, config.data.dir)
+    config = resolved(config, source)
     # Imported weights may be those of a trunk, or of a student's fusion and classifier, which is all a skimmer reads.
     may = lambda name: name.startswith("init") or (name == "student" and config.task == "skim")
     shards = ("data", "recognition")
@@ -83,10 +87,9 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.batch, "data.batch", config.optim.accumulate)
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
-    for split in (config.data.train, config.data.val, config.data.test):
+    for split in {config.data.train, config.data.val, config.data.test} - {""}:
         source.shards(split)
     examples = source.examples(config.data.train, config.data.draw)
-    config.data.streams = config.data.streams or order.streams_of(config.data.batch)
     loader.check_streams(batch=config.data.batch, streams=config.data.streams)
     task, frozen = build.task_of(config, source, other)
     cache = teacher_cache.cache_of(config, source, other.get("teacher"))
@@ -107,10 +110,11 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     numbers = {key: config.optim[key] for key in ("name", "momentum", "weight_decay", "clip_norm", "lr_scale")}
     optimizer = optim.make_optimizer(variables["params"], schedule, **numbers)
     frozen = sharding.put(frozen, sharding.replicated(mesh))
-    job = Job(config, run, source, other, task, variables, frozen, mesh, plan, schedule, optimizer)
+    job = Job(config, run, source, other, task, variables, frozen, mesh, examples, plan, schedule, optimizer)
     start_run(job, inputs)
     if cache:
-        job.source = cache.complete(mesh, batch=config.data.eval_batch)
+        with runs.claimed(run):
+            job.source = cache.complete(mesh, batch=config.data.eval_batch)
     return job
 
 
@@ -128,6 +132,18 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
     }
     runs.start(job.run, record)
+
+
+def announce(job: Job) -> None:
+    """Says what will be measured, what is kept of the run, and what may surprise."""
+    config, data = job.config, job.config.data
+    if job.examples < data.batch:
+        few = f"the {job.examples} examples of {data.train}"
+        say(f"{job.run}: a batch of {data.batch} is more than {few}: some come twice")
+    keeps = "the last step is kept" if data.val else "no validation split: the last step is kept"
+    if config.best and data.val:
+        keeps = f"the step with the best {evaluate.criterion(config)} on {data.val} is kept"
+    say(f"{job.run}: {keeps}; {data.test} is measured at the end")
 
 
 def init_state(job: Job) -> TrainState:
@@ -154,35 +170,53 @@ class Trainer:
         }
         self.saved = checkpoint.Checkpoints(job.run / "checkpoints", of)
         self.state = init_state(job)
-        self.best, self.evaluated, lines = float("-inf"), 0, 0
+        self.best, self.best_step, self.evaluated, lines = float("-inf"), 0, 0, 0
         self.recent: list[tuple[int, Tree]] = []  # measurements since the last report, still on the device
-        self.pending: tuple[list[tuple[int, Tree]], Numbers] | None = None
-        self.newest: Numbers = {}
+        self.pending: list[tuple[int, Tree]] = []  # those up to a step that is to be reported
         # What a run starts from: 1. its own newest checkpoint, 2. the run in config.init, 3. fresh variables.
         self.restored = self.saved.latest()
         if self.restored is not None:
             self.state, meta = self.saved.restore(self.restored, self.state)
-            self.best, self.evaluated, lines = (meta[key] for key in ("best", "evaluated", "lines"))
+            self.best, self.best_step, self.evaluated = (meta[key] for key in ("best", "best_step", "evaluated"))
+            lines = meta["lines"]
             say(f"{job.run}: continuing at step {self.restored} of {job.plan.total}")
+        self.first = int(self.restored or 0)
+        self.progress = Progress(job.run.name, first=self.first, total=job.plan.total, batch=job.config.data.batch)
         self.log = MetricLog(job.run, lines=lines, active=jax.process_index() == 0)
         self.placed = jax.tree.map(lambda x: x.sharding, self.state)
         parts, scale = job.config.optim.accumulate, job.config.optim.lr_scale
         self.step_fn = make_step(job.task, job.optimizer, job.mesh, placed=self.placed, parts=parts, lr_scale=scale)
         self.predict = predict.jit_predict(job.task, job.mesh, self.placed.variables)
 
-    def report(self, times: Numbers) -> None:
-        """Marks the newest step as one to log and writes the marked one before it, which the device has finished."""
+    def step(self, step: int, batch: Tree, key: jax.Array) -> None:
+        """One update; the first one compiles."""
+        if step == self.first:
+            say(f"{self.job.run.name}: compiling the training step ...")
+        with jax.transfer_guard("disallow"):
+            self.state, measured = self.step_fn(self.state, self.job.frozen, batch, key)
+        if step == self.first:
+            self.progress.begin(step + 1)
+        self.recent.append((step + 1, measured))
+
+    def mark(self) -> None:
+        """Marks the newest step as one to report, and reports the one before it."""
         self.flush()
-        self.pending, self.recent = (self.recent, times), []
+        self.pending, self.recent = self.recent, []
+
+    def flush_ready(self) -> None:
+        """Reports the marked step if the device is done with it; several processes wait, to fail at the same step."""
+        ready = lambda: all(value.is_ready() for value in self.pending[-1][1].values())
+        if self.pending and jax.process_count() == 1 and ready():
+            self.flush()
 
     def flush(self) -> None:
-        """Writes the marked step's measurements. Raises NotFinite naming the first bad step up to it."""
-        if self.pending is None:
+        """Reports the marked step's measurements. Raises NotFinite naming the first bad step up to it."""
+        if not self.pending:
             return
-        (steps, times), self.pending = self.pending, None
+        steps, self.pending = self.pending, []
         step, values = fetch(steps)[-1]
+        times = self.progress.report(step, values)
         self.log.write(step, values | {"train/lr": float(self.job.schedule(step - 1))} | times)
-        self.newest = {name: value for name, value in values.items() if "norm" not in name}
 
     def validate(self, step: int) -> None:
         """Measures the validation split and keeps the variables if they are the best so far.
@@ -196,13 +230,14 @@ class Trainer:
         values = evaluate.measure(arrays, config.multi_label)
         self.evaluated = step
         self.log.write(step, {f"val/{name}": value for name, value in values.items()})
-        say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} validation: " + shown(values))
+        say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} on {config.data.val}: {shown(values, config)}")
         if config.best and values[evaluate.criterion(config)] > self.best:
-            self.best = values[evaluate.criterion(config)]
+            self.best, self.best_step = values[evaluate.criterion(config)], step
             variables = npz.to_host(self.state.variables)
             if jax.process_index() == 0:
                 npz.save_arrays(self.job.run / "best.npz", variables)
             distributed.meet("best.npz is written")
+        self.progress.begin(step)
 
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
         job = self.job
@@ -213,28 +248,39 @@ class Trainer:
         """Starts to save the state, if all of its steps were finite."""
         self.flush()
         fetch(self.recent)
-        self.saved.save(self.state, {"best": self.best, "evaluated": self.evaluated, "lines": self.log.lines})
+        best = {"best": self.best, "best_step": self.best_step}
+        self.saved.save(self.state, best | {"evaluated": self.evaluated, "lines": self.log.lines})
+
+    def kept(self) -> dict[str, Any]:
+        """Of which step the variables are that the run keeps, and why."""
+        config = self.job.config
+        if self.best_step:
+            metric = evaluate.criterion(config)
+            chosen = {"split": config.data.val, "metric": metric, "value": self.best}
+            return {"step": self.best_step, "why": f"the best {metric} on {config.data.val}"} | chosen
+        why = "config.best is empty" if config.data.val else "there is no validation split"
+        return {"step": self.job.plan.total, "why": f"the last one, as {why}"}
 
     def finish(self) -> None:
-        """Measures the test split with the variables to keep and writes what makes the run finished."""
-        job = self.job
+        """Measures the split that is reported with the variables to keep, and writes what makes the run finished."""
+        job, split, kept = self.job, self.job.config.data.test, self.kept()
         self.saved.close()
-        best = job.run / "best.npz"
-        host = npz.load_arrays(best) if job.config.best else npz.to_host(self.state.variables)
+        host = npz.load_arrays(job.run / "best.npz") if self.best_step else npz.to_host(self.state.variables)
         host = {"batch_stats": {}} | host  # a file has no place for what is empty
-        arrays = self._predictions(job.config.data.test, sharding.put(host, self.placed.variables))
+        arrays = self._predictions(split, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
         values = evaluate.measure(arrays, job.config.multi_label)
         self.log.close()
         if jax.process_index() == 0:
+            runs.reopen(job.run, job.config.epochs)
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
-            several = job.config.multi_label
-            evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, job.config.data.test, several)
+            evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, split, job.config.multi_label)
             host["params"].pop(BRIDGE, None)
             read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
-            runs.finish(job.run, {"model": host} | read, values, job.plan.total)
-        say(f"{job.run} finished: {job.config.data.test} {shown(values)}")
+            runs.finish(job.run, {"model": host} | read, values, job.plan.total, kept)
+        say(f"{job.run} finished: {split} {shown(values, job.config)}")
+        say(f"{job.run} keeps step {kept['step']} of {job.plan.total}: {kept['why']}")
 
 
 def fetch(steps: list[tuple[int, Tree]]) -> list[tuple[int, Numbers]]:
@@ -246,22 +292,29 @@ def fetch(steps: list[tuple[int, Tree]]) -> list[tuple[int, Numbers]]:
     return found
 
 
-def shown(values: dict[str, float]) -> str:
-    """The accuracies among the metrics, for a person."""
-    return "  ".join(f"{k} {100 * value:.1f} %" for k, value in values.items() if k.endswith("top1") or k == "agree")
+def shown(values: dict[str, float], config: Any) -> str:
+    """The two or three metrics that say most, for a person: what chooses, agreement, and reading everything."""
+    plain_name = evaluate.criterion(config).removeprefix("soft_")
+    names = (evaluate.criterion(config), plain_name, "agree", f"dense_{plain_name}")
+    found = [name for name in dict.fromkeys(names) if name in values]
+    return "  ".join(told(name, values[name]) for name in found[:3])
 
 
 def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     """Trains to the end, or from the newest checkpoint to the end.
 
     The loop's contract, in this order: restore; then per step: evaluate? save? next batch, step, log? Evaluation sees
-    the state before the update. Logged numbers are fetched one logging period late, so that the device never waits.
+    the state before the update. Logged numbers are fetched when the device has them, one logging period later at the
+    latest, so that the device never waits.
 
     Raises:
+      ValueError: a key has a value that will not do, or something does not fit.
       Stopped: asked to stop; the state is saved.
     """
+    check_values(config)
     job = prepare(config, inputs)
-    with Stop() as stop:
+    with runs.claimed(job.run), Stop() as stop:
+        announce(job)
         trainer = Trainer(job, stop)
         loop(job, trainer, stop)
         trainer.finish()
@@ -269,8 +322,7 @@ def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:
 
 def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     """See `train`."""
-    config, plan = job.config, job.plan
-    first = int(trainer.restored or 0)
+    config, plan, first = job.config, job.plan, trainer.first
     source = job.source.train(
         config.data.train,
         draw=config.data.draw,
@@ -282,12 +334,12 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
     )
     batches = Ahead((sharding.put_batch(job.mesh, batch) for batch in source), loader.PREFETCH)
     key = jax.jit(jax.random.key, out_shardings=sharding.replicated(job.mesh))(config.seed)
-    progress = Progress(job.run.name, first=first, total=plan.total, batch=config.data.batch)
     trace = Trace(job.run, first=first, active=config.profile and jax.process_index() == 0)
+    validates = lambda step: config.data.val and due(step, plan.eval_every, plan.total) and step != trainer.evaluated
     try:
         for step in range(first, plan.total + 1):
             stopping = stop.due(step)
-            if step and due(step, plan.eval_every, plan.total) and step != trainer.evaluated and not stopping:
+            if step and validates(step) and not stopping:
                 trainer.flush()
                 trainer.validate(step)
                 stopping = stop.now
@@ -301,13 +353,12 @@ def loop(job: Job, trainer: Trainer, stop: Stop) -> None:
                 jax.block_until_ready(trainer.state)
             since = time.perf_counter()
             batch = next(batches)
-            progress.waited(time.perf_counter() - since)
-            with jax.transfer_guard("disallow"):
-                trainer.state, measured = trainer.step_fn(trainer.state, job.frozen, batch, key)
-            trainer.recent.append((step + 1, measured))
+            trainer.progress.waited(time.perf_counter() - since)
+            trainer.step(step, batch, key)
             trace.after(step, trainer.state)
             if due(step + 1, config.log_every, plan.total):
-                trainer.report(progress.report(step + 1, trainer.newest))
+                trainer.mark()
+            trainer.flush_ready()
     finally:
         trace.close()
         batches.close()

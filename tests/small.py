@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -12,7 +13,8 @@ import numpy as np
 
 from l2l import build, inputs, main, runs
 from l2l.data.source import source_of
-from l2l.train import train
+from l2l.stop import Stop
+from l2l.train import Trainer, prepare, train
 from tests import quick
 
 ROOT = Path(__file__).parent.parent
@@ -44,17 +46,33 @@ def config(stage: str, run: Path, data: Path, **changes):
 
 
 def run(c) -> Path:
-    """Trains a config in this process and returns its run folder."""
-    train(c, inputs.ensure(c))
+    """Trains a config in this process and returns its run folder; with 0 epochs it keeps what it starts from."""
+    if c.epochs:
+        train(c, inputs.ensure(c))
+    else:
+        with Stop() as stop:
+            Trainer(prepare(c, inputs.ensure(c)), stop).finish()
     return Path(c.run)
 
 
+def stop_at(monkeypatch, step: int) -> None:
+    """Has a training in this process asked to stop, as by its machine, before it makes the update after a step."""
+    due = Stop.due
+
+    def asked(self, now: int) -> bool:
+        if now == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return due(self, now)
+
+    monkeypatch.setattr(Stop, "due", asked)
+
+
 def stage(c, folder: Path, **changes) -> None:
-    """One stage of the real path, as its command runs it."""
+    """One stage of the real path, as its command runs it; with 0 epochs as `run` does."""
     c.run, c.makers, c.log_every = str(folder), (), 1
     with c.unlocked():
         c.update_from_flattened_dict(changes)
-    main.run(c)
+    main.run(c) if c.epochs else run(c)
 
 
 def untrained(c, scale: float = 1.0) -> Path:

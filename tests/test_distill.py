@@ -48,6 +48,7 @@ def student(unlabelled, teacher):
     """A student whose feature is 8 wide, distilled on them."""
     config = small.config("distill", unlabelled.parent / "student", unlabelled, teacher=str(teacher), best="agree")
     config.data.streams, config.model.feature, config.epochs = 2, 8, 1.0
+    config.data.val, config.data.test = "val", "train"
     return small.run(config)
 
 

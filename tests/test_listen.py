@@ -180,7 +180,7 @@ def test_metrics_are_split_by_sound():
     logits, labels = np.eye(K)[[0, 1, 1, 2]], np.eye(K)[[0, 1, 2, 2]]
     found = measure({"logits": logits, "labels": labels, "has_audio": np.array([True, True, False, False])}, False)
     assert (found["top1"], found["with_audio_top1"], found["without_audio_top1"]) == (0.75, 1.0, 0.5)
-    assert found["without_audio_examples"] == 2
+    assert (found["with_audio_examples"], found["without_audio_examples"]) == (2, 2)
     same = measure({"logits": logits, "labels": labels, "has_audio": np.ones(4, bool)}, False)
     assert not any("audio" in name for name in same)
 

@@ -61,6 +61,14 @@ def test_probabilities():
     np.testing.assert_allclose(metrics.probabilities(logits, True), [[0.5, 0.75, 0], [1, 0.5, 0.5]], atol=1e-12)
 
 
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_logits_are_the_inverse_of_probabilities(multi_label):
+    scores = np.array([[0.25, 0.75, 0.0], [0.125, 0.375, 0.5]])
+    np.testing.assert_allclose(
+        metrics.probabilities(metrics.logits(scores, multi_label), multi_label), scores, atol=1e-12
+    )
+
+
 def test_calibration_error_equals_a_plain_loop():
     rng = np.random.default_rng(3)
     confidence, correct = np.append(rng.random(200), [0.0, 1.0]), rng.random(202) < 0.6

@@ -15,7 +15,7 @@ from l2l.models.positions import mean_logits
 from l2l.tasks.skim import scores_of
 from tests import shards, small
 
-VIDEOS = {"train": 24, "val": 9}
+VIDEOS = {"train": 24, "val": 9, "test": 7}
 TWO = {"labels_each": 2, "classes": 4}
 
 
@@ -63,7 +63,7 @@ def work(tmp_path_factory):
 
 
 def skim(work, name, **changes):
-    numbers = {"student": str(work / "student"), "epochs": 8.0, "data__test": "val", "optim__lr": 1e-2}
+    numbers = {"student": str(work / "student"), "epochs": 8.0, "optim__lr": 1e-2}
     config = small.config("skim", work / name, work / "features", **numbers | changes)
     config.best = "top1"
     return small.run(config)
@@ -75,18 +75,33 @@ def skimmed(work):
 
 
 def test_the_best_variables_are_those_of_the_best_map(skimmed):
-    assert evaluate.criterion({"multi_label": False, "best": "top1"}) == "top1"
-    assert evaluate.criterion({"multi_label": True, "best": "agree"}) == "agree"
-    seen = [line["val/mAP"] for line in small.lines(skimmed) if "val/mAP" in line]
-    done = runs.read_json(skimmed / "done.json")["metrics"]
+    seen = {line["step"]: line["val/mAP"] for line in small.lines(skimmed) if "val/mAP" in line}
+    kept = runs.read_json(skimmed / "done.json")["kept"]
     assert len(seen) == 8
-    assert done["mAP"] == pytest.approx(max(seen), abs=1e-6)
-    assert max(seen) > seen[0]
+    assert kept["value"] == max(seen.values()) > min(seen.values())
+    assert seen[kept["step"]] == kept["value"]
+    assert (kept["metric"], kept["split"]) == ("mAP", "val")
+
+
+@pytest.mark.parametrize(
+    ("best", "several", "model", "metric"),
+    [
+        ("top1", False, {}, "top1"),
+        ("", False, {}, "top1"),
+        ("top1", True, {}, "mAP"),
+        ("agree", True, {}, "agree"),
+        ("top1", False, {"selection": "soft"}, "soft_top1"),
+        ("top1", True, {"selection": "soft"}, "soft_mAP"),
+        ("top5", False, {"selection": "straight_through"}, "top5"),
+    ],
+)
+def test_what_chooses_is_the_way_that_was_trained(best, several, model, metric):
+    assert evaluate.criterion({"best": best, "multi_label": several, "model": model}) == metric
 
 
 def test_every_metric_is_of_the_sigmoid(skimmed):
     arrays, done = npz.load_arrays(skimmed / "predictions.npz"), runs.read_json(skimmed / "done.json")["metrics"]
-    assert arrays["labels"].sum(axis=1).tolist() == [2] * 9
+    assert arrays["labels"].sum(axis=1).tolist() == [2] * 7
     for prefix in ("", "soft", "dense", "uniform", "confident"):
         logits = arrays[f"logits_{prefix}" if prefix else "logits"].astype(np.float32)
         expected = metrics.classification(logits, arrays["labels"], multi_label=True)
@@ -98,14 +113,14 @@ def test_classes_are_told_apart_in_a_file(work, skimmed):
     found = json.loads((skimmed / "classes.json").read_text())
     index = schema.load_index(work / "features")
     assert {key: found[key] for key in ("examples", "split", "data", "labels")} == {
-        "examples": 9,
-        "split": "val",
+        "examples": 7,
+        "split": "test",
         "data": index.hash,
         "labels": index.label_hash,
     }
     assert list(found["classes"]) == list(index.labels)
     values = list(found["classes"].values())
-    assert sum(x["positives"] for x in values) == 18
+    assert sum(x["positives"] for x in values) == 14
     done = runs.read_json(skimmed / "done.json")["metrics"]
     assert np.mean([x["AP"] for x in values if x["positives"]]) == pytest.approx(done["mAP"], abs=1e-6)
 
@@ -141,7 +156,7 @@ def test_tasks_take_the_key_from_their_own_configs(work):
 @pytest.mark.parametrize("stage", ["finetune", "distill"])
 def test_clip_tasks_train_with_the_key(work, tmp_path, stage):
     clips = two_labels(work / "clips", tmp_path / "clips")
-    changes = {"multi_label": True, "epochs": 2.0, "data__test": "val"}
+    changes = {"multi_label": True, "epochs": 2.0}
     if stage == "distill":
         teacher = small.config("teacher", tmp_path / "teacher", clips, multi_label=True)
         changes |= {"teacher": str(small.untrained(teacher))}

@@ -1,7 +1,6 @@
 """Real processes: a run that moves between numbers of devices and processes, and processes that do not meet."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from l2l import distributed, extract, inputs, log, runs, train
+from l2l import distributed, extract, inputs, runs, train
 from l2l.data import loader, schema
 from l2l.data.features import FeatureReader
 from tests import shards, small
@@ -77,15 +76,8 @@ def moved(work, how):
     Every time it is asked to stop; of the two processes only one is asked.
     """
     config = small.config("finetune", work / "moved", work / "clips", data__shuffle=256, **how)
-    report = log.Progress.report
-
-    def stop_at_four(self, step, values):
-        if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return report(self, step, values)
-
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(log.Progress, "report", stop_at_four)
+        small.stop_at(patched, 4)
         with pytest.raises(train.Stopped, match=f"step 4 of {STEPS}"):
             small.run(config)
     words = small.command(work / "moved", work / "clips", **how)

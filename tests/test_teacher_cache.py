@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data_prep import verify
-from l2l import inputs, log, predict, runs, sharding, teacher_cache, train
+from l2l import inputs, predict, runs, sharding, teacher_cache, train
 from l2l.data import loader, media, schema, taught
 from l2l.data.batches import split_host
 from l2l.data.clips import parse
@@ -154,16 +154,9 @@ def test_every_answer_is_to_its_own_clip(clips, teacher, distilled, tmp_path):
 
 
 def test_interrupted_and_resumed_equals_straight(clips, teacher, distilled, tmp_path, monkeypatch):
-    report = log.Progress.report
-
-    def stop_at_seven(self, step, values):
-        if step == 7:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return report(self, step, values)
-
     config = student(tmp_path / "run", clips, teacher)
     with monkeypatch.context() as patched:
-        patched.setattr(log.Progress, "report", stop_at_seven)
+        small.stop_at(patched, 7)
         with pytest.raises(train.Stopped, match="step 7 of 12"):
             small.run(config)
     resumed = small.run(config)

@@ -1,8 +1,12 @@
 """The loop: one compiled step, any number of devices, exact resume, and errors before work starts."""
 
+import datetime
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import chex
@@ -11,10 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import evaluate, initial, inputs, log, optim, runs, sharding, train
+from l2l import evaluate, initial, inputs, main, optim, runs, sharding, train
 from tests import shards, small
 
-CLIPS = {"train": 24, "val": 5}
+CLIPS = {"train": 24, "val": 5, "test": 4}
+SMALL = {"model__stages": (1, 1), "epochs": 2.0, "optim__schedule": "constant"}
+SEES = {"model__stages": (1, 1), "model__feature": 4, "model__modality": "image"}  # a student of that teacher
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,7 @@ def clips(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory, clips) -> Path:
-    return small.run(small.config("teacher", tmp_path_factory.mktemp("runs") / "teacher", clips, epochs=2.0))
+    return small.run(small.config("teacher", tmp_path_factory.mktemp("runs") / "teacher", clips, **SMALL))
 
 
 def test_a_finished_run_has_everything(teacher):
@@ -34,12 +40,12 @@ def test_a_finished_run_has_everything(teacher):
     assert steps == list(range(1, 7))
     assert sum("val/top1" in line for line in small.lines(teacher)) == 2
     with np.load(teacher / "predictions.npz") as saved:
-        assert sorted(saved["video_id"]) == [f"val{i}" for i in range(5)]
-        assert saved["logits"].shape == (5, 3)
+        assert sorted(saved["video_id"]) == [f"test{i}" for i in range(4)]
+        assert saved["logits"].shape == (4, 3)
 
 
 def test_the_step_is_compiled_once(clips, tmp_path):
-    config = small.config("teacher", tmp_path / "run", clips)
+    config = small.config("teacher", tmp_path / "run", clips, **SMALL)
     job = train.prepare(config, inputs.ensure(config))
     step = train.make_step(job.task, job.optimizer, job.mesh)
     state, key = train.init_state(job), jax.random.key(0)
@@ -50,17 +56,10 @@ def test_the_step_is_compiled_once(clips, tmp_path):
     assert int(state.step) == 4
 
 
-def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monkeypatch):
-    say = log.Progress.report
-
-    def stop_at_three(self, step, values):
-        if step == 3:
-            os.kill(os.getpid(), signal.SIGTERM)
-        return say(self, step, values)
-
-    config = small.config("teacher", tmp_path / "teacher", clips, epochs=2.0)
+def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monkeypatch, capsys):
+    config = small.config("teacher", tmp_path / "teacher", clips, **SMALL)
     with monkeypatch.context() as patched:
-        patched.setattr(log.Progress, "report", stop_at_three)
+        small.stop_at(patched, 3)
         with pytest.raises(train.Stopped, match="step 3 of 6"):
             small.run(config)
     assert not runs.is_finished(tmp_path / "teacher")
@@ -69,6 +68,89 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monke
     for name in ("variables.npz", "predictions.npz", "best.npz"):
         assert small.same_arrays(resumed / name, teacher / name)
     assert runs.load_run(resumed).hash == runs.load_run(teacher).hash
+    tells_of_itself(resumed, capsys.readouterr().err)
+
+
+def tells_of_itself(run: Path, said: str) -> None:
+    """On the terminal every step has its own loss, and the end says what was kept; the folder says the same."""
+    done, lines = runs.read_json(run / "done.json"), small.lines(run)
+    told = dict(re.findall(r"^teacher +(\d)/6 .*  loss (\S+)", said, re.MULTILINE))
+    assert told == {str(line["step"]): f"{line['train/loss']:.4g}" for line in lines if "train/loss" in line}
+    assert "teacher: compiling the training step ..." in said
+    assert f"{run}: the step with the best top1 on val is kept; test is measured at the end" in said
+    seen = {line["step"]: line["val/top1"] for line in lines if "val/top1" in line}
+    best = max(seen, key=seen.get)
+    assert done["kept"] == {
+        "step": best,
+        "why": "the best top1 on val",
+        "split": "val",
+        "metric": "top1",
+        "value": seen[best],
+    }
+    assert f"{run} finished: test top1 {100 * done['metrics']['top1']:.1f} %\n" in said
+    assert f"{run} keeps step {best} of 6: the best top1 on val\n" in said
+    assert datetime.datetime.fromisoformat(done["finished"]).tzinfo == datetime.UTC
+
+
+def test_more_epochs_continue_a_finished_run(clips, teacher, tmp_path):
+    """And end as if there had been as many from the beginning; until they do, the folder holds the shorter run."""
+    make = lambda epochs: small.config("teacher", tmp_path / "longer", clips, **SMALL | {"epochs": epochs})
+    longer = small.run(make(1.0))
+    first = runs.load_run(longer)
+    job = train.prepare(make(2.0), inputs.ensure(make(2.0)))
+    assert (job.plan.total, runs.load_run(longer).hash) == (6, first.hash)
+    main.run(make(2.0))
+    assert small.lines(longer) == small.lines(teacher)
+    assert small.same_arrays(longer / "variables.npz", teacher / "variables.npz")
+    done, wanted = (runs.read_json(run / runs.DONE) for run in (longer, teacher))
+    assert (done["hash"], done["kept"], done["step"]) == (wanted["hash"], wanted["kept"], 6)
+    assert runs.load_run(longer).config["epochs"] == 2.0
+    shutil.rmtree(longer / "checkpoints")
+    with pytest.raises(runs.RunError, match=r"has no checkpoint from which config.epochs=3 could go on: start another"):
+        main.run(make(3.0))
+
+
+def test_which_training_can_be_made_longer(tmp_path):
+    """One that is not finished yet, too, whose config.json then says for how long; never a shorter one."""
+    record = lambda **changes: {
+        "config": inputs.plain(small.config("teacher", tmp_path, tmp_path, **changes)),
+        "inputs": {},
+    }
+    runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=4.0))
+    runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=6.0))
+    assert runs.read_json(tmp_path / "drops" / runs.CONFIG)["config"]["epochs"] == 6.0
+    for other in ({"epochs": 5.0}, {"epochs": 7.0, "seed": 1}):
+        with pytest.raises(runs.RunError, match="config.epochs: it has 6.0, asked for"):
+            runs.start(tmp_path / "drops", record(optim__schedule="milestones", **other))
+    runs.start(tmp_path / "cosine", record(epochs=2.0))
+    with pytest.raises(
+        runs.RunError, match=r"started for config.epochs=2, .* 3 epochs along a cosine .*--config.init="
+    ):
+        runs.start(tmp_path / "cosine", record(epochs=3.0))
+
+
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "ab")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_folder_that_another_process_works_in(clips, tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    words = [sys.executable, "-c", HOLDER, str(run / runs.LOCK)]
+    config = small.config("teacher", run, clips, **SMALL)
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(runs.RunError, match=f"another process is working in {run}: wait for it to end"):
+            train.prepare(config, inputs.ensure(config))
+        assert [path.name for path in run.iterdir()] == [runs.LOCK]
+        holder.kill()
+    with runs.claimed(run):
+        assert not (run / runs.CONFIG).exists()
 
 
 def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teacher, tmp_path, monkeypatch):
@@ -81,7 +163,7 @@ def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teach
             yield batch
             assert number == 0, "the evaluation went on"
 
-    config = small.config("teacher", tmp_path / "teacher", clips, epochs=2.0)
+    config = small.config("teacher", tmp_path / "teacher", clips, **SMALL)
     config.data.val = "train"  # three batches
     with monkeypatch.context() as patched:
         patched.setattr(evaluate, "predict_batches", stop_in_evaluation)
@@ -94,7 +176,7 @@ def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teach
 def test_a_full_disk_keeps_the_last_checkpoint(clips, teacher, tmp_path, monkeypatch):
     free = iter([2**40] + [0] * 9)
     usage = lambda path: shutil._ntuple_diskusage(2**40, 0, next(free))
-    config = small.config("teacher", tmp_path / "teacher", clips, epochs=2.0)
+    config = small.config("teacher", tmp_path / "teacher", clips, **SMALL)
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", usage)
         with pytest.raises(OSError, match="No space left"):
@@ -104,18 +186,17 @@ def test_a_full_disk_keeps_the_last_checkpoint(clips, teacher, tmp_path, monkeyp
 
 
 def test_distil_then_finetune_start_from_what_they_name(clips, teacher, tmp_path):
-    distilled = small.run(
-        small.config("distill", tmp_path / "distill", clips, teacher=str(teacher), epochs=1.0, model__feature=16)
-    )
+    config = small.config("distill", tmp_path / "distill", clips, teacher=str(teacher), epochs=1.0, **SEES)
+    distilled = small.run(config)
     assert {"train/l1", "train/soft"} <= small.lines(distilled)[0].keys()
-    config = small.config("finetune", tmp_path / "tuned", clips, init=str(distilled), epochs=1.0)
+    config = small.config("finetune", tmp_path / "tuned", clips, init=str(distilled), **SEES)
     job = train.prepare(config, inputs.ensure(config))
     chex.assert_trees_all_equal(jax.device_get(job.variables), runs.load_run(distilled).variables["model"])
 
 
 def test_a_head_for_other_labels(teacher, tmp_path):
     other = shards.clip_directory(tmp_path / "clips", videos=CLIPS, classes=2)
-    config = small.config("teacher", tmp_path / "run", other, init=str(teacher))
+    config = small.config("teacher", tmp_path / "run", other, init=str(teacher), **SMALL)
     with pytest.raises(runs.RunError, match=r"knows 3 labels .* has 2"):
         train.prepare(config, inputs.ensure(config))
     config.init_skip = (".*classifier/.*",)
@@ -140,7 +221,7 @@ def test_merge_lists_everything_that_does_not_fit():
 
 
 def test_other_config_in_the_same_folder(teacher, clips):
-    config = small.config("teacher", teacher, clips, epochs=2.0, optim__lr=0.5)
+    config = small.config("teacher", teacher, clips, **SMALL, optim__lr=0.5)
     with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
         train.prepare(config, inputs.ensure(config))
 
@@ -150,24 +231,20 @@ def test_other_config_in_the_same_folder(teacher, clips):
     [
         ({"data__batch": 12}, "multiple of 8"),
         ({"mesh": (3, 1)}, "does not fit 8 devices"),
-        ({"mesh": (0, 8)}, "does not fit 8 devices"),
         ({"optim__accumulate": 2}, "8 devices x optim.accumulate=2: use a multiple of 16"),
         ({"data__streams": 3}, "data.streams=3: leave --config.data.streams=0, or set 1"),
-        ({"data__draw": "all"}, "choose video or clip"),
         ({"data__frames": 9}, "data.frames=2"),
         ({"data__crop": 40}, "--short_side"),
-        ({"data__val": "nope"}, "it has train, val"),
-        ({"task": "nope"}, "choose from classify"),
-        ({"optim__name": "nope"}, "choose sgd or adamw"),
-        ({"optim__schedule": "nope"}, "choose cosine or milestones"),
+        ({"data__val": "nope"}, r"its split 'nope' is not there; set --config.data.val to one of test, train, val"),
+        ({"data__val": "test"}, "config.data.val=test is also the split that is reported, so config.best=top1"),
+        ({"epochs": 0.0}, "config.epochs=0.0: it must be a number above 0"),
         ({"optim__lr_scale": (("nope/.*", 0.0),)}, "matches no parameter"),
-        ({"dtype": "float8"}, "choose float32 or bfloat16"),
     ],
 )
 def test_what_does_not_fit_stops_before_work_starts(clips, tmp_path, changes, words):
     config = small.config("teacher", tmp_path / "run", clips, **changes)
     with pytest.raises(ValueError, match=words):
-        train.prepare(config, inputs.ensure(config))
+        train.train(config, inputs.ensure(config))
     assert not (tmp_path / "run").exists()
 
 
@@ -205,3 +282,5 @@ def test_schedules():
     cosine = optim.make_schedule(lr=1.0, total=30, warmup=10, name="cosine", milestones=(), factor=0.1)
     assert float(cosine(5)) == pytest.approx(0.55)
     assert float(cosine(30)) == pytest.approx(0.0, abs=1e-6)
+    constant = optim.make_schedule(lr=0.5, total=30, warmup=10, name="constant", milestones=(), factor=0.1)
+    assert [float(constant(step)) for step in (5, 10, 300)] == pytest.approx([0.275, 0.5, 0.5])

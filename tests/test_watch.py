@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -96,6 +97,43 @@ def test_terms_come_before_the_loss_and_the_loss_before_the_norms():
     log.check_finite(7, {"train/loss": 1.0})
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still; move it with clock.append(seconds)."""
+    moments = [0.0]
+    monkeypatch.setattr(log.time, "perf_counter", lambda: moments[-1])
+    return moments
+
+
+def test_a_line_of_a_step_is_its_own(clock, capsys):
+    progress = log.Progress("run", first=0, total=200, batch=8)
+    progress.begin(1)  # what came before was compiling
+    values = {"train/loss": 0.1254, "train/top1": 0.636, "train/l1": 3.0, "train/grad_norm": 9.0}
+    assert progress.report(1, values).keys() == {"time/memory_gib"}
+    clock.append(10.0)
+    progress.waited(2.5)
+    times = progress.report(51, values)
+    assert (times["time/examples_per_s"], times["time/data_wait"]) == (40.0, 0.25)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "run      1/200   0 %  loss 0.1254  top1 63.6 %"
+    shown = (
+        r"run     51/200  26 %  loss 0.1254  top1 63.6 %  40 examples/s  data wait 25 %  memory \d+.\d\d GiB  left 0:30"
+    )
+    assert re.fullmatch(shown, second)
+
+
+def test_what_takes_long_is_told_where_there_is_no_terminal(clock, capsys):
+    with log.Bar("extract mine", total=40, unit="video", keep=True) as bar:
+        for second in range(1, 41):
+            clock.append(second)
+            bar.update()
+    assert capsys.readouterr().err.splitlines() == [
+        "extract mine 20/40 videos  50 %  1.0 videos/s  left 0:20",
+        "extract mine 40/40 videos 100 %  1.0 videos/s  left 0:00",
+        "extract mine: 40 videos in 0:40",
+    ]
+
+
 def test_a_trace_of_a_few_steps(work, tmp_path):
     directory = shards.feature_directory(tmp_path / "features", videos={"train": 16, "val": 8}, width=64)
     config = small.config("skim", tmp_path / "run", directory, student=str(work / "student"))
@@ -105,6 +143,12 @@ def test_a_trace_of_a_few_steps(work, tmp_path):
     written = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     times = {key for line in written for key in line if key.startswith("time/")}
     assert times == {"time/examples_per_s", "time/data_wait", "time/memory_gib"}
+    assert not any(key.startswith("val/") for line in written for key in line)  # there is no split to choose on
+    kept = runs.read_json(tmp_path / "run" / runs.DONE)["kept"]
+    assert kept == {
+        "step": max(line["step"] for line in written),
+        "why": "the last one, as there is no validation split",
+    }
     assert all(line["time/memory_gib"] > 0.1 for line in written if "time/memory_gib" in line)
 
 

@@ -1,0 +1,52 @@
+"""What a config leaves open, decided once: which split is reported, which one chooses what is kept, how many streams.
+
+It follows from the config and its shards alone, and is recorded: a run that is continued takes what it has recorded.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from l2l import evaluate, runs
+from l2l.data import order
+from l2l.data.source import Source
+
+
+def resolved(config: Any, source: Source) -> Any:
+    """A copy of the config with every open key (`runs.OPEN_KEYS`) decided.
+
+    Raises:
+      ShardError: a split that it names, or one to train on or to report, is not there or empty.
+      ValueError: the split that is reported would also choose what is kept.
+    """
+    config = config.copy_and_resolve_references()
+    there = recorded(Path(config.run), source)
+    for key, value in runs.OPEN_KEYS.items():
+        if config.data[key] == value and key in there:
+            config.data[key] = there[key]
+    config.data.test = config.data.test or evaluate.reported(source.index)
+    can_choose = "val" in source.index.splits and source.index.records("val") and config.data.test != "val"
+    config.data.val = config.data.val or ("val" if can_choose else "")
+    for key in ("train", "test", "val"):
+        if config.data[key]:
+            evaluate.records_of(source, config.data[key], f"config.data.{key}")
+    check_unseen(config)
+    config.data.streams = config.data.streams or order.streams_of(config.data.batch)
+    return config
+
+
+def recorded(run: Path, source: Source) -> dict[str, Any]:
+    """What a run folder that was begun with the same data has recorded of config.data; {} if there is none."""
+    if not (run / runs.CONFIG).is_file():
+        return {}
+    there = runs.read_json(run / runs.CONFIG)
+    return there["config"]["data"] if there["inputs"].get("data", {}).get("hash") == source.index.hash else {}
+
+
+def check_unseen(config: Any) -> None:
+    """Raises ValueError if what is kept would be chosen on the split that is reported."""
+    if config.best and config.data.val == config.data.test:
+        raise ValueError(
+            f"config.data.val={config.data.val} is also the split that is reported, so config.best={config.best} "
+            "would choose on it: leave out --config.data.val (without another split the last step is kept) or set "
+            "--config.best=; a run that was begun that way is begun again with another --config.run"
+        )
