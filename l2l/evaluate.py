@@ -119,7 +119,7 @@ def by_video(arrays: Arrays, multi_label: bool) -> Arrays:
     _, first, place = np.unique(arrays["video_id"], return_index=True, return_inverse=True)
     order = np.argsort(first)
     found = {name: arrays[name][first[order]] for name in ("labels", "has_audio", "video_id")}
-    for name in (name for name in arrays if name in ("logits", "logits_teacher")):
+    for name in ("logits", "logits_teacher") if "logits_teacher" in arrays else ("logits",):
         scores = metrics.probabilities(arrays[name].astype(np.float64), multi_label)
         mean = np.stack([scores[place == video].mean(axis=0) for video in order])
         found[name] = metrics.logits(mean, multi_label)
@@ -157,9 +157,8 @@ def save_classes(path: Path, arrays: Arrays, index: schema.Index, split: str, mu
 
 
 def save_predictions(path: Path, arrays: Arrays) -> None:
-    """Writes predictions.npz; attention weights only of the first examples, descriptors not at all."""
-    kept = {k: v for k, v in arrays.items() if k not in ("image", "audio", "feature")}
-    kept = {k: v[:KEPT_WEIGHTS].astype(np.float16) if k.startswith("weights_") else v for k, v in kept.items()}
+    """Writes predictions.npz; attention weights only of the first examples."""
+    kept = {k: v[:KEPT_WEIGHTS].astype(np.float16) if k.startswith("weights_") else v for k, v in arrays.items()}
     kept["video_id"] = np.asarray([x.decode() if isinstance(x, bytes) else str(x) for x in kept["video_id"]])
     npz.save_arrays(path, kept)
 
