@@ -138,6 +138,7 @@ RULES: dict[str, Rule] = {
     "model.width": whole(1),
     "model.stages": each(whole(1), 1),
     "model.remat": SWITCH,
+    "model.bottleneck": SWITCH,
     "model.modality": one_of(*MODALITIES),
     "model.feature": whole(1),
     "model.preview": whole(0),
