@@ -39,8 +39,8 @@ def get_config() -> ConfigDict:
     c.data.dir = config_dict.placeholder(str)  # directory of shards
     c.data.train = "train"  # the split to learn from
     # The split that the finished run reports, read once at the end ("": test where the data have it, else val); and the
-    # one that `best` chooses on, measured every eval_epochs ("": val where the data have it and it is not the one that is
-    # reported, else none: then the last step is kept).
+    # one that `best` chooses on, measured every eval_epochs ("": val where the data have it and it is not the one that
+    # is reported, else none: then the last step is kept).
     c.data.test, c.data.val = "", ""
     c.data.batch, c.data.eval_batch = 32, 64  # examples over all devices
     # What an epoch of training has: video: one stored clip of every video, and another one in the next epoch; clip:

@@ -195,13 +195,13 @@ def claimed(path: Path) -> Iterator[None]:
         yield
 
 
-def settled(config: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
+def settled(asked: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     """A config that is asked for, with what a run has recorded where that is left open or cannot be compared."""
     has, ordered = there["config"].get("data", {}), "order" in there
     is_open = lambda key, value: key in OPEN_KEYS and key in has and value == OPEN_KEYS[key]
     left = lambda key, value: is_open(key, value) or (key in ORDER_KEYS and not ordered)
-    data = {key: has.get(key) if left(key, value) else value for key, value in config.get("data", {}).items()}
-    return config | {"data": data}
+    data = {key: has.get(key) if left(key, value) else value for key, value in asked.get("data", {}).items()}
+    return asked | {"data": data}
 
 
 def check_order(path: Path, record: dict[str, Any]) -> None:

@@ -103,7 +103,7 @@ def test_a_run_that_is_continued_keeps_what_it_has_recorded(tmp_path):
 
 def test_what_is_left_open_is_any_run_s_own(tmp_path):
     """As of a run that was made when the validation split was reported and four streams were the default."""
-    before = record(asked(tmp_path, val="val", test="val"))
+    before = record(asked(tmp_path, val="val", test="val")) | {"order": 2}
     before["config"]["data"]["streams"] = 4
     runs.start(tmp_path / "run", before)
     now = record(asked(tmp_path))
