@@ -116,3 +116,14 @@ def test_what_is_left_open_is_any_run_s_own(tmp_path):
     assert [line.split(":")[0].strip() for line in lines[1:-1]] == [
         f"config.data.{k}" for k in ("batch", "streams", "test")
     ]
+
+
+def test_a_run_of_the_last_release_is_what_the_defaults_ask_for(tmp_path):
+    """Finished it is left alone; it cannot go on, as its examples came in another order."""
+    before = record(asked(tmp_path, val="val", test="val"))
+    before["config"]["data"] |= {"streams": 4, "shuffle": 256}
+    del before["config"]["data"]["draw"]
+    runs.start(tmp_path / "run", before)
+    runs.check_same(tmp_path / "run", record(asked(tmp_path)))
+    with pytest.raises(runs.RunError, match="begun by an earlier release"):
+        runs.start(tmp_path / "run", record(asked(tmp_path)) | {"order": 2})
