@@ -71,10 +71,6 @@ class Source:
         records = loader.eval_records(paths, self.reader.eval, batch=batch)
         return batches.eval_batches(records, batch=batch, fit=self.reader.fit)
 
-    def batches(self, split: str, *, batch: int) -> int | None:
-        """How many batches `eval` gives, None where videos of different lengths do not share one."""
-        return -(-self.index.records(split) // batch) if isinstance(self.reader, ClipReader) else None
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SideBySide(Source):
