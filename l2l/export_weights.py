@@ -48,8 +48,13 @@ def export(path: str, out: str) -> str:
     record = {"config": run.config, "labels": run.labels, "policy": run.policy, "student": run.student}
     weights.save(out, arrays, record)
     more = " --student=RUN" if run.student else ""
+    ours = (
+        "; those of worth.* are ours, the released code counts all looks the same"
+        if any(x.startswith("worth.") for x in arrays)
+        else ""
+    )
     return (
-        f"{out}: {sum(x.size for x in arrays.values()):,} values under {len(arrays)} names; read back by "
+        f"{out}: {sum(x.size for x in arrays.values()):,} values under {len(arrays)} names{ours}; read back by "
         f"python -m l2l.import_weights --model={name} {out}{more} --out=RUN"
     )
 

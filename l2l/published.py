@@ -93,8 +93,13 @@ def student(arrays: Arrays, config: Config) -> Layout:
 
 def skimmer(arrays: Arrays, config: Config) -> Layout:
     del arrays
-    rows = import_torch.skimmer(modalities(config["model"]["index_by"]))
+    rows = skimmer_rows(config["model"])
     return Layout("skimmer", rows, unused=(r"net_imageAudio\..*",))
+
+
+def skimmer_rows(model: Config) -> list[import_torch.Row]:
+    """The table of a skimmer with these numbers."""
+    return import_torch.skimmer(modalities(model["index_by"]), weigh=model.get("weigh", False))
 
 
 PUBLISHED = {
@@ -189,7 +194,9 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
         case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
             rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
-            rows = import_torch.skimmer(modalities(model["index_by"]))
+            rows = skimmer_rows(model)
+            if lost := import_torch.unnamed(own, rows):
+                raise WeightsError(f"{run.path} has {lost[0]}, which has no PyTorch counterpart: its weights stay here")
             return "skimmer_released", from_variables(own, rows) | fusion
     whose = f" over features of a {run.student['model']['name']}" if run.student else ""
     judge = " with a recogniser" if run.recogniser else ""

@@ -10,7 +10,7 @@ from l2l import export_weights, import_weights, initial, published, runs
 from l2l.models import import_torch
 from l2l.models.import_torch import WeightsError
 from l2l.models.resnet import STAGES
-from tests import shards, small
+from tests import shards, small, untrained
 from tests.golden import generator
 
 RELEASED = "student_released", "skimmer_released"
@@ -183,3 +183,13 @@ def test_export_of_what_is_no_run_is_one_line(tmp_path, capsys):
     assert export_weights.main([str(tmp_path), f"--out={tmp_path / 'file'}"]) == 1
     assert "is not a run folder" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())
+
+
+def test_what_has_no_counterpart_is_not_lost(tmp_path, capsys):
+    weighed, out = untrained.skim_run(tmp_path / "weighed"), tmp_path / "x.safetensors"
+    assert export_weights.main([str(weighed), f"--out={out}"]) == 0
+    assert "those of worth.* are ours, the released code counts all looks the same" in capsys.readouterr().out
+    run = runs.load_run(weighed)
+    run.variables["model"]["params"]["closely"] = {"bias": np.zeros(2, np.float32)}
+    with pytest.raises(WeightsError, match="weighed has params/closely/bias, which has no PyTorch counterpart"):
+        published.arrays_of(run)

@@ -103,7 +103,7 @@ def work(tmp_path_factory):
     small.untrained(small.config("finetune", work / "student", clips))
     shards.feature_directory(work / "features", videos=VIDEOS, width=16)
     for start in (False, True):
-        skim(work, f"skim_{start}", model__count_start=start, head=0.1 * start)
+        skim(work, f"skim_{start}", model__count_start=start, model__weigh=not start, head=0.1 * start)
     return work
 
 

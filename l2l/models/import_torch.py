@@ -55,6 +55,7 @@ KINDS = {
         )
     ],
     "linear": [_leaf("params/kernel", "weight", *_TURN), _BIAS],
+    "unbiased": [_leaf("params/kernel", "weight", *_TURN)],
     # A 1x1 convolution with bias, which is a linear layer here.
     "point": [
         _leaf("params/kernel", "weight", lambda w: w.squeeze((2, 3)).T, lambda w: w.T[:, :, None, None]),
@@ -170,8 +171,11 @@ def student(modalities: Sequence[str], stages: Sequence[int], image: str, audio:
     return rows + HEAD
 
 
-def skimmer(index_by: Sequence[str] = ("image", "audio")) -> list[Row]:
-    """Skimmer <-> the released `AudioPreviewModel`, without the fusion, which is the student's."""
+def skimmer(index_by: Sequence[str] = ("image", "audio"), *, weigh: bool = False) -> list[Row]:
+    """Skimmer <-> the released `AudioPreviewModel`, without the fusion, which is the student's.
+
+    That model does not weigh its looks: what does so here has a name of ours.
+    """
     rows = [("lstm", "rnn", "weight_norm_lstm"), ("head", "prediction_fc", "linear")]
     rows.append(("classifier", "net_classifier.classifier", "linear"))
     rows += [("modality", "modality_attention", "linear")] if len(index_by) == 2 else []
@@ -180,6 +184,7 @@ def skimmer(index_by: Sequence[str] = ("image", "audio")) -> list[Row]:
         rows += [(f"keys_{m}/linear", f"{key}.0", "point"), (f"keys_{m}/norm", f"{key}.1", "norm")]
         rows += [(f"query_{m}/linear", f"{query}.0", "linear"), (f"query_{m}/norm", f"{query}.1", "norm")]
         rows += [(f"query_{m}/output", f"{query}.3", "linear")]
+    rows += [("worth/hidden", "worth.hidden", "linear"), ("worth/output", "worth.output", "unbiased")] if weigh else []
     return rows
 
 
@@ -239,6 +244,12 @@ def _problem(theirs: list[np.ndarray], leaf: Leaf, shape: tuple[int, ...]) -> st
     if [x.shape for x in theirs] != expected:
         return f"is {', '.join(str(x.shape) for x in theirs)}, the model needs {', '.join(map(str, expected))}"
     return "" if all(np.isfinite(x).all() for x in theirs) else "has values that are not finite"
+
+
+def unnamed(variables: Tree, rows: Sequence[Row]) -> list[str]:
+    """Paths of the variables that a table has no name for."""
+    named = {path for path, _, _ in _leaves(rows)}
+    return sorted(flax.traverse_util.flatten_dict(variables, sep="/").keys() - named)
 
 
 def from_variables(variables: Tree, rows: Sequence[Row]) -> Arrays:
