@@ -49,12 +49,12 @@ class Rows(html.parser.HTMLParser):
 
 
 def runs_of(page: Path) -> dict[str, dict[str, str]]:
-    """Name of a run -> column -> text; its hash is the column "hash"."""
+    """Name of a run -> column -> text; its hash and its stage are the columns "hash" and "stage"."""
     head, *rows = Rows(page.read_text(encoding="utf-8")).rows or [[]]
     columns = [" ".join(cell) for cell in head[1:]]
     return {
-        name: {"hash": run_hash} | dict(zip(columns, map(" ".join, cells), strict=True))
-        for (name, run_hash), *cells in rows
+        run[0]: {"hash": run[-1], "stage": cells[0][0]} | dict(zip(columns, map(" ".join, cells), strict=True))
+        for run, *cells in rows
     }
 
 
