@@ -89,7 +89,6 @@ def work(tmp_path_factory):
     rows = [Row(str(file), (LABELS[i % 3],), s, video_id=ids[s][i]) for s in ids for i, file in enumerate(files)]
     write_dataset(rows, LABELS, work / "shards", schema.ClipPolicy(frames=2, hop=1.0, short_side=32), shards=2)
     schema.write_json(work / "shards/actions.json", ACTIONS)
-    schema.write_json(work / "shards/videos.json", {n: f"../{f.name}" for n, f in zip(NAMES, files, strict=True)})
     clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "data.frames": 2, "model.width": 4}
     for stage in (teacher, finetune):
         config = adapt(stage.get_config(), work / stage.__name__.split(".")[1], **clips | {"init": ""})
