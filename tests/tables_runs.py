@@ -41,6 +41,7 @@ def finished(
     **changes,
 ):
     """A finished run; `init`: hash of the run it started from; `described_by` and `recogniser` are config files."""
+    changes = {"data__val": "val", "data__test": "test"} | changes  # as a run records them
     config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
