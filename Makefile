@@ -40,7 +40,7 @@ lint: $(BIN)/.ready
 	$(BIN)/ruff format --check .
 
 test: lint  ## lint and the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --durations=10
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in teacher student skimmer loader prepare distill_cache infer; do \

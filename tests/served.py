@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests import xla
+
 ROOT = Path(__file__).parent.parent
 BOUNDARY = "----a-boundary-that-no-video-holds"
 HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -55,7 +57,7 @@ def form(**fields: str | tuple[str, bytes]) -> bytes:
 def serving(*flags: object) -> Iterator[Client]:
     """`python -m l2l.serve` with these flags at any free port, until the block ends."""
     command = [sys.executable, "-m", "l2l.serve", "--port=0", *map(str, flags)]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(1)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         line = process.stdout.readline()

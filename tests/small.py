@@ -15,7 +15,7 @@ from l2l import build, inputs, main, runs
 from l2l.data.source import source_of
 from l2l.stop import Stop
 from l2l.train import Trainer, prepare, train
-from tests import quick
+from tests import quick, xla
 
 ROOT = Path(__file__).parent.parent
 
@@ -117,7 +117,7 @@ def command(run: Path, data: Path, **changes) -> list[str]:
 
 def start(words: list[str], *, devices: int = 1, cache: Path | None = None, **more) -> subprocess.Popen:
     """Starts a command on so many simulated devices; its standard error is read as text."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(devices)}
     if cache:
         environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, **more)

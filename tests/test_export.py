@@ -15,6 +15,7 @@ import pytest
 
 import l2l
 from l2l import artefact, artefact_writer, export, infer, run_programs, runs
+from tests import xla
 from tests.untrained import LABELS, clip_run, skim_run
 from tests.videos import write_video
 
@@ -38,7 +39,7 @@ def work(tmp_path_factory):
 def without(blocked, code, *arguments, path=(ROOT,)):
     """Runs code in a process that cannot import `blocked`, on one device."""
     block = f"import sys; sys.modules.update(dict.fromkeys({blocked!r}))\n"
-    environment = os.environ | {"XLA_FLAGS": "", "PYTHONPATH": os.pathsep.join(map(str, path))}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(1), "PYTHONPATH": os.pathsep.join(map(str, path))}
     command = [sys.executable, "-c", block + code, *map(str, arguments)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ import safetensors.numpy
 from l2l import import_weights, published
 from l2l.models import import_i3d, import_torch
 from l2l.models.resnet import STAGES
-from tests import shards
+from tests import shards, xla
 from tests.golden import generator
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +55,7 @@ def test_distillation_at_full_size_from_imported_weights(tmp_path):
     }
     flags = [f"--config.{key}={value}" for key, value in numbers.items()]
     command = [sys.executable, "-m", "l2l.main", "--config=configs/distill.py:kinetics400", *flags]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(1)}
     subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=600)
     steps = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
     losses = [x["train/loss"] for x in steps if "train/loss" in x]

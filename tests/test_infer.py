@@ -31,7 +31,7 @@ from l2l.run_programs import Hard, of_run
 from l2l.runs import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
-from tests import small
+from tests import small, xla
 from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning a guitar", "naïve")
@@ -237,7 +237,7 @@ def test_cost_counts_what_the_method_needs(work, skimmer):
 def command(work, *arguments, run="skim", code=""):
     """`python -m l2l.infer` in a process of its own, on one device."""
     environment = os.environ | {
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": xla.flags(1),
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
         "PYTHONPATH": str(Path(__file__).parents[1]),
     }

@@ -9,7 +9,7 @@ import pytest
 
 from l2l import inputs, runs, train
 from l2l.data import schema
-from tests import shards, small
+from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
 MAKER = """
@@ -99,7 +99,7 @@ def test_a_run_of_the_release_before_streams_were_found(tmp_path):
 
 def main(*arguments: str) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "l2l.main", *arguments]
-    environment = os.environ | {"XLA_FLAGS": ""}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(1)}
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, env=environment, check=False)
 
 

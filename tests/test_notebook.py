@@ -7,6 +7,8 @@ import nbclient
 import nbformat
 import pytest
 
+from tests import xla
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "notebooks" / "explore.ipynb"
 SMALL = """
@@ -31,7 +33,7 @@ def test_it_runs(notebook, tmp_path, monkeypatch):
     (numbers,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ())]
     numbers.source = SMALL
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    monkeypatch.setenv("XLA_FLAGS", "")
+    monkeypatch.setenv("XLA_FLAGS", xla.flags(1))
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
     monkeypatch.delenv("MPLBACKEND", raising=False)
     client = nbclient.NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(tmp_path)}})

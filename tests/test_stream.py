@@ -23,7 +23,7 @@ from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.tally import Tally
 from l2l.stream import boxes
-from tests import untrained
+from tests import untrained, xla
 from tests.test_look import in_memory, same
 from tests.videos import write_video
 
@@ -252,7 +252,7 @@ def test_a_policy_that_needs_the_length():
 def test_command_follows_a_pipe(films, models, tmp_path):
     run = untrained.skim_run(tmp_path / "skim")
     words = [sys.executable, "-m", "l2l.infer", "--follow=-", f"--run={run}"]
-    environment = os.environ | {"XLA_FLAGS": "", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(1), "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     how = {"cwd": Path(__file__).parents[1], "env": environment, "capture_output": True, "timeout": 120}
     data = (films / "a.mkv").read_bytes()
     process = subprocess.run([*words, "--json"], input=data, **how, check=True)

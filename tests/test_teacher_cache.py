@@ -22,7 +22,7 @@ from l2l.data.clips import parse
 from l2l.data.loader import tf
 from l2l.data.source import SideBySide, source_of
 from l2l.tasks.classify import Classify
-from tests import shards, small
+from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
 SPLITS = {"train": 24, "val": 6}
@@ -277,7 +277,7 @@ def test_two_processes_ask_together(clips, teacher, answers, tmp_path):
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
     where = [str(x) for x in (clips, teacher, tmp_path / "run", tmp_path / "answers")]
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    environment = os.environ | {"XLA_FLAGS": xla.flags(2)}
     start = lambda n: subprocess.Popen([sys.executable, "-c", PROCESS, address, n, *where], cwd=ROOT, env=environment)
     processes = [start("0"), start("1")]
     try:
