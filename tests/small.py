@@ -115,11 +115,9 @@ def command(run: Path, data: Path, **changes) -> list[str]:
     return [sys.executable, "-m", "l2l.main", "--config=configs/finetune.py", *words]
 
 
-def start(words: list[str], *, devices: int = 1, cache: Path | None = None, **more) -> subprocess.Popen:
+def start(words: list[str], *, devices: int = 1, **more) -> subprocess.Popen:
     """Starts a command on so many simulated devices; its standard error is read as text."""
     environment = os.environ | {"XLA_FLAGS": xla.flags(devices)}
-    if cache:
-        environment["JAX_COMPILATION_CACHE_DIR"] = str(cache)
     return subprocess.Popen(words, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True, **more)
 
 

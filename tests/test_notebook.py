@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "notebooks" / "explore.ipynb"
 SMALL = """
 DEMO, WORK = "nowhere", "work"
-SHORT, LONG, BATCH = 100, 12, 8
+SHORT, LONG, BATCH = 64, 8, 8
 EPOCHS = {"teacher": 1, "distill": 1, "finetune": 1, "skim": 1}
 """
 

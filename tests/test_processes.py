@@ -34,10 +34,10 @@ def free_port() -> int:
         return at.getsockname()[1]
 
 
-def pair(words: list[str], cache) -> list:
+def pair(words: list[str]) -> list:
     """Two processes of one device each as one program."""
     where = f"--config.distributed=127.0.0.1:{free_port()}"
-    return [small.start([*words, f"{where},{index},2"], cache=cache) for index in range(2)]
+    return [small.start([*words, f"{where},{index},2"]) for index in range(2)]
 
 
 def ended(process) -> tuple[int, str]:
@@ -55,12 +55,9 @@ def stop_after(run, process, count: int, asked) -> float:
 
 
 @pytest.fixture(scope="module")
-def how(work):
+def how():
     """The run of these tests: on eight devices its state lies spread over them."""
-    change = {"epochs": STEPS / 3, "eval_epochs": 2.0, "save_epochs": 0, "shard_min": 16, "model__modality": "image"}
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
-        yield change
+    return {"epochs": STEPS / 3, "eval_epochs": 2.0, "save_epochs": 0, "shard_min": 16, "model__modality": "image"}
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +78,11 @@ def moved(work, how):
         with pytest.raises(train.Stopped, match=f"step 4 of {STEPS}"):
             small.run(config)
     words = small.command(work / "moved", work / "clips", **how)
-    alone = small.start(words, cache=work / "cache")
+    alone = small.start(words)
     since = stop_after(work / "moved", alone, 4, alone)
     assert ended(alone)[0] == 75
     assert time.monotonic() - since < 60
-    both = pair(words, work / "cache")
+    both = pair(words)
     stop_after(work / "moved", both[0], 4, both[1])
     both = [ended(process) for process in both]
     assert [code for code, _ in both] == [75, 75], both
@@ -109,7 +106,7 @@ def test_moving_a_run_changes_only_the_rounding(straight, moved):
 def test_a_run_of_eight_devices_serves_infer_on_one(work, straight):
     write_video(work / "film.mp4", seconds=3, clicks=(0.5, 1.7))
     words = [sys.executable, "-m", "l2l.infer", str(work / "film.mp4"), f"--run={straight}", "--json"]
-    process = small.start(words, cache=work / "cache", stdout=subprocess.PIPE)
+    process = small.start(words, stdout=subprocess.PIPE)
     out, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 0, said
     assert len(json.loads(out)["top"]) == 3
@@ -122,7 +119,7 @@ def test_two_processes_extract_the_same(work, straight):
     extract.extract(c, inputs.ensure(c))
     words = [sys.executable, "-m", "l2l.main", "--config=configs/extract.py", "--config.makers=()"]
     words += [f"--config.data.dir={c.data.dir}", f"--config.student={c.student}", "--config.data.eval_batch=8"]
-    both = [ended(x) for x in pair([*words, f"--config.run={work / 'both'}"], work / "cache")]
+    both = [ended(x) for x in pair([*words, f"--config.run={work / 'both'}"])]
     assert [code for code, _ in both] == [0, 0], both
     for split, count in (("train", 9), ("val", 4)):
         a, b = (features(work / name, split) for name in ("alone", "both"))
