@@ -30,7 +30,7 @@ def config(stage: str, run: Path, data: Path, **changes):
     if stage in ("teacher", "distill", "finetune"):
         c.data.crop, c.data.resize = 14, 16
         c.data.frames = 1 if stage == "finetune" else 2
-        c.model.width = 2
+        c.model.width, c.model.stages = 8, (1, 1)
     if stage in ("distill", "finetune"):
         c.model.feature = 16
     if stage == "skim":
@@ -107,7 +107,8 @@ def command(run: Path, data: Path, **changes) -> list[str]:
         "data.crop": 14,
         "data.resize": 16,
         "init": "",
-        "model.width": 2,
+        "model.width": 8,
+        "model.stages": "(1, 1)",
         "model.feature": 16,
     }
     numbers |= {key.replace("__", "."): value for key, value in changes.items()}

@@ -60,7 +60,7 @@ def work(tmp_path_factory):
     ]
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
     clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "epochs": 0.0}
-    clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": ""}
+    clips |= {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": "", "model.stages": (1, 1)}
     small.stage(teacher.get_config(), work / "teacher", **clips | {"data.frames": 2, "model.width": 4})
     small.stage(finetune.get_config(), work / "finetune", **clips | {"init": "", "model.width": 4})
     student = {"student": str(work / "finetune")}

@@ -63,7 +63,7 @@ def work(tmp_path_factory):
 
 
 def skim(work, name, **changes):
-    numbers = {"student": str(work / "student"), "epochs": 8.0, "optim__lr": 1e-2}
+    numbers = {"student": str(work / "student"), "epochs": 8.0, "optim__lr": 5e-2}
     config = small.config("skim", work / name, work / "features", **numbers | changes)
     config.best = "top1"
     return small.run(config)

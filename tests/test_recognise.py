@@ -53,7 +53,8 @@ def work(tmp_path_factory):
         data = {"data.dir": str(work / clips), "data.eval_batch": 8}
         small.stage(extract.get_config(variant), work / name, student=str(work / student), **data)
 
-    clips = {"data.dir": str(work / "pictures"), "data.crop": 28, "data.resize": 32, "epochs": 0.0, "model.width": 2}
+    clips = {"data.dir": str(work / "pictures"), "data.crop": 28, "data.resize": 32, "epochs": 0.0, "model.width": 4}
+    clips["model.stages"] = (1, 1)
     stage(finetune, "student", init="", **clips)
     stage(preview, "preview", teacher=str(work / "student"), **clips | {"model.preview": 2})
     size = {"data.dir": str(work / "clips"), "data.crop": 20, "data.resize": 24, "data.frames": 2, "model.width": 4}

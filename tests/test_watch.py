@@ -23,7 +23,7 @@ def work(tmp_path_factory):
     """A student of the sample's size, and features as it makes them."""
     work = tmp_path_factory.mktemp("watch")
     clips = shards.clip_directory(work / "clips", videos={"train": 8, "val": 4})
-    size = {"model__width": 8, "model__feature": 64, "epochs": 0.0, "best": ""}
+    size = {"model__stages": (1, 1, 1, 1), "model__feature": 64, "epochs": 0.0, "best": ""}
     small.run(small.config("finetune", work / "student", clips, **size))
     shards.feature_directory(work / "features", videos=VIDEOS, width=64)
     return work
