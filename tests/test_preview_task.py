@@ -47,7 +47,7 @@ def work(tmp_path_factory):
     ]
     write_dataset(rows, LABELS, work / "shards", POLICY, shards=2)
     clips = {"data.dir": str(work / "shards"), "data.crop": 28, "data.resize": 32, "data.batch": 8, "best": ""}
-    clips |= {"data.eval_batch": 8, "data.streams": 2, "model.width": 4, "model.stages": (1, 1)}
+    clips |= {"data.eval_batch": 8, "data.streams": 2, "model.width": 2}
     small.stage(finetune.get_config(), work / "finetune", **clips | {"init": "", "epochs": 0.0})
     sizes = {"teacher": str(work / "finetune"), "model.preview": 2, "epochs": 6.0, "optim.lr": 1e-2}
     small.stage(preview.get_config(), work / "preview", **clips | sizes)

@@ -63,7 +63,7 @@ def how():
 @pytest.fixture(scope="module")
 def straight(work, how):
     """The run from beginning to end on eight devices."""
-    return small.run(small.config("finetune", work / "straight", work / "clips", data__shuffle=256, **how))
+    return small.run(small.config("finetune", work / "straight", work / "clips", data__shuffle=1024, **how))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def moved(work, how):
 
     Every time it is asked to stop; of the two processes only one is asked.
     """
-    config = small.config("finetune", work / "moved", work / "clips", data__shuffle=256, **how)
+    config = small.config("finetune", work / "moved", work / "clips", data__shuffle=1024, **how)
     with pytest.MonkeyPatch.context() as patched:
         small.stop_at(patched, 4)
         with pytest.raises(train.Stopped, match=f"step 4 of {STEPS}"):

@@ -40,9 +40,11 @@ def test_memory_is_flat(work, monkeypatch):
         "data.dir": work / "features",
         "data.test": "val",
         "student": work / "student",
-        "epochs": STEPS * 64 / 80,
-        "eval_epochs": 20,  # every 25 steps, as often as the sample does
-        "save_epochs": 40,
+        "data.batch": 16,
+        "data.lengths": "(24,)",
+        "epochs": STEPS * 16 / 80,
+        "eval_epochs": 5,  # every 25 steps, as often as the sample does
+        "save_epochs": 10,
         "log_every": 10,
     }
     flags = [f"--config.{key}={value}" for key, value in numbers.items()]
@@ -119,7 +121,7 @@ def test_a_line_of_a_step_is_its_own(clock, capsys):
     first, second = capsys.readouterr().err.splitlines()
     assert first == "run      1/200   0 %  loss 0.1254  top1 63.6 %"
     shown = (
-        r"run     51/200  26 %  loss 0.1254  top1 63.6 %  40 examples/s  data wait 25 %  memory \d+.\d\d GiB  left 0:30"
+        r"run     51/200  26 %  loss 0.1254  top1 63.6 %  40 examples/s  data wait 25 %  memory \d+.\d\d GiB  left 0:29"
     )
     assert re.fullmatch(shown, second)
 
