@@ -231,7 +231,7 @@ def test_features_hold_what_the_trunk_sees_of_every_region(work):
         square = (square / 255 - jnp.array(task.mean)) / jnp.array(task.std)
         expected = jit(functools.partial(glances.trunk.apply, train=False))(eye, square)
         np.testing.assert_allclose(found[:, number], expected, rtol=5e-3, atol=5e-3)
-    assert features["cells"].shape == (1, 8, 9 * 2)
+    assert features["cells"].shape == (1, 8, 9 * 8)
 
 
 def test_a_skimmer_looks_closer_from_its_config(work):

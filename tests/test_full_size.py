@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pytest
 import safetensors.numpy
 
 from l2l import import_weights, published
@@ -29,6 +30,8 @@ def save(path, rows, shapes, **more):
     return str(path)
 
 
+@pytest.mark.soak
+@pytest.mark.skipif(not os.environ.get("L2L_SOAK"), reason="takes long: make soak")
 def test_distillation_at_full_size_from_imported_weights(tmp_path):
     teacher = published.clip_shapes(published.config_of("configs/teacher.py:kinetics400"), 400)
     student = published.clip_shapes(published.config_of("configs/distill.py:kinetics400"), 400)

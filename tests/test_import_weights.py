@@ -100,7 +100,7 @@ def test_a_run_trains_from_two_trunks(tmp_path):
     started = runs.load_run(small.run(small.config("finetune", tmp_path / "run", clips, epochs=0.0, init=init)))
     params = started.variables["model"]["params"]
     assert params["image"]["trunk"]["stem"]["kernel"].all()
-    assert (params["audio"]["trunk"]["layer4_0"]["conv2"]["kernel"] == 1).all()
+    assert (params["audio"]["trunk"]["layer2_0"]["conv2"]["kernel"] == 1).all()
     for fresh in (params["audio"]["trunk"]["stem"], params["fusion"]["hidden"]):
         assert not (fresh["kernel"] == 1).any()
     recorded = runs.read_json(tmp_path / "run" / "config.json")["inputs"]

@@ -15,7 +15,7 @@ KILLS = 20 if os.environ.get("L2L_SOAK") else 1
 @pytest.mark.soak
 def test_killed_and_continued_equals_undisturbed(tmp_path):
     data = shards.clip_directory(tmp_path / "clips", videos={"train": 24, "val": 5})
-    start = lambda run: small.start(small.command(run, data, epochs=5 + 2 * KILLS))
+    start = lambda run: small.start(small.command(run, data, epochs=5 + 2 * KILLS, model__modality="image"))
     straight, disturbed = tmp_path / "straight", tmp_path / "disturbed"
     assert start(straight).wait(timeout=900) == 0
     dice, killed = random.Random(0), 0

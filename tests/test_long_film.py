@@ -9,7 +9,7 @@ import pytest
 from benchmarks.films import write_film
 from benchmarks.prepare import CUT
 
-MINUTES = 60 if os.environ.get("L2L_SOAK") == "1" else 6
+MINUTES = 60 if os.environ.get("L2L_SOAK") == "1" else 3
 
 
 @pytest.mark.soak

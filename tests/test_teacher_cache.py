@@ -52,7 +52,8 @@ def looking_closer(clips):
 
 def student(run, clips, teacher, **changes):
     """A distill config with the teacher's answers beside the shards."""
-    given = {"teacher": str(teacher), "cache_teacher": True, "epochs": 2.0, "best": "agree", "data__draw": "clip"}
+    given = {"teacher": str(teacher), "cache_teacher": True, "epochs": 2.0, "best": "", "data__draw": "clip"}
+    given |= {"data__val": "val", "data__test": "val"}
     given |= {"model__modality": "image", "model__stages": (1,)}  # quick to compile
     return small.config("distill", run, clips, **(given | FIXED | changes))
 
@@ -332,6 +333,6 @@ def test_what_cannot_be(clips, teacher, tmp_path):
     with pytest.raises(ValueError, match="either True, .*or the folder"):
         prepared(student(tmp_path / "run", clips, teacher, cache_teacher=2))
     with pytest.raises(ValueError, match="it is for distillation"):
-        prepared(small.config("teacher", tmp_path / "run", clips, cache_teacher=True))
+        prepared(small.config("teacher", tmp_path / "other", clips, cache_teacher=True))
     with pytest.raises(schema.ShardError, match="holds clips, not teacher"):
         prepared(student(tmp_path / "run", clips, teacher, cache_teacher=str(clips)))

@@ -13,8 +13,7 @@ from l2l import log, runs
 from l2l.data.source import source_of
 from tests import shards, small
 
-SOAK = bool(os.environ.get("L2L_SOAK"))
-STEPS = 5000 if SOAK else 500
+STEPS = 5000
 VIDEOS = {"train": 80, "val": 16}
 
 
@@ -30,10 +29,10 @@ def work(tmp_path_factory):
 
 
 @pytest.mark.soak
+@pytest.mark.skipif(not os.environ.get("L2L_SOAK"), reason="takes long: make soak")
 def test_memory_is_flat(work, monkeypatch):
     """Peaks: nothing grows, neither in steps nor in evaluations and saves. On CPU a device's memory is the host's."""
-    if SOAK:  # here the steps are the work, not the compiling
-        monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")  # here the steps are the work, not the compiling
     numbers = {
         "run": work / "long",
         "makers": "()",
