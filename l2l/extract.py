@@ -87,7 +87,7 @@ def write_splits(
     videos = describe([path for path, _, _ in left])
     active, total = jax.process_index() == 0, sum(count for _, count, _ in left)
     say(f"{out}: {total} videos are left to describe; the first batch compiles")
-    with Bar(f"extract {out.name}", total=total, unit="video", keep=True) as bar:
+    with Bar(str(out), total=total, unit="video", keep=True) as bar:
         for _, count, target in left:
             own = bar.over(itertools.islice(videos, count))
             if active:
