@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import av
 
-from l2l.data.scan import WHOLE, MediaError, Scan, opened, packets
+from l2l.data.scan import WHOLE, MediaError, Scan, opened, packets, ready
 
 EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
 JUMP = 0.5  # seconds of film that take longer to decode than to jump over
@@ -78,7 +78,8 @@ def picked(path: str | os.PathLike, scan: Scan, groups: list[Group]) -> Iterator
       Astray: one does not come, or not after the keyframe that was to lead to it.
       MediaError: one does not decode.
     """
-    with opened(path) as (container, stream):
+    with opened(path) as container:
+        stream = ready(container.streams[scan.picture])
         for key, wanted in groups:
             if key:
                 container.seek(round((scan.origin + key) / stream.time_base), stream=stream)
@@ -129,7 +130,8 @@ def decoded(path: str | os.PathLike, scan: Scan) -> Iterator[tuple[av.VideoFrame
     Raises:
       MediaError: one does not decode.
     """
-    with opened(path) as (container, stream):
+    with opened(path) as container:
+        stream = ready(container.streams[scan.picture])
         for packet in packets(container, stream):
             for frame in scan.tally.decode(packet):
                 yield frame, scan.time_of(frame)

@@ -14,7 +14,7 @@ from typing import Any
 
 import av
 
-from l2l.data import memory
+from l2l.data import memory, sound_streams
 from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS, Clip, fill, pace
 from l2l.data.frames import EPS, Shown
@@ -83,11 +83,11 @@ def from_container(container: av.container.InputContainer, name: str) -> tuple[f
     Raises:
       MediaError: it has no pictures.
     """
-    video, tally = picture_of(container, name), Tally()
+    video, sound, tally = picture_of(container, name), sound_streams.guess(container), Tally()
 
     def pieces() -> Iterator[Came]:
         times = Times(video, timeless=False)
-        for packet in packets(container, video, *sound_of(container)):
+        for packet in packets(container, video, *sound_of(container, sound)):
             if packet.stream is video:
                 times.add(packet)
                 yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet, tally)), times.stop)

@@ -21,8 +21,8 @@ from PIL import Image
 
 from l2l.data.cut import Clip, fill, plan
 from l2l.data.frames import Shown, frames_at
-from l2l.data.scan import MediaError, told, walk
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.data.scan import MediaError, Scan, told, walk
+from l2l.data.schema import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of
 
@@ -41,20 +41,20 @@ class Probe:
     has_audio: bool
 
 
-def probe(path: str | os.PathLike) -> Probe:
+def probe(path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
     """Duration, rate and size of a video, from its packets and its first frame.
 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    scan = walk(path)
+    scan = walk(path, reading)
     width, height = scan.first.width, scan.first.height
     if round(scan.first.rotation / 90) % 2:
         width, height = height, width
-    return Probe(scan.stop, scan.fps, width, height, scan.frames, scan.has_audio)
+    return Probe(scan.stop, scan.fps, width, height, scan.frames, bool(scan.sound.streams))
 
 
-def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | None:
+def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
     """The whole sound track on the video's time line, mixed down to mono.
 
     Returns:
@@ -64,7 +64,7 @@ def read_audio(path: str | os.PathLike) -> tuple[np.ndarray, tuple[int, int]] | 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    scan = walk(path)
+    scan = walk(path, reading)
     track = track_of(path, scan)
     wave, (first, stop) = track.window(0, track.limit)
     return (wave[:stop], (first, stop)) if track.there else None
@@ -84,7 +84,11 @@ def decode_jpeg(data: bytes) -> np.ndarray:
 
 
 def read_clips(
-    path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
+    path: str | os.PathLike,
+    policy: ClipPolicy,
+    start: float | None = None,
+    end: float | None = None,
+    reading: Reading = USUAL,
 ) -> Iterator[Clip]:
     """Cuts a video into clips in one pass; holds the frames of open clips and about a second of sound.
 
@@ -97,6 +101,7 @@ def read_clips(
       policy: how to cut.
       start: cut only from here, seconds.
       end: cut only up to here, seconds.
+      reading: which parts of the file are read.
 
     Yields:
       Clips in order of their start. Images are upright RGB, scaled by swscale to `policy.short_side` (area
@@ -106,25 +111,29 @@ def read_clips(
       MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
         Clips may have been yielded before.
     """
-    film = open_film(path, policy, start, end)
+    film = open_film(path, policy, start, end, reading)
     yield from film.heard(film.seen(range(len(film.clips)), policy.frames))
 
 
 def open_film(
-    path: str | os.PathLike, policy: ClipPolicy, start: float | None = None, end: float | None = None
+    path: str | os.PathLike,
+    policy: ClipPolicy,
+    start: float | None = None,
+    end: float | None = None,
+    reading: Reading = USUAL,
 ) -> "Film":
     """A file, to be looked at here and there: its clips are planned, of its frames only the first is decoded.
 
     Raises:
       MediaError: as `read_clips`.
     """
-    scan = walk(path)
+    scan = walk(path, reading)
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")
     planned = lambda policy: plan(path, policy, policy.fps or scan.fps, begin, stop)
     shown = functools.partial(frames_at, path, scan)
-    return Film(path, policy, planned, planned(policy), stop, scan.first, track_of(path, scan), shown, scan.tally)
+    return Film(path, policy, planned, planned(policy), stop, scan, track_of(path, scan), shown)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,10 +146,9 @@ class Film:
       plan: a policy -> all clips that it cuts, without their content.
       clips: those of `policy`.
       stop: where they end, seconds.
-      first: frame of the video.
+      scan: what is known of the file.
       track: its sound.
       frames_at: ascending times, seconds -> the frames on display at them, see `frames.frames_at`.
-      tally: of what was decoded so far.
     """
 
     path: str | os.PathLike
@@ -148,15 +156,24 @@ class Film:
     plan: Callable[[ClipPolicy], Sequence[Clip]]
     clips: Sequence[Clip]
     stop: float
-    first: av.VideoFrame
+    scan: Scan
     track: Track
     frames_at: Callable[[Sequence[float]], Shown]
-    tally: Tally
 
     @property
     def has_audio(self) -> bool:
         """Whether there is any sound."""
         return self.policy.audio and self.track.there
+
+    @property
+    def tally(self) -> Tally:
+        """Of what was decoded so far."""
+        return self.scan.tally
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of the file, a line each; all of it once its clips have been read."""
+        return tuple(dict.fromkeys((*self.scan.notes, *(self.track.notes if self.policy.audio else ()))))
 
     def recut(self, policy: ClipPolicy) -> "Film":
         """The same in other clips."""
@@ -176,7 +193,7 @@ class Film:
         starts = (self.clips[i].start for i in places)
         times = sorted({at for start in starts for k in range(frames) if (at := start + k * step) < self.stop})
         clips = (dataclasses.replace(self.clips[i], jpegs=[]) for i in places)
-        encoder = Encoder(self.path, self.policy, self.first)
+        encoder = Encoder(self.path, self.policy, self.scan.first)
         with told(self.path):
             yield from fill(clips, self.frames_at(times), encoder, step=step, stop=self.stop, frames=frames)
 

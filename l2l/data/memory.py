@@ -30,7 +30,7 @@ def film_of(arrays: Arrays, policy: ClipPolicy) -> Film:
     planned = lambda policy: plan(NAME, policy, policy.fps or scan.fps, 0.0, scan.stop)
     track = Track(laid(sound_of(arrays), scan.origin), scan.stop)
     shown = functools.partial(frames_at, arrays, scan)
-    return Film(NAME, policy, planned, planned(policy), scan.stop, scan.first, track, shown, scan.tally)
+    return Film(NAME, policy, planned, planned(policy), scan.stop, scan, track, shown)
 
 
 def scan_of(arrays: Arrays) -> Scan:
@@ -39,8 +39,7 @@ def scan_of(arrays: Arrays) -> Scan:
     count = len(times)
     stop = times[-1] + (1 / arrays.fps if arrays.fps else average(times[-1], count - 1))
     fps = arrays.fps or count / stop
-    heard = arrays.wave is not None
-    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, heard, times, (), timeless=False)
+    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, times, (), timeless=False)
 
 
 def rate_of(stretches: Sequence[Arrays]) -> float:

@@ -14,6 +14,9 @@ from typing import BinaryIO
 import av
 import numpy as np
 
+from l2l.data import sound_streams
+from l2l.data.schema import USUAL, Reading
+from l2l.data.sound_streams import SILENT, Sound
 from l2l.data.tally import Tally
 
 WHOLE = 0.9  # share of a file that must be there and decode
@@ -56,15 +59,15 @@ def told(path: str | os.PathLike) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[tuple[av.container.InputContainer, av.VideoStream]]:
-    """An open file and its first video stream; whatever the decoder raises inside becomes a MediaError."""
+def opened(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
+    """An open file; whatever the decoder raises inside becomes a MediaError."""
     if not os.path.isfile(path):
         raise MediaError("missing", path, "there is no such file")
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
     # "file:" keeps a colon in the name from being read as a protocol.
     with told(path), open_container(f"file:{os.path.abspath(path)}") as container:
-        yield container, picture_of(container, path)
+        yield container
 
 
 def open_container(source: str | BinaryIO) -> av.container.InputContainer:
@@ -84,15 +87,22 @@ def picture_of(container: av.container.InputContainer, path: str | os.PathLike) 
         raise MediaError("no_video", path, "the file has no video stream")
     if streams[0].codec_context is None:
         raise MediaError("undecodable", path, "there is no decoder for its video stream")
-    streams[0].codec_context.options = {"max_pixels": str(PIXELS)}
-    for stream in (streams[0], *sound_of(container)):
-        stream.codec_context.thread_count = 1  # one process per core
-    return streams[0]
+    return ready(streams[0])
 
 
-def sound_of(container: av.container.InputContainer) -> list[av.AudioStream]:
-    """The one sound stream that is read, or none."""
-    return [stream for stream in container.streams.audio[:1] if stream.codec_context is not None]
+def ready(stream: av.VideoStream) -> av.VideoStream:
+    """The stream, whose decoder will refuse huge pictures and use one thread: there is a process per core."""
+    stream.codec_context.options = {"max_pixels": str(PIXELS)}
+    stream.codec_context.thread_count = 1
+    return stream
+
+
+def sound_of(container: av.container.InputContainer, sound: Sound) -> list[av.AudioStream]:
+    """The sound streams that are read, ready to be decoded."""
+    streams = [container.streams[place] for place in sound.streams]
+    for stream in streams:
+        stream.codec_context.thread_count = 1
+    return streams
 
 
 def packets(container: av.container.InputContainer, *streams: av.stream.Stream) -> Iterator[av.Packet]:
@@ -118,10 +128,12 @@ class Scan:
       last: when the last one comes on display.
       stop: when it leaves the display.
       fps: average frames per second.
-      has_audio: whether there is a sound stream.
       times: when each of them does, ascending; empty where that is a guess.
       keys: of those from which decoding can begin; empty where it can begin at the start alone.
       timeless: whether the file holds the frames' order without their times.
+      picture: place of the video stream among all streams.
+      sound: the sound streams that are read.
+      notes: what has to be known of the file, a line each.
       tally: of what was decoded so far.
     """
 
@@ -131,10 +143,12 @@ class Scan:
     last: float
     stop: float
     fps: float
-    has_audio: bool
     times: Sequence[float]
     keys: Sequence[float]
     timeless: bool
+    picture: int = 0
+    sound: Sound = SILENT
+    notes: tuple[str, ...] = ()
     tally: Tally = dataclasses.field(default_factory=Tally)
 
     def time_of(self, frame: av.VideoFrame | av.Packet) -> float | None:
@@ -150,16 +164,17 @@ class Scan:
         return _seconds(frame.dts - self.first.dts, frame.time_base)
 
 
-def walk(path: str | os.PathLike) -> Scan:
+def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
     """Walks over all packets and decodes no more than the first frame.
 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    with opened(path) as (container, video):
+    with opened(path) as container:
+        video, sound = picture_of(container, path), sound_streams.guess(container)
         timeless, first = container.format.name in _TIMELESS, None
         times, reached, tally = Times(video, timeless), 0.0, Tally()
-        for packet in readable(container, video, *sound_of(container)):
+        for packet in readable(container, video, *sound_of(container, sound)):
             reached = max(reached, _end(packet))
             if packet.stream is video:
                 times.add(packet)
@@ -170,8 +185,8 @@ def walk(path: str | os.PathLike) -> Scan:
         _check(path, container, times, reached, origin)
         last, stop = max(times.shown) - origin, times.stop - origin
         shown, keys = times.known(origin)
-        heard, fps = bool(sound_of(container)), times.average(stop)
-        return Scan(first, origin, len(times.shown), last, stop, fps, heard, shown, keys, timeless, tally)
+        which = {"picture": video.index, "sound": sound, "notes": sound.notes, "tally": tally}
+        return Scan(first, origin, len(times.shown), last, stop, times.average(stop), shown, keys, timeless, **which)
 
 
 def _check(

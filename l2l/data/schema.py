@@ -124,6 +124,22 @@ class ClipPolicy:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reading:
+    """Which parts of a video file are read, and what of its header is believed.
+
+    Attributes:
+      audio_track: number of the sound track, from 1; None chooses, see `sound_streams.choose`.
+      trust_length: False admits a file that ends before the length that its header says.
+    """
+
+    audio_track: int | None = None
+    trust_length: bool = True
+
+
+USUAL = Reading()
+
+
+@dataclasses.dataclass(frozen=True)
 class Shard:
     """One shard file: its name, how many records and videos it holds, its size in bytes and their sha256."""
 

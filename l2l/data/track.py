@@ -10,7 +10,6 @@ import numpy as np
 
 from l2l.data.scan import Scan, opened, readable, sound_of
 from l2l.data.schema import AUDIO_RATE
-from l2l.data.tally import Tally
 
 GAP = 0.01  # seconds the sound's time stamps may stray before it is laid anew
 BLOCK = 16384  # samples that are resampled at once: a call costs as much as a thousand of them
@@ -24,6 +23,9 @@ class Track:
     Sample i belongs to i / 16000 s from the moment at which the first frame comes on display. The track goes on for at
     most a second after the picture.
 
+    Attributes:
+      notes: what has to be known of the sound as far as it was read, a line each.
+
     Args:
       source: its pieces.
       stop: where the picture ends, seconds.
@@ -32,6 +34,7 @@ class Track:
     def __init__(self, source: Iterator[Piece], stop: float) -> None:
         self.source, self.limit = source, round((stop + 1) * AUDIO_RATE)
         self.held: collections.deque[Piece] = collections.deque()
+        self.notes: list[str] = []
         self.real: tuple[int, int] | None = None  # what the track covers, as far as it was read
 
     @property
@@ -74,7 +77,7 @@ class Track:
 
 def track_of(path: str | os.PathLike, scan: Scan) -> Track:
     """The sound of a file."""
-    return Track(laid(_decoded(path, scan.tally), scan.origin), scan.stop)
+    return Track(laid(_decoded(path, scan), scan.origin), scan.stop)
 
 
 def laid(frames: Iterator[av.AudioFrame], origin: float) -> Iterator[Piece]:
@@ -121,10 +124,10 @@ class _Stretch:
             self.place += piece.samples
 
 
-def _decoded(path: str | os.PathLike, tally: Tally) -> Iterator[av.AudioFrame]:
+def _decoded(path: str | os.PathLike, scan: Scan) -> Iterator[av.AudioFrame]:
     """The frames of the sound, as far as it can be read; a damaged packet leaves a hole."""
-    with opened(path) as (container, _):
-        for stream in sound_of(container):
+    with opened(path) as container:
+        for stream in sound_of(container, scan.sound):
             for packet in readable(container, stream):
                 with contextlib.suppress(av.FFmpegError):
-                    yield from tally.decode(packet)
+                    yield from scan.tally.decode(packet)
