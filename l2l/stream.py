@@ -56,12 +56,12 @@ def opened(source: Source, model: "Model", patience: float) -> Iterator[LiveFilm
     """Raises MediaError if it cannot be used."""
     name, policy = name_of(source), model.programs.policy
     if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
-        yield LiveFilm(name, *from_arrays(iter(source)), policy)
+        yield LiveFilm(name, from_arrays(iter(source)), policy)
         return
     with told(name), contextlib.ExitStack() as stack:
         file, read = reader(source, patience, stack)
         container = stack.enter_context(open_container(readable(file, read, name)))
-        yield LiveFilm(name, *from_container(container, name), policy)
+        yield LiveFilm(name, from_container(container, name), policy)
 
 
 def name_of(source: Source) -> str:

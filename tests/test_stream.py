@@ -18,10 +18,9 @@ import pytest
 import l2l
 from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS
-from l2l.data.live import LAG, Came, Feed, LiveFilm, from_arrays
+from l2l.data.live import LAG, Came, Coming, Feed, LiveFilm, from_arrays
 from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
-from l2l.data.tally import Tally
 from l2l.stream import boxes
 from tests import untrained, xla
 from tests.test_look import in_memory, same
@@ -128,7 +127,7 @@ def test_a_stretch_ends_where_the_whole_ends(count, given):
         cut = range(0, count, each)
         part = lambda key, value, i, each=each: (key, value if key == "fps" else value[i : i + each])
         stretches = (Arrays(pictures[i : i + each], **dict(part(*x, i) for x in rate.items())) for i in cut)
-        film = LiveFilm("x", *from_arrays(stretches), policy)
+        film = LiveFilm("x", from_arrays(stretches), policy)
         starts = [clip.start for clip in film.clips(1, 1)]
         assert starts == [clip.start for clip in whole.clips]
         assert (film.stop, film.count) == (pytest.approx(whole.stop), len(whole.clips))
@@ -234,7 +233,7 @@ def test_late_sound_is_not_waited_for_beyond_a_lag():
         held -= 1
         return [(picture, i / 10)]
 
-    film = LiveFilm("x", 10.0, pieces(), Tally(), ClipPolicy(frames=1, short_side=16))
+    film = LiveFilm("x", Coming(10.0, pieces()), ClipPolicy(frames=1, short_side=16))
     clips = list(film.clips(1, 1))
     assert len(clips) == film.count == 600
     assert most <= 10 * LAG + 2
@@ -242,9 +241,9 @@ def test_late_sound_is_not_waited_for_beyond_a_lag():
 
 def test_a_policy_that_needs_the_length():
     with pytest.raises(l2l.MediaError, match="known length"):
-        LiveFilm("x", 10.0, iter(()), Tally(), ClipPolicy(clips=3))
+        LiveFilm("x", Coming(10.0, iter(())), ClipPolicy(clips=3))
     with pytest.raises(l2l.MediaError, match="how many frames a second"):
-        LiveFilm("x", 0.0, iter(()), Tally(), ClipPolicy())
+        LiveFilm("x", Coming(0.0, iter(())), ClipPolicy())
     assert next(Feed(iter(())).pictures(), None) is None
     assert CLIPS == 100_000
 

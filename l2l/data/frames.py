@@ -102,7 +102,7 @@ def leading(
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Frames from where the container is, after their time, but for those that may be left out."""
     context = stream.codec_context
-    for packet in packets(container, stream):
+    for packet in packets(container, stream, moves=scan.moves):
         if context.name in LEAVE_OUT:
             context.skip_frame = "DEFAULT" if not packet.size or scan.time_of(packet) in wanted else "NONREF"
         for frame in scan.tally.decode(packet):
@@ -132,7 +132,7 @@ def decoded(path: str | os.PathLike, scan: Scan) -> Iterator[tuple[av.VideoFrame
     """
     with opened(path) as container:
         stream = ready(container.streams[scan.picture])
-        for packet in packets(container, stream):
+        for packet in packets(container, stream, moves=scan.moves):
             for frame in scan.tally.decode(packet):
                 yield frame, scan.time_of(frame)
 

@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import av
@@ -19,8 +19,19 @@ from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS, Clip, fill, pace
 from l2l.data.frames import EPS, Shown
 from l2l.data.media import Encoder, heard
-from l2l.data.scan import MediaError, Times, packets, picture_of, sound_of
+from l2l.data.scan import (
+    MediaError,
+    Times,
+    late_picture,
+    origin_of,
+    packets,
+    pictures_of,
+    ready,
+    sound_of,
+    starts_of,
+)
 from l2l.data.schema import ClipPolicy
+from l2l.data.splices import Splicer
 from l2l.data.tally import Tally
 from l2l.data.track import Track, laid
 
@@ -75,26 +86,46 @@ class Feed:
         return True
 
 
-def from_container(container: av.container.InputContainer, name: str) -> tuple[float, Iterator[Came], Tally]:
-    """(frames per second, pieces, what of them was decoded) of a container format that is read from front to back.
+@dataclasses.dataclass(frozen=True)
+class Coming:
+    """A video that is still coming.
+
+    Attributes:
+      fps: frames per second; 0 where it does not say.
+      pieces: of it, as they come.
+      sounds: when its sounds begin, as far as that is known, seconds on the source's own clock.
+      notes: what has to be known of it, a line each.
+      tally: of what was decoded so far.
+    """
+
+    fps: float
+    pieces: Iterator[Came]
+    sounds: Sequence[float] = ()
+    notes: tuple[str, ...] = ()
+    tally: Tally = dataclasses.field(default_factory=Tally)
+
+
+def from_container(container: av.container.InputContainer, name: str) -> Coming:
+    """A container format that is read from front to back.
 
     Damage leaves a hole.
 
     Raises:
       MediaError: it has no pictures.
     """
-    video, sound, tally = picture_of(container, name), sound_streams.guess(container), Tally()
+    video, sound, tally = ready(pictures_of(container, name)[0]), sound_streams.guess(container), Tally()
 
     def pieces() -> Iterator[Came]:
         times = Times(video, timeless=False)
-        for packet in packets(container, video, *sound_of(container, sound)):
+        for packet in packets(container, video, *sound_of(container, sound), moves=Splicer(container)):
             if packet.stream is video:
                 times.add(packet)
                 yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet, tally)), times.stop)
             else:
                 yield Came("sound", lambda packet=packet: decoded(packet, tally), times.stop)
 
-    return float(video.average_rate or video.guessed_rate or 0), pieces(), tally
+    fps = float(video.average_rate or video.guessed_rate or 0)
+    return Coming(fps, pieces(), starts_of(container, sound), sound.notes, tally)
 
 
 def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
@@ -102,8 +133,8 @@ def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
         yield from tally.decode(packet)
 
 
-def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came], Tally]:
-    """(frames per second, pieces, nothing decoded) of stretches of a video that follow each other.
+def from_arrays(stretches: Iterator[Arrays]) -> Coming:
+    """Stretches of a video that follow each other.
 
     Raises:
       MediaError: there are none.
@@ -125,7 +156,7 @@ def from_arrays(stretches: Iterator[Arrays]) -> tuple[float, Iterator[Came], Tal
             frames += len(stretch.frames)
             samples += 0 if stretch.wave is None else len(stretch.wave)
 
-    return memory.rate_of(begun), pieces(), Tally()
+    return Coming(memory.rate_of(begun), pieces(), memory.starts_of(begun[0]))
 
 
 def paced(stretches: Iterator[Arrays]) -> Iterator[Arrays]:
@@ -151,19 +182,20 @@ class LiveFilm:
         are spread over the whole video.
     """
 
-    def __init__(self, name: str, fps: float, pieces: Iterator[Came], tally: Tally, policy: ClipPolicy) -> None:
+    def __init__(self, name: str, coming: Coming, policy: ClipPolicy) -> None:
         if policy.clips:
             raise MediaError("undecodable", name, "the run spreads its clips over a whole video, of known length")
-        if not (policy.fps or fps):
+        if not (policy.fps or coming.fps):
             raise MediaError("undecodable", name, "it does not say how many frames a second it has")
-        self.name, self.policy, self.fps, self.feed = name, policy, policy.fps or fps, Feed(pieces)
-        self.tally = tally
+        self.name, self.policy, self.fps, self.feed = name, policy, policy.fps or coming.fps, Feed(coming.pieces)
+        self.tally, self.known = coming.tally, coming.notes
         self.length, self.hop = pace(policy, self.fps)
         self.pictures, self.stop = self.feed.pictures(), math.inf
         self.first, at = next(self.pictures, (None, None))
         if self.first is None:
             raise MediaError("too_short", name, "its video stream holds no frames")
-        self.origin = at or 0.0
+        self.begin = at or 0.0
+        self.origin = origin_of(self.begin, coming.sounds, math.inf)
         self.track = Track(laid(self.feed.sounds(), self.origin), CLIPS * self.hop)
 
     def clips(self, stride: int, frames: int) -> Iterator[Clip]:
@@ -176,7 +208,7 @@ class LiveFilm:
 
     def _shown(self) -> Shown:
         """Frames, each with the time at which it leaves the display."""
-        frame, now = self.first, 0.0
+        frame, now = self.first, self.begin - self.origin
         for after, at in self.pictures:
             gone = now + 1 / self.fps if at is None else at - self.origin
             gone = now + 1 / self.fps if gone < now - EPS else gone
@@ -184,6 +216,12 @@ class LiveFilm:
             frame, now = after, gone
         self.stop = max(self.feed.stop - self.origin, now)
         yield frame, self.stop
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All of them once its clips have been read."""
+        late = late_picture(self.begin - self.origin)
+        return tuple(dict.fromkeys((*self.known, *late, *(self.track.notes if self.policy.audio else ()))))
 
     @property
     def has_audio(self) -> bool:

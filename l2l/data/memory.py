@@ -12,7 +12,7 @@ from l2l.data.arrays import Arrays
 from l2l.data.cut import plan
 from l2l.data.frames import Shown, displayed, leaves
 from l2l.data.media import Film
-from l2l.data.scan import Scan
+from l2l.data.scan import Scan, late_picture, origin_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.track import Track, laid
 
@@ -37,9 +37,10 @@ def scan_of(arrays: Arrays) -> Scan:
     """What a walk over a file with these frames tells; the last one stays as long as the average one."""
     times, origin = times_of(arrays)
     count = len(times)
-    stop = times[-1] + (1 / arrays.fps if arrays.fps else average(times[-1], count - 1))
-    fps = arrays.fps or count / stop
-    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, times, (), timeless=False)
+    stop = times[-1] + (1 / arrays.fps if arrays.fps else average(times[-1] - times[0], count - 1))
+    fps = arrays.fps or count / (stop - times[0])
+    notes = late_picture(times[0])
+    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, times, (), timeless=False, notes=notes)
 
 
 def rate_of(stretches: Sequence[Arrays]) -> float:
@@ -53,11 +54,18 @@ def average(seconds: float, frames: int) -> float:
     return seconds / frames if frames else 1.0
 
 
+def starts_of(arrays: Arrays) -> list[float]:
+    """When the sound begins, if there is one."""
+    return [] if arrays.wave is None else [0.0]
+
+
 def times_of(arrays: Arrays) -> tuple[list[float], float]:
-    """When frames come on display, seconds after the first one; and when that does on the clock of the sound."""
+    """When frames come on display, seconds from the film's beginning; and when that is on the clock of the sound."""
     if arrays.times is None:
         return [i / arrays.fps for i in range(len(arrays.frames))], 0.0
-    return [float(at - arrays.times[0]) for at in arrays.times], float(arrays.times[0])
+    heard = 0 if arrays.wave is None else len(arrays.wave) / arrays.rate
+    origin = origin_of(float(arrays.times[0]), starts_of(arrays), heard)
+    return [float(at) - origin for at in arrays.times], origin
 
 
 def picture(rgb: np.ndarray) -> av.VideoFrame:

@@ -128,6 +128,6 @@ def _decoded(path: str | os.PathLike, scan: Scan) -> Iterator[av.AudioFrame]:
     """The frames of the sound, as far as it can be read; a damaged packet leaves a hole."""
     with opened(path) as container:
         for stream in sound_of(container, scan.sound):
-            for packet in readable(container, stream):
+            for packet in readable(container, stream, moves=scan.moves):
                 with contextlib.suppress(av.FFmpegError):
                     yield from scan.tally.decode(packet)
