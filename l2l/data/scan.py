@@ -91,8 +91,7 @@ def pictures_of(container: av.container.InputContainer, path: str | os.PathLike)
     known = [s for s in streams if s.codec_context is not None]
     if not known:
         raise MediaError("undecodable", path, "there is no decoder for its video stream")
-    still = kinds.timed_thumbnails | kinds.still_image
-    return sorted(known, key=lambda s: (bool(s.disposition & still), not s.disposition & kinds.default))
+    return sorted(known, key=lambda s: not s.disposition & kinds.default)
 
 
 def film_of(container: av.container.InputContainer, path: str | os.PathLike) -> tuple[av.VideoStream, tuple[str, ...]]:

@@ -24,10 +24,12 @@ class Moves:
     Attributes:
       shifts: seconds, one for each part between two jumps, the first part's 0.
       begins: stream -> for each part that it has, but the first: number of its first packet, and number of the part.
+      settled: (stream, number of a packet) -> when it is to be shown, ticks, where the file says so of another part.
     """
 
     shifts: tuple[float, ...] = (0.0,)
     begins: dict[int, tuple[tuple[int, int], ...]] = dataclasses.field(default_factory=dict)
+    settled: dict[tuple[int, int], int] = dataclasses.field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return len(self.shifts) > 1
@@ -41,6 +43,7 @@ class Moves:
         for packet in packets:
             number, begins = seen.get(packet.stream_index, 0), self.begins.get(packet.stream_index, ())
             seen[packet.stream_index] = number + 1
+            packet.pts = self.settled.get((packet.stream_index, number), packet.pts)
             part = next((part for first, part in reversed(begins) if first <= number), 0)
             move(packet, self.shifts[part])
             yield packet
@@ -54,13 +57,14 @@ class Splicer:
 
     def __init__(self, container: av.container.InputContainer) -> None:
         self.jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
-        self.shifts, self.streams = [0.0], {}
+        self.settles = container.format.name == "mpeg"
+        self.shifts, self.streams, self.settled = [0.0], {}, {}
 
     @property
     def moves(self) -> Moves:
         """What was mended so far."""
         begins = {place: tuple(stream.begins) for place, stream in self.streams.items()}
-        return Moves(tuple(self.shifts), begins)
+        return Moves(tuple(self.shifts), begins, self.settled)
 
     def moved(self, packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
         """All packets of the streams that are read, from the beginning of the file, at their mended times."""
@@ -76,12 +80,21 @@ class Splicer:
         stream = self.streams.setdefault(packet.stream_index, _Stream(packet.stream.type == "video"))
         at = _seconds(packet.dts, packet)
         if at is not None:
+            if self.settles:
+                self._settle(stream, packet, at)
             if stream.next is not None and self._jumped(stream, at):
                 stream.part = self._part(stream, packet, at)
                 stream.begins.append((stream.count, stream.part))
             stream.pass_by(at, packet, self.shifts[stream.part])
         move(packet, self.shifts[stream.part])
         stream.count += 1
+
+    def _settle(self, stream: "_Stream", packet: av.Packet, at: float) -> None:
+        """In a program stream the last packet before a jump may have been given a time of display from after it."""
+        shown = _seconds(packet.pts, packet)
+        if shown is not None and stream.end is not None and not at - BACK < shown < at + FORWARD:
+            packet.pts = round((stream.end - self.shifts[stream.part]) / packet.time_base)
+            self.settled[packet.stream_index, stream.count] = packet.pts
 
     def _jumped(self, stream: "_Stream", at: float) -> bool:
         """Whether a stream's next packet goes on at another time than it should."""
