@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import av
 import numpy as np
-from av.video.reformatter import Interpolation, VideoReformatter
 from PIL import Image
 
 from l2l.data.cut import Clip, fill, plan
@@ -25,6 +24,7 @@ from l2l.data.scan import MediaError, Scan, told, walk
 from l2l.data.schema import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of
+from l2l.data.upright import Upright
 
 LONGEST = 65_500  # pixels, JPEG's limit
 
@@ -215,23 +215,9 @@ class Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
     def __init__(self, path: str | os.PathLike, policy: ClipPolicy, first: av.VideoFrame) -> None:
-        self.policy, self.turns = policy, round(first.rotation / 90) % 4
-        scale = policy.short_side / min(first.width, first.height)
-        self.width, self.height = round(first.width * scale), round(first.height * scale)
-        if policy.width:  # of the upright image
-            upright = policy.width, policy.short_side
-            self.width, self.height = upright[::-1] if self.turns % 2 else upright
-        if max(self.width, self.height) > LONGEST:
+        self.upright, self.quality = Upright(first, policy.short_side, policy.width), policy.quality
+        if max(self.upright.width, self.upright.height) > LONGEST:
             raise MediaError("undecodable", path, f"its frames of {first.width} x {first.height} are too narrow")
-        self.how = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-        self.reformatters = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> bytes:
-        """Scales and compresses; swscale scales the fields of an interlaced frame on their own and keeps both."""
-        fields, size = 1 + frame.interlaced_frame, {"width": self.width, "height": self.height}
-        size["height"] *= fields
-        reformat = self.reformatters[fields - 1].reformat
-        rgb = reformat(frame, **size, format="rgb24", interpolation=self.how, threads=1).to_ndarray()
-        if fields == 2:
-            rgb = ((rgb[::2].astype(np.uint16) + rgb[1::2] + 1) // 2).astype(np.uint8)
-        return encode_jpeg(np.rot90(rgb, self.turns), self.policy.quality)
+        return encode_jpeg(self.upright(frame), self.quality)
