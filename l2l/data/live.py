@@ -10,6 +10,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -34,6 +35,7 @@ from l2l.data.schema import ClipPolicy
 from l2l.data.splices import Splicer
 from l2l.data.tally import Tally
 from l2l.data.track import Track, laid
+from l2l.data.upright import display_of
 
 LAG = 10.0  # seconds that sound may come after its picture; where it does not, the rest of the video is silent
 
@@ -96,6 +98,7 @@ class Coming:
       sounds: when its sounds begin, as far as that is known, seconds on the source's own clock.
       notes: what has to be known of it, a line each.
       tally: of what was decoded so far.
+      pixel: width of a pixel over its height; None where it is not known.
     """
 
     fps: float
@@ -103,6 +106,7 @@ class Coming:
     sounds: Sequence[float] = ()
     notes: tuple[str, ...] = ()
     tally: Tally = dataclasses.field(default_factory=Tally)
+    pixel: Fraction | None = None
 
 
 def from_container(container: av.container.InputContainer, name: str) -> Coming:
@@ -125,7 +129,7 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
                 yield Came("sound", lambda packet=packet: decoded(packet, tally), times.stop)
 
     fps = float(video.average_rate or video.guessed_rate or 0)
-    return Coming(fps, pieces(), starts_of(container, sound), sound.notes, tally)
+    return Coming(fps, pieces(), starts_of(container, sound), sound.notes, tally, video.sample_aspect_ratio)
 
 
 def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
@@ -176,6 +180,7 @@ class LiveFilm:
       length, hop: of clips, seconds.
       stop: where the video ends, seconds; infinity while that is not known.
       tally: of what was decoded so far.
+      display: how its frames are shown.
 
     Raises:
       MediaError: it ends before the first picture, its rate is not known, or the policy cuts a number of clips that
@@ -194,14 +199,14 @@ class LiveFilm:
         self.first, at = next(self.pictures, (None, None))
         if self.first is None:
             raise MediaError("too_short", name, "its video stream holds no frames")
-        self.begin = at or 0.0
+        self.begin, self.display = at or 0.0, display_of(self.first, coming.pixel)
         self.origin = origin_of(self.begin, coming.sounds, math.inf)
         self.track = Track(laid(self.feed.sounds(), self.origin), CLIPS * self.hop)
 
     def clips(self, stride: int, frames: int) -> Iterator[Clip]:
         """Every stride-th clip with its first `frames` images and its sound; at most CLIPS are counted."""
         planned = (Clip(i, 0, i * self.hop, self.length) for i in range(0, CLIPS, stride))
-        encoder, step = Encoder(self.name, self.policy, self.first), self.length / self.policy.frames
+        encoder, step = Encoder(self.name, self.policy, self.display), self.length / self.policy.frames
         filled = fill(planned, self._shown(), encoder, step=step, stop=math.inf, frames=frames)
         own = itertools.takewhile(lambda clip: clip.start < self.stop - EPS, filled)
         yield from heard(own, self.policy, self.track)
@@ -220,8 +225,8 @@ class LiveFilm:
     @property
     def notes(self) -> tuple[str, ...]:
         """All of them once its clips have been read."""
-        late = late_picture(self.begin - self.origin)
-        return tuple(dict.fromkeys((*self.known, *late, *(self.track.notes if self.policy.audio else ()))))
+        known = (*self.display.notes, *self.known, *late_picture(self.begin - self.origin))
+        return tuple(dict.fromkeys((*known, *(self.track.notes if self.policy.audio else ()))))
 
     @property
     def has_audio(self) -> bool:

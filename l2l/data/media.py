@@ -24,7 +24,7 @@ from l2l.data.scan import MediaError, Scan, told, walk
 from l2l.data.schema import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of
-from l2l.data.upright import Upright
+from l2l.data.upright import Display, Upright
 
 LONGEST = 65_500  # pixels, JPEG's limit
 
@@ -48,10 +48,7 @@ def probe(path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
       MediaError: the file cannot be used as a video.
     """
     scan = walk(path, reading)
-    width, height = scan.first.width, scan.first.height
-    if round(scan.first.rotation / 90) % 2:
-        width, height = height, width
-    return Probe(scan.stop, scan.fps, width, height, scan.frames, bool(scan.sound.streams))
+    return Probe(scan.stop, scan.fps, *scan.display.size, scan.frames, bool(scan.sound.streams))
 
 
 def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
@@ -104,8 +101,9 @@ def read_clips(
       reading: which parts of the file are read.
 
     Yields:
-      Clips in order of their start. Images are upright RGB, scaled by swscale to `policy.short_side` (area
-      when shrinking, bicubic when enlarging); the two fields of an interlaced frame are blended.
+      Clips in order of their start. Images are upright RGB with square pixels, HDR as SDR, scaled by swscale to
+      `policy.short_side` (area when shrinking, bicubic when enlarging); the two fields of an interlaced frame are
+      blended.
 
     Raises:
       MediaError: the file cannot be used, says that it has more than CLIPS clips, or `start` lies beyond its end.
@@ -193,7 +191,7 @@ class Film:
         starts = (self.clips[i].start for i in places)
         times = sorted({at for start in starts for k in range(frames) if (at := start + k * step) < self.stop})
         clips = (dataclasses.replace(self.clips[i], jpegs=[]) for i in places)
-        encoder = Encoder(self.path, self.policy, self.scan.first)
+        encoder = Encoder(self.path, self.policy, self.scan.display)
         with told(self.path):
             yield from fill(clips, self.frames_at(times), encoder, step=step, stop=self.stop, frames=frames)
 
@@ -214,10 +212,10 @@ def heard(clips: Iterable[Clip], policy: ClipPolicy, track: Track) -> Iterator[C
 class Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
-    def __init__(self, path: str | os.PathLike, policy: ClipPolicy, first: av.VideoFrame) -> None:
-        self.upright, self.quality = Upright(first, policy.short_side, policy.width), policy.quality
+    def __init__(self, path: str | os.PathLike, policy: ClipPolicy, display: Display) -> None:
+        self.upright, self.quality = Upright(display, policy.short_side, policy.width), policy.quality
         if max(self.upright.width, self.upright.height) > LONGEST:
-            raise MediaError("undecodable", path, f"its frames of {first.width} x {first.height} are too narrow")
+            raise MediaError("undecodable", path, f"its frames of {display.width} x {display.height} are too narrow")
 
     def __call__(self, frame: av.VideoFrame) -> bytes:
         return encode_jpeg(self.upright(frame), self.quality)

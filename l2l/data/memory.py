@@ -15,6 +15,7 @@ from l2l.data.media import Film
 from l2l.data.scan import Scan, late_picture, origin_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.track import Track, laid
+from l2l.data.upright import display_of
 
 NAME = "the video in memory"
 PIECE = 1 << 16  # samples handed on at a time
@@ -40,7 +41,9 @@ def scan_of(arrays: Arrays) -> Scan:
     stop = times[-1] + (1 / arrays.fps if arrays.fps else average(times[-1] - times[0], count - 1))
     fps = arrays.fps or count / (stop - times[0])
     notes = late_picture(times[0])
-    return Scan(picture(arrays.frames[0]), origin, count, times[-1], stop, fps, times, (), timeless=False, notes=notes)
+    first = picture(arrays.frames[0])
+    which = {"timeless": False, "display": display_of(first, None), "notes": notes}
+    return Scan(first, origin, count, times[-1], stop, fps, times, (), **which)
 
 
 def rate_of(stretches: Sequence[Arrays]) -> float:

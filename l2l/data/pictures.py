@@ -31,7 +31,7 @@ def read_pictures(
     scan = walk(path)
     wanted = {at: near(scan.keys, at, slack) for at in times}
     clips = [Clip(i, len(wanted), at, 1 / scan.fps) for i, at in enumerate(sorted(set(wanted.values())))]
-    encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.first)
+    encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.display)
     found = {}
     with told(path):
         shown = frames_at(path, scan, [clip.start for clip in clips])

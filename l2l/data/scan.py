@@ -19,6 +19,7 @@ from l2l.data.schema import USUAL, Reading
 from l2l.data.sound_streams import SILENT, Sound
 from l2l.data.splices import NONE, Moves, Splicer
 from l2l.data.tally import Tally
+from l2l.data.upright import Display, display_of
 
 WHOLE = 0.9  # share of a file that must be there and decode
 LEAD = 0.1  # seconds before the picture in which a sound may begin for its encoder's sake alone
@@ -172,6 +173,7 @@ class Scan:
       times: when each of them does, ascending; empty where that is a guess. Until the first, the first one stands.
       keys: of those from which decoding can begin; empty where it can begin at the start alone.
       timeless: whether the file holds the frames' order without their times.
+      display: how its frames are shown.
       picture: place of the video stream among all streams.
       sound: the sound streams that are read.
       moves: by how much packets are moved whose clock jumps.
@@ -188,6 +190,7 @@ class Scan:
     times: Sequence[float]
     keys: Sequence[float]
     timeless: bool
+    display: Display
     picture: int = 0
     sound: Sound = SILENT
     moves: Moves = NONE
@@ -227,12 +230,12 @@ def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
             raise MediaError("too_short", path, "its video stream holds no frames")
         begin = times.begin(first)
         origin = origin_of(begin, starts_of(container, sound), heard)
-        place, moves = video.index, splicer.moves
+        place, moves, display = video.index, splicer.moves, display_of(first, video.sample_aspect_ratio)
         lying = () if moves else _check_length(path, container, times, max(times.stop, heard), begin, reading)
         _check(path, times, begin)
     shown, keys = times.known(origin, moves)
-    notes = (*chosen, *sound.notes, *lying, *_remarks(times, begin - origin, moves))
-    which = {"picture": place, "sound": sound, "moves": moves, "notes": notes, "tally": tally}
+    notes = (*chosen, *display.notes, *sound.notes, *lying, *_remarks(times, begin - origin, moves))
+    which = {"display": display, "picture": place, "sound": sound, "moves": moves, "notes": notes, "tally": tally}
     fps, stop = times.average(begin), times.stop - origin
     return Scan(first, origin, len(times.shown), max(times.shown) - origin, stop, fps, shown, keys, timeless, **which)
 
