@@ -88,7 +88,7 @@ def test_pictures(tmp_path, made):
     clicks = [0.25, 0.6, 1.1]
     seconds = 30 / how.get("fps", 15)
     path = write_video(tmp_path / name, seconds=seconds, clicks=clicks, **{"fps": 15} | how)
-    size = how.get("size", (96, 72))
+    size = how.get("size", (96, 72)) if how.get("codec") != "h263" else (192, 144)  # its pixels are 12:11
     (first, *_) = check(path, clicks=clicks)
     assert media.decode_jpeg(first.jpegs[0]).shape == (64, round(size[0] * 64 / size[1]), 3)
 
