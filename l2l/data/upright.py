@@ -62,7 +62,8 @@ def display_of(first: av.VideoFrame, pixel: Fraction | None) -> Display:
         turned = 0.0
     quarters = round(turned / 90)
     if abs(turned - quarters * 90) > SLANT:
-        notes.append(f"to be turned by {turned:.0f} degrees anticlockwise: turned by {quarters * 90}")
+        said = f"its display matrix turns it by {turned:.0f} degrees (anticlockwise)"
+        notes.append(f"{said}: turned by {quarters * 90}")
     tone = tone_of(first)
     notes += [tone.note] if tone else []
     width = max(round(first.width * (pixel or 1)), 1)  # a player changes the width, whatever the pixels' shape
