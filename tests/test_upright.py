@@ -260,7 +260,7 @@ def test_odd_matrices(tmp_path, matrix, shown, notes):
 
 
 def test_pixels_first_then_turns(tmp_path):
-    """A film of 96 x 64 with pixels of 2:1 and a quarter turn is 64 wide and 192 high, and so is its middle square cut."""
+    """A film of 96 x 64 with pixels of 2:1 and a turn is 64 wide and 192 high: its middle square is cut from that."""
     picture = np.full((64, 96, 3), 20, np.uint8)
     picture[16:48, 40:48] = 220  # stored: 16 pixels of the shown film across, in the middle of it
     path = turned(write(tmp_path / "a.mp4", [picture] * 3, pixel=Fraction(2, 1), **X264), 0, 1, 1, 0)

@@ -126,8 +126,10 @@ class Upright:
         if width:
             upright = width, short_side
             self.width, self.height = upright[::-1] if display.turns % 2 else upright
-        self.how = {"interpolation": Interpolation.AREA if scale < 1 else Interpolation.BICUBIC, "threads": 1}
-        self.how |= display.tone.how if display.tone else {"format": "rgb24"}
+        by = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
+        self.how = {"format": "rgb24", "interpolation": by, "threads": 1}
+        if display.tone:  # whose steep curve would show what swscale rounds otherwise
+            self.how |= display.tone.how | {"interpolation": by | Interpolation.ACCURATE_RND}
         self.reformatters = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
