@@ -59,8 +59,9 @@ class Tone:
             light *= opening()[(light @ LUMA * (LEVELS - 1)).astype(np.uint16)][..., None]
         light = light @ np.float32(TO_BT709[self.primaries]).T
         if self.kind:
-            at, shares = compression()
-            light *= np.interp(light.max(-1), at, shares).astype(np.float32)[..., None]
+            red, green, blue = np.moveaxis(light, -1, 0)
+            most = np.maximum(np.maximum(red, green), blue)
+            light *= np.interp(most, *compression()).astype(np.float32)[..., None]
         return encoding()[(light.clip(0, 1) * (LEVELS - 1) + 0.5).astype(np.uint16)]
 
 
