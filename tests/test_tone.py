@@ -181,8 +181,7 @@ def test_interlaced_hdr_and_hdr_that_is_still_coming(tmp_path):
     assert np.abs(found - sdr(SCENE) * 255)[:, :7].max() < 14
     policy = ClipPolicy(frames=2)
     with av.open(str(path)) as container:
-        *coming, pixel = from_container(container, "a.ts")
-        film = LiveFilm("a.ts", *coming, policy, pixel)
+        film = LiveFilm("a.ts", from_container(container, "a.ts"), policy)
         jpegs = [clip.jpegs for clip in film.clips(1, 2)]
     assert jpegs == [clip.jpegs for clip in media.read_clips(path, policy)]
 

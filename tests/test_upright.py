@@ -278,8 +278,7 @@ def test_a_film_that_is_still_coming_is_shown_alike(tmp_path):
     path = write(tmp_path / "a.mkv", [cornered()] * 6, pixel=Fraction(4, 3), turn=(90, True), **X264)
     policy = ClipPolicy(frames=3, short_side=48)
     with av.open(str(path)) as container:
-        *coming, pixel = from_container(container, "a.mkv")
-        film = LiveFilm("a.mkv", *coming, policy, pixel)
+        film = LiveFilm("a.mkv", from_container(container, "a.mkv"), policy)
         jpegs = [clip.jpegs for clip in film.clips(1, 3)]
     assert jpegs == [clip.jpegs for clip in media.read_clips(path, policy)]
     assert media.decode_jpeg(jpegs[0][0]).shape == (96, 48, 3)
