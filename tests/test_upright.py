@@ -179,7 +179,9 @@ def test_matrix_of_a_file(tmp_path, name, matrix, shown):
     assert facts(path) == (size, ())
     picture = seen(path, short_side=32)
     assert picture.shape == (size[1] // 2, size[0] // 2, 3)
-    assert corners(picture) == corners(seen(path, short_side=32, width=40)) == shown
+    squeezed = seen(path, short_side=32, width=40)
+    assert squeezed.shape == (32, 40, 3)
+    assert corners(picture) == corners(squeezed) == shown
     assert corners(media.decode_jpeg(read_pictures(path, [0.1], short_side=48)[0])) == shown
 
 
@@ -249,6 +251,11 @@ ODD = {
     "nothing": ((0, 0, 0, 0), "RGBY", ("its display matrix leaves no picture: shown as stored",)),
     "a line": ((1, 0, 1, 0), "RGBY", ("its display matrix leaves no picture: shown as stored",)),
     "twice the size": ((0, 2, -2, 0), "BRYG", ()),
+    "a slant, twice as wide": (
+        (1.2856, 0.766, -1.5321, 0.6428),
+        "BRYG",
+        ("its display matrix turns it by -50 degrees (anticlockwise): turned by -90",),
+    ),
 }
 
 
