@@ -56,8 +56,8 @@ def signal(kind, light):
 
 
 @in_a_thread
-def write(folder, made, stored, *, trc, primaries=ColorPrimaries.BT2020, matrix=Colorspace.BT2020, frames=4):
-    """A film of one picture whose fields have these signals, (h, w, 3), 0..1."""
+def write(folder, made, stored, *, trc, primaries=ColorPrimaries.BT2020, matrix=Colorspace.BT2020, said=None):
+    """A film of one picture whose fields have these signals, (h, w, 3), 0..1; it may say that its matrix is another."""
     name, codec, pix_fmt, options = made
     picture = np.rint(np.kron(np.minimum(stored, 1), np.ones((32, 16, 1))) * 65535).astype(np.uint16)
     with av.open(str(folder / name), "w") as container:
@@ -66,12 +66,13 @@ def write(folder, made, stored, *, trc, primaries=ColorPrimaries.BT2020, matrix=
         context = stream.codec_context
         context.color_trc, context.color_primaries = trc, primaries
         if not pix_fmt.startswith("gbr"):
-            context.color_range, context.colorspace = ColorRange.MPEG, matrix or 2
+            context.color_range, context.colorspace = ColorRange.MPEG, said or matrix
         frame = av.VideoFrame.from_ndarray(picture, format="rgb48le")
-        how = {"dst_colorspace": matrix or Colorspace.BT2020, "dst_color_range": ColorRange.MPEG}
+        how = {"dst_colorspace": matrix, "dst_color_range": ColorRange.MPEG}
         frame = frame.reformat(format=pix_fmt, **({} if pix_fmt.startswith("gbr") else how))
         frame.color_trc, frame.color_primaries = trc, primaries
-        for i in range(frames):
+        frame.colorspace = said or frame.colorspace
+        for i in range(4):
             frame.pts = i
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -161,9 +162,34 @@ def test_ordinary_films_are_left_alone(tmp_path):
 
 def test_an_hdr_film_that_does_not_tell_its_colours(tmp_path):
     """HDR without a word of primaries and matrix has those of BT.2020."""
-    how = {"trc": STOPS["HLG"], "primaries": ColorPrimaries.UNSPECIFIED, "matrix": None}
+    how = {"trc": STOPS["HLG"], "primaries": ColorPrimaries.UNSPECIFIED, "said": 2}
     found, _ = fields(write(tmp_path, X265, signal("HLG", SCENE), **how))
     assert np.abs(found[1] - sdr(SCENE)[1] * 255).max() < 14
+
+
+FFV1 = ("a.mkv", "ffv1", "yuv444p10le", {})
+CONSTANT = "its colours are stored with constant luminance: read as those without, which is nearly the same"
+
+
+@pytest.mark.parametrize(("said", "notes"), [(10, (CONSTANT,)), (12, ()), (13, (CONSTANT,))])
+def test_matrices_that_have_another_name(tmp_path, said, notes):
+    """One that follows from the primaries, and those of constant luminance."""
+    how = {"trc": ColorTrc.BT2020_10, "said": said}
+    found, told = fields(write(tmp_path, FFV1, sdr(SCENE @ TO_BT2020.T), **how))
+    assert found == pytest.approx(sdr(SCENE) * 255, abs=10)
+    assert told == ("wide colours: mapped to those of BT.709", *notes)
+    how = {"trc": ColorTrc.BT709, "primaries": ColorPrimaries.BT709, "matrix": Colorspace.ITU709, "said": said}
+    found, told = fields(write(tmp_path, FFV1, sdr(SCENE), **how))
+    assert found == pytest.approx(sdr(SCENE) * 255, abs=8)
+    assert told == notes
+
+
+@pytest.mark.parametrize(("said", "name"), [(8, "YCgCo"), (14, "ICtCp"), (15, "IPT-C2")])
+def test_matrices_that_are_not_read(tmp_path, said, name):
+    path = write(tmp_path, FFV1, signal("PQ", SCENE), trc=STOPS["PQ"], said=said)
+    with pytest.raises(media.MediaError, match=f"a.mkv: its colours are stored as {name}, which .* anew as BT.709"):
+        list(media.read_clips(path, ClipPolicy(frames=2)))
+    assert media.probe(path).width == 128
 
 
 def test_pq_in_the_colours_of_bt709(tmp_path):

@@ -213,6 +213,9 @@ class Encoder:
     """Frame -> JPEG of the size and orientation that the video's first frame settles."""
 
     def __init__(self, path: str | os.PathLike, policy: ClipPolicy, display: Display) -> None:
+        if display.unread:
+            reason = f"its colours are stored as {display.unread}, which is not read: encode it anew as BT.709"
+            raise MediaError("undecodable", path, reason)
         self.upright, self.quality = Upright(display, policy.short_side, policy.width), policy.quality
         if max(self.upright.width, self.upright.height) > LONGEST:
             raise MediaError("undecodable", path, f"its frames of {display.width} x {display.height} are too narrow")

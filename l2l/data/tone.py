@@ -13,13 +13,12 @@ import functools
 
 import av
 import numpy as np
-from av.video.reformatter import ColorPrimaries, Colorspace, ColorTrc
+from av.video.reformatter import ColorPrimaries, ColorTrc
 
 WHITE = 203.0  # cd/m2, of a white page in an HDR film
 PEAK = 1000.0  # cd/m2, of the display that HDR films are made for
 GAMMA = 2.4  # of an SDR display
 LEVELS = 1 << 16
-UNSPECIFIED = 2  # matrix, as H.273 numbers it
 
 # Linear RGB -> linear RGB of BT.709; rows are outputs.
 TO_BT709 = {
@@ -37,21 +36,14 @@ class Tone:
     Attributes:
       kind: "HLG" or "PQ"; "" where only the colours are wide.
       primaries: a key of TO_BT709.
-      matrix_guessed: whether the file does not say how its red, green and blue were mixed.
     """
 
     kind: str
     primaries: int
-    matrix_guessed: bool
 
     @property
     def note(self) -> str:
         return f"HDR ({self.kind}): tone-mapped to SDR" if self.kind else "wide colours: mapped to those of BT.709"
-
-    @property
-    def how(self) -> dict[str, object]:
-        """How swscale is to reformat frames for it."""
-        return {"format": "rgb48le"} | ({"src_colorspace": Colorspace.BT2020} if self.matrix_guessed else {})
 
     def __call__(self, rgb: np.ndarray) -> np.ndarray:
         light = decoding(self.kind)[rgb]
@@ -72,7 +64,7 @@ def tone_of(frame: av.VideoFrame) -> Tone | None:
     if not kind and primaries not in (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432):
         return None
     primaries = primaries if primaries in TO_BT709 else ColorPrimaries.BT2020
-    return Tone(kind, primaries, frame.colorspace == UNSPECIFIED)
+    return Tone(kind, primaries)
 
 
 @functools.cache

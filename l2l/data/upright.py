@@ -12,13 +12,17 @@ import av
 import numpy as np
 from av.filter import Graph
 from av.sidedata.sidedata import Type
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorPrimaries, Colorspace, Interpolation, VideoReformatter
 
 from l2l.data.tone import Tone, tone_of
 
 OBLONG = 8  # times as wide as high that a pixel may be, or as high as wide; beyond it the file is not believed
 SLANT = 1.0  # degrees that a display matrix may stray from a quarter turn
 KINDS = 64  # of side data, more than FFmpeg knows
+
+# How red, green and blue are mixed before they are stored, as ITU-T H.273 numbers it.
+UNSAID, CONSTANT, CHROMA, CHROMA_CONSTANT = 2, 10, 12, 13
+UNREAD = {8: "YCgCo", 11: "Y'D'zD'x", 14: "ICtCp", 15: "IPT-C2", 16: "YCgCo-Re", 17: "YCgCo-Ro"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Display:
       mirrored: whether left and right change places, before it is turned.
       turns: quarters, anticlockwise.
       tone: how its light becomes that of ordinary films; None where it is.
+      mixture: of red, green and blue in what is stored; None for what the frames say themselves.
+      unread: the name of that mixture where it cannot be undone; "" where it can.
       notes: what has to be known of it, a line each.
     """
 
@@ -38,6 +44,8 @@ class Display:
     mirrored: bool = False
     turns: int = 0
     tone: Tone | None = None
+    mixture: Colorspace | None = None
+    unread: str = ""
     notes: tuple[str, ...] = ()
 
     @property
@@ -66,8 +74,19 @@ def display_of(first: av.VideoFrame, pixel: Fraction | None) -> Display:
         notes.append(f"{said}: turned by {quarters * 90}")
     tone = tone_of(first)
     notes += [tone.note] if tone else []
+    mixture = mixture_of(first, tone)
+    if first.colorspace in (CONSTANT, CHROMA_CONSTANT):
+        notes.append("its colours are stored with constant luminance: read as those without, which is nearly the same")
     width = max(round(first.width * (pixel or 1)), 1)  # a player changes the width, whatever the pixels' shape
-    return Display(width, first.height, mirrored, quarters % 4, tone, tuple(notes))
+    unread = UNREAD.get(first.colorspace, "")
+    return Display(width, first.height, mirrored, quarters % 4, tone, mixture, unread, tuple(notes))
+
+
+def mixture_of(first: av.VideoFrame, tone: Tone | None) -> Colorspace | None:
+    """What swscale has to be told of the mixture of colours, which it does not see or does not know by that name."""
+    if first.colorspace in (CONSTANT, CHROMA, CHROMA_CONSTANT) or (first.colorspace == UNSAID and tone):
+        return Colorspace.BT2020 if tone and tone.primaries == ColorPrimaries.BT2020 else Colorspace.ITU709
+    return None
 
 
 def orientation(frame: av.VideoFrame) -> tuple[bool, float | None]:
@@ -127,9 +146,9 @@ class Upright:
             upright = width, short_side
             self.width, self.height = upright[::-1] if display.turns % 2 else upright
         by = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-        self.how = {"format": "rgb24", "interpolation": by, "threads": 1}
+        self.how = {"format": "rgb24", "interpolation": by, "src_colorspace": display.mixture, "threads": 1}
         if display.tone:  # whose steep curve would show what swscale rounds otherwise
-            self.how |= display.tone.how | {"interpolation": by | Interpolation.ACCURATE_RND}
+            self.how |= {"format": "rgb48le", "interpolation": by | Interpolation.ACCURATE_RND}
         self.reformatters = VideoReformatter(), VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
