@@ -168,7 +168,9 @@ def attention(weights: Mapping[str, np.ndarray], shares: np.ndarray, names: Mapp
 
 def closer_of(programs: Programs, out: dict[str, np.ndarray], steps: int) -> Closer | None:
     """Where the looks that count were closer, if they were."""
-    return programs.closer and Closer(programs.closer.regions.boxes, out["closer"][:steps])
+    if programs.closer is None:
+        return None
+    return Closer(programs.closer.regions.boxes_of(programs.policy.short_side), out["closer"][:steps])
 
 
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:

@@ -34,6 +34,16 @@ def test_regions_cover_a_picture_evenly_from_edge_to_edge():
         Regions(20, 20, 3)
 
 
+def test_regions_of_the_middle_of_a_picture_lie_in_the_whole():
+    """A model may see the 20 pixels in the middle of 26: a region's shares are those of all that people see."""
+    regions = Regions(size=20, side=8, across=3)
+    np.testing.assert_array_equal(regions.boxes_of(20), regions.boxes)
+    row = np.arange(26)
+    for (left, top, side), (y, x) in zip(np.rint(regions.boxes_of(26) * 26).astype(int), regions.corners, strict=True):
+        np.testing.assert_array_equal(row[left : left + side], row[3:23][x : x + 8])
+        np.testing.assert_array_equal(row[top : top + side], row[3:23][y : y + 8])
+
+
 def test_a_map_says_of_a_region_the_mean_over_its_area():
     """Beside the mean of the map enlarged to pixels, exactly."""
     regions, grid = Regions(size=24, side=10, across=3), np.random.default_rng(0).normal(size=(2, 4, 4, 5))

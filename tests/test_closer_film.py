@@ -10,7 +10,7 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import artefact_writer, model_costs, predict, region_pictures, run_programs, sharding, video_page
+from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, sharding, video_page
 from l2l.data import cut_film, schema
 from l2l.data.media import Film, encode_jpeg
 from l2l.data.source import source_of
@@ -141,6 +141,17 @@ def test_people_are_shown_where_it_looked(work, skimmer):
     assert html.count('<ol class="moments closer">') == 1
     assert len(region_pictures.gallery(found, work / "long.mp4")) == STEPS
     assert "moments closer" not in video_page.html_of(dataclasses.replace(found, closer=None), work / "long.mp4")
+
+
+def test_regions_are_told_of_the_whole_middle_square(skimmer):
+    """Also where the model sees only the 40 pixels in the middle of 48."""
+    regions = Regions(40, CROP, ACROSS)
+    programs = dataclasses.replace(
+        skimmer.programs, closer=dataclasses.replace(skimmer.programs.closer, regions=regions)
+    )
+    boxes = answer.closer_of(programs, {"closer": np.ones((2, ACROSS**2))}, 1).boxes
+    np.testing.assert_allclose(boxes[0] * POLICY.short_side, [4, 4, CROP], atol=1e-4)
+    np.testing.assert_allclose(boxes[-1] * POLICY.short_side, [28, 28, CROP], atol=1e-4)
 
 
 def test_what_was_attended_to_is_bright_and_what_was_chosen_framed():

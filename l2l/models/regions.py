@@ -45,8 +45,12 @@ class Regions:
     @property
     def boxes(self) -> np.ndarray:
         """float32 (r, 3), left, top and side of every region as shares of the picture's side."""
-        sides = np.full((self.across**2, 1), self.side)
-        return (np.concatenate([self.corners[:, ::-1], sides], axis=1) / self.size).astype(np.float32)
+        return self.boxes_of(self.size)
+
+    def boxes_of(self, whole: int) -> np.ndarray:
+        """The same as shares of a square of so many pixels, out of whose middle the picture was cut."""
+        corners, sides = self.corners[:, ::-1] + (whole - self.size) // 2, np.full((self.across**2, 1), self.side)
+        return (np.concatenate([corners, sides], axis=1) / whole).astype(np.float32)
 
     def cut(self, pictures: jax.Array, corner: jax.Array) -> jax.Array:
         """One region of all pictures: (b, size, size, c), int (2,) -> (b, side, side, c)."""
