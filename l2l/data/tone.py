@@ -4,8 +4,8 @@ One curve for all: light of an HDR film is put on the scale on which its referen
 is 1; brought to the colours of BT.709 (ITU-R BT.2087); compressed by the EETF of ITU-R BT.2390 from a display of
 1000 cd/m2 to one of 203 cd/m2, by the largest of red, green and blue, so that hues stay; and encoded for the display
 that SDR films are made for (ITU-R BT.1886, gamma 2.4). Up to 88 cd/m2 the curve changes nothing; reference white
-itself comes out as 230 of 255, which leaves the rest to what is brighter. Colours that BT.709
-does not have are clipped.
+itself comes out as 230 of 255, which leaves the rest to what is brighter. Colours that BT.709 does not have are
+clipped.
 """
 
 import dataclasses
