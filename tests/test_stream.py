@@ -17,11 +17,11 @@ import pytest
 
 import l2l
 from l2l.data.arrays import Arrays
+from l2l.data.coming import boxes
 from l2l.data.cut import CLIPS
 from l2l.data.live import LAG, Came, Coming, Feed, LiveFilm, from_arrays
 from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
-from l2l.stream import boxes
 from tests import untrained, xla
 from tests.test_look import in_memory, same
 from tests.videos import write_video
