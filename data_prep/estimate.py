@@ -4,7 +4,7 @@ import dataclasses
 import math
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from data_prep import files
@@ -12,7 +12,7 @@ from data_prep.rows import Row
 from l2l.clock import clock
 from l2l.data import schema
 from l2l.data.decoder import Decoder
-from l2l.data.media import MediaError, probe, read_clips
+from l2l.data.scan import MediaError
 
 VIDEOS = 5  # that are probed
 STRETCH = 4.0  # seconds of each that are cut
@@ -63,12 +63,12 @@ def _measured(decoder: Decoder, row: Row, policy: schema.ClipPolicy) -> tuple[fl
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
     with files.local_copy(row.path) as path:
-        (facts,) = decoder.run(_probed, path)
+        facts = decoder.probe(path)
         first, stop = row.start or 0.0, min(row.end or facts.duration, facts.duration)
         part = min(STRETCH, max(stop - first, 0.0))
         few = dataclasses.replace(policy, clips=part and math.ceil(policy.clips * part / (stop - first)))
         times, sizes = [time.monotonic()], []
-        for clip in decoder.run(read_clips, path, few, first, first + part):
+        for clip in decoder.clips(path, few, first, first + part):
             times.append(time.monotonic())
             sizes.append(sum(map(len, clip.jpegs)) + 2 * schema.AUDIO_RATE + RECORD)
     count, more = len(sizes), (stop - first) / part
@@ -76,10 +76,6 @@ def _measured(decoder: Decoder, row: Row, policy: schema.ClipPolicy) -> tuple[fl
     each = (times[-1] - times[1]) / (count - 1) if count > 1 else times[1] - times[0]
     clips = policy.clips or count * more
     return stop - first, clips, clips * sum(sizes) / count, times[1] - times[0] + each * (count * more - 1)
-
-
-def _probed(path: str) -> Iterator[object]:
-    yield probe(path)
 
 
 def room(out: str) -> int | None:

@@ -1,14 +1,17 @@
 """Worker processes that end with their parent, whatever ends it."""
 
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent import futures
+from multiprocessing import connection
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
 from data_prep.rows import PrepareError
-from l2l.data.decoder import follow_parent, shielded
+from l2l.data.decoder import shielded
 
 T, R = TypeVar("T"), TypeVar("R")
 _STATE: dict[str, Any] = {}  # of a worker process: the shared counter
@@ -56,7 +59,12 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
 def _begin(counter: Any) -> None:
     """Sets up a worker: it counts, and does not outlive its parent."""
     _STATE["counter"] = counter
-    follow_parent()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _call(work: Callable[[T, Callable[[], None]], R], job: T) -> R:

@@ -15,7 +15,7 @@ from data_prep.files import tensorflow
 from data_prep.rows import PrepareError, Row
 from l2l.data import schema
 from l2l.data.decoder import Decoder
-from l2l.data.media import Clip, MediaError, read_clips
+from l2l.data.media import Clip, MediaError
 
 ACCOUNTS = ".accounts"  # folder with one account per finished shard, and the plan
 CHUNK = 1 << 20
@@ -180,7 +180,7 @@ def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
         raise MediaError(row.problem[0], row.path, row.problem[1])
     count = 0
     with _fetched(row) as path, tensorflow().io.TFRecordWriter(str(piece)) as writer:
-        for clip in decoder.run(read_clips, path, job.policy, row.start, row.end):
+        for clip in decoder.clips(path, job.policy, row.start, row.end):
             writer.write(encode(clip_record(row, clip, job.label_ids), schema.CLIP_RECORD))
             count += 1
     return _Extent(piece, 0, piece.stat().st_size, count)

@@ -6,7 +6,8 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
-from l2l.data.pictures import read_pictures
+from l2l.data.asking import Asking
+from l2l.data.scan import told
 from l2l.result import Result
 from l2l.video_parts import Moment, uri
 
@@ -16,7 +17,7 @@ FRAME = (255, 220, 0)
 QUALITY = 85
 
 
-def gallery(result: Result, video: str | os.PathLike) -> list[Moment]:
+def gallery(decoder: Asking, result: Result, video: str | os.PathLike) -> list[Moment]:
     """A picture of every look, in their order; none of a result that did not look closer.
 
     Raises:
@@ -25,9 +26,10 @@ def gallery(result: Result, video: str | os.PathLike) -> list[Moment]:
     if result.closer is None:
         return []
     times = [moment.at for moment in result.moments]
-    jpegs = read_pictures(video, times, short_side=SHORT_SIDE)
+    jpegs = decoder.pictures(video, times, short_side=SHORT_SIDE)
     looks = zip(result.moments, jpegs, result.closer.attention, strict=True)
-    pictures = [drawn(jpeg, result.closer.boxes, attention, m.region) for m, jpeg, attention in looks]
+    with told(video):
+        pictures = [drawn(jpeg, result.closer.boxes, attention, m.region) for m, jpeg, attention in looks]
     numbered = enumerate(zip(result.moments, pictures, strict=True), start=1)
     return [Moment(i, m.at, uri("jpeg", picture), m.weight) for i, (m, picture) in numbered]
 

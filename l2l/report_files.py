@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.data.cut import Clip
+from l2l.data.decoder import DecoderError, Decoders
+from l2l.data.scan import MediaError
 from l2l.runs import RunError
 
 THUMB = 96  # largest short side of a picture, pixels
@@ -47,6 +50,7 @@ class Files:
 
     def __init__(self, directory: Path | None, policy: Mapping[str, Any]):
         self.places: dict[str, Place] = {}
+        self.decoder = Decoders()
         self.missing = "the clips that were read are not where they were"
         whole = schema.ClipPolicy(**policy)
         self.policy = dataclasses.replace(whole, short_side=min(whole.short_side, THUMB), width=None)
@@ -59,7 +63,7 @@ class Files:
         """Where what was taken of a video begins, seconds of the film; 0 where that is not known."""
         return self.places[name].start or 0.0 if name in self.places else 0.0
 
-    def clips(self, name: str, times: Sequence[float]) -> tuple[list[media.Clip], str]:
+    def clips(self, name: str, times: Sequence[float]) -> tuple[list[Clip], str]:
         """The clips of a video with small first pictures and their sound; or none and why.
 
         Args:
@@ -75,17 +79,17 @@ class Files:
             return [], f"{place.file} lies in a store, and pages show files of a disk alone"
         try:
             return self.cut(place, times)
-        except media.MediaError as error:
+        except (MediaError, DecoderError) as error:
             return [], str(error)
 
-    def cut(self, place: Place, times: Sequence[float]) -> tuple[list[media.Clip], str]:
+    def cut(self, place: Place, times: Sequence[float]) -> tuple[list[Clip], str]:
         """As `clips`, of a file. Raises MediaError if it cannot be used."""
-        film = media.open_film(place.path, self.policy, place.start, place.end)
+        film = self.decoder.film(place.path, self.policy, place.start, place.end)
         centres = np.array([clip.start + clip.duration / 2 for clip in film.clips])
         nearest = [int(np.abs(centres - at).argmin()) for at in times]
         if lost := [at for at, i in zip(times, nearest, strict=True) if abs(centres[i] - at) > SLACK]:
             return [], f"{place.path} is not the video that was read: it has no clip at {lost[0]:.2f} s"
-        return list(film.heard(film.seen(nearest, 1))), ""
+        return list(film.cut(nearest, 1)), ""
 
 
 def read_places(listed: Path) -> dict[str, Place]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from l2l import build
 from l2l.clock import clock
-from l2l.data import media
 from l2l.data.audio import log_mel
+from l2l.data.cut import Clip
 from l2l.metrics import probabilities
 from l2l.models.student import modalities
 from l2l.report_files import Files
@@ -132,7 +132,7 @@ def moments(
     at: np.ndarray,
     times: np.ndarray,
     spans: list[list[float]] | None,
-    clips: Mapping[int, media.Clip],
+    clips: Mapping[int, Clip],
 ) -> list[Moment]:
     """What was seen or heard at each look."""
     hits = [None] * len(at) if spans is None else in_action(times[at], spans).tolist()
@@ -142,7 +142,7 @@ def moments(
     ]
 
 
-def shown(modality: str, clip: media.Clip) -> str:
+def shown(modality: str, clip: Clip) -> str:
     """A clip's first frame, or its second of sound as a spectrogram (time to the right, pitch upwards)."""
     if modality == "image":
         return uri("jpeg", clip.jpegs[0])

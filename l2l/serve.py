@@ -17,11 +17,9 @@ import functools
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-from l2l.data import cut_film
 
 MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
 
@@ -77,7 +75,7 @@ def prepared(args: argparse.Namespace) -> Any:
     """
     import l2l
     from l2l.serve_app import application
-    from l2l.service import Limits, Service
+    from l2l.service import How, Limits, Service
 
     if args.root and not args.root.is_dir():
         raise ValueError(f"--root={args.root} is no folder")
@@ -85,10 +83,10 @@ def prepared(args: argparse.Namespace) -> Any:
     parts = model.programs
     if parts.recogniser:
         raise ValueError(f"another model judges the looks of {args.run}: `infer` takes it, the service does not")
-    how = {"policy": parts.policy, "frames": parts.frames, "stride": model.stride, "longest": args.seconds}
-    limits = Limits(round(args.megabytes * 1e6), args.patience, round(args.memory * 2**30), args.waiting)
+    memory = round(args.memory * 2**30)
+    limits = Limits(round(args.megabytes * 1e6), args.patience, memory, args.waiting, args.seconds)
     service = Service(
-        functools.partial(cut_film.cut, **how),
+        How(parts.policy, parts.frames, model.stride),
         model.classify,
         drawn,
         limits=limits,
@@ -99,11 +97,11 @@ def prepared(args: argparse.Namespace) -> Any:
     return application(service, args.root and args.root.resolve())
 
 
-def drawn(path: str, result: Any) -> Iterator[str]:
-    """The page of a video, which does not say where that lies; in a decoding process."""
+def drawn(path: str, result: Any, decoder: Any) -> str:
+    """The page of a video, which does not say where that lies."""
     from l2l import video_page
 
-    yield video_page.html_of(result, path, play=False)
+    return video_page.html_of(result, path, play=False, decoder=decoder)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,22 @@
 """A model that answers many at once: it looks at videos in batches, and processes that may die of it decode them.
 
-Nothing that a stranger sent is decoded in this process. What comes back from the others are pixels and samples.
+Nothing that a stranger sent is decoded in this process, but for the pictures in what comes back from the others.
 """
 
 import asyncio
 import contextlib
 import dataclasses
 import queue
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
 from pathlib import Path
 from typing import Any
 
+from l2l.data import cut_film
+from l2l.data.cut_film import CutFilm
 from l2l.data.decoder import Decoder
 from l2l.data.scan import MediaError
+from l2l.data.schema import ClipPolicy
 from l2l.serve_batches import Batcher
 from l2l.serve_metrics import Metrics
 
@@ -27,21 +30,32 @@ class Limits:
       patience: seconds that receiving an upload may take, and decoding a video.
       memory: bytes of addresses that a decoding process may take.
       waiting: requests that may be in progress; others are told to come again.
+      longest: seconds that a video may last.
     """
 
     upload: int
     patience: float
     memory: int
     waiting: int
+    longest: float
+
+
+@dataclasses.dataclass(frozen=True)
+class How:
+    """What the model takes of a video: how clips are cut, the first so many frames of each, every stride-th of them."""
+
+    policy: ClipPolicy
+    frames: int
+    stride: int
 
 
 class Service:
     """A model with processes that decode for it.
 
     Args:
-      decode: path -> one value, what the model takes of a video; it runs in a decoding process.
-      look: such values -> for each a Result, or the MediaError that says why there is none.
-      draw: (path, result) -> one value, a page of HTML; it runs in a decoding process.
+      how: what the model takes of a video.
+      look: videos that were so cut -> for each a Result, or the MediaError that says why there is none.
+      draw: (path, result, decoder) -> a page of HTML; the decoder reads the file for it.
       limits: see there.
       decoders: decoding processes.
       window, most: see `Batcher`.
@@ -49,9 +63,9 @@ class Service:
 
     def __init__(
         self,
-        decode: Callable[[str], Iterator[Any]],
-        look: Callable[[Sequence[Any]], Sequence[Any]],
-        draw: Callable[[str, Any], Iterator[str]],
+        how: How,
+        look: Callable[[Sequence[CutFilm]], Sequence[Any]],
+        draw: Callable[[str, Any, Decoder], str],
         *,
         limits: Limits,
         decoders: int,
@@ -59,7 +73,7 @@ class Service:
         most: int,
     ) -> None:
         self.metrics, self.limits = Metrics(), limits
-        self._decode, self._look, self._draw = decode, look, draw
+        self._how, self._look, self._draw = how, look, draw
         self._batcher = Batcher(self._counted, window=window, most=most)
         self._threads = futures.ThreadPoolExecutor(decoders, "decoding")
         self._free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
@@ -74,14 +88,14 @@ class Service:
           MediaError: it cannot be used.
           DecoderError: no process can be started to decode it.
         """
-        found = await self._batcher(await self._in_child(self._decode, path))
+        found = await self._batcher(await self._with_decoder(self._cut, path))
         if isinstance(found, MediaError):
             raise found
         return found
 
     async def page(self, path: Path, result: Any) -> str:
         """A page of HTML about a file; raises as `classify`."""
-        return await self._in_child(self._draw, path, result)
+        return await self._with_decoder(lambda decoder, path: self._draw(path, result, decoder), path)
 
     @contextlib.asynccontextmanager
     async def running(self) -> Any:
@@ -99,14 +113,19 @@ class Service:
         self.metrics.batched(len(inputs))
         return self._look(inputs)
 
-    async def _in_child(self, function: Callable[..., Iterator[Any]], path: Path, *args: Any) -> Any:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._one, function, str(path), args)
+    def _cut(self, decoder: Decoder, path: str) -> CutFilm:
+        how = self._how
+        return cut_film.cut(
+            decoder, path, policy=how.policy, frames=how.frames, stride=how.stride, longest=self.limits.longest
+        )
 
-    def _one(self, function: Callable[..., Iterator[Any]], path: str, args: tuple[Any, ...]) -> Any:
+    async def _with_decoder(self, work: Callable[[Decoder, str], Any], path: Path) -> Any:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._lend, work, str(path))
+
+    def _lend(self, work: Callable[[Decoder, str], Any], path: str) -> Any:
         decoder = self._free.get()
         try:
-            (value,) = decoder.run(function, path, *args)
+            return work(decoder, path)
         finally:
             self._free.put(decoder)
-        return value

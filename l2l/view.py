@@ -117,7 +117,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     try:
         film = view.open(how.policy)
         place(view, film, stride)
-        for clip in film.heard(film.seen(np.flatnonzero(view.indexed), how.frames)):
+        for clip in film.cut(np.flatnonzero(view.indexed), how.frames):
             record = record_of(clip, how)
             view.seconds["decode"] += time.perf_counter() - since
             yield record

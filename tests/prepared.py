@@ -1,5 +1,6 @@
 """What the tests of preparation share: rows of real videos, a video that is never read to its end, what was written."""
 
+import contextlib
 import os
 import sys
 import time
@@ -66,6 +67,14 @@ def wait_until(condition: Callable[[], Any]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def children() -> Iterator[int]:
+    """The processes that this one has started."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            if int(stat.read_text().rpartition(")")[2].split()[1]) == os.getpid():
+                yield int(stat.parent.name)
 
 
 def alive(group: int) -> bool:

@@ -12,7 +12,9 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, sharding, video_page
 from l2l.data import cut_film, schema
-from l2l.data.media import Film, encode_jpeg
+from l2l.data.asking import FarFilm
+from l2l.data.decoder import Decoder
+from l2l.data.media import encode_jpeg
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
 from l2l.look import load
@@ -108,7 +110,8 @@ def test_looking_closer_agrees_with_the_prepared_path(work, skimmer, prepared):
 
 def test_a_film_that_was_cut_ahead_gives_the_same(work, skimmer):
     path, how = work / "other.mp4", {"policy": POLICY, "frames": 1, "stride": 1, "longest": 60.0}
-    (film,) = cut_film.cut(path, **how)
+    with Decoder() as decoder:
+        film = cut_film.cut(decoder, path, **how)
     one, other = skimmer.classify(path), skimmer.classify(film)
     assert [m.region for m in one.moments] == [m.region for m in other.moments]
     np.testing.assert_allclose(one.evidence, other.evidence, atol=2e-3)
@@ -116,8 +119,9 @@ def test_a_film_that_was_cut_ahead_gives_the_same(work, skimmer):
 
 def test_every_frame_is_read_once_and_of_it_one_region(work, skimmer, monkeypatch):
     asked, squares = [], []
-    seen, look = Film.seen, skimmer.programs.closer.look
-    monkeypatch.setattr(Film, "seen", lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1])
+    seen, look = FarFilm.seen, skimmer.programs.closer.look
+    spy = lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1]
+    monkeypatch.setattr(FarFilm, "seen", spy)
     watched = dataclasses.replace(skimmer.programs.closer, look=lambda batch: (squares.append(batch), look(batch))[1])
     monkeypatch.setattr(skimmer, "programs", dataclasses.replace(skimmer.programs, closer=watched))
     found = skimmer.classify(work / "long.mp4")
@@ -139,7 +143,7 @@ def test_people_are_shown_where_it_looked(work, skimmer):
     assert [m["region"] for m in found.to_json()["moments"]] == [m.region for m in found.moments]
     html = video_page.html_of(found, work / "long.mp4")
     assert html.count('<ol class="moments closer">') == 1
-    assert len(region_pictures.gallery(found, work / "long.mp4")) == STEPS
+    assert len(region_pictures.gallery(skimmer.decoders, found, work / "long.mp4")) == STEPS
     assert "moments closer" not in video_page.html_of(dataclasses.replace(found, closer=None), work / "long.mp4")
 
 

@@ -2,9 +2,9 @@
 
 import itertools
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,112 +13,148 @@ import numpy as np
 import pytest
 
 from l2l.data import decoder as decoder_module
-from l2l.data.decoder import MEMORY, Decoder, Stopped
+from l2l.data import media, pictures
+from l2l.data.decoder import Decoder, DecoderError, Decoders, Stopped
 from l2l.data.media import MediaError, read_clips
+from l2l.data.schema import ClipPolicy
 from tests.prepared import POLICY, alive, hanging, wait_until
+from tests.stand_in_worker import COMMAND, read
 from tests.videos import write_video
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
 def decoder():
-    with Decoder(time_limit=60) as one:
+    with Decoder(time_limit=60, command=COMMAND) as one:
         yield one
 
 
-def pids(path, count):
-    for _ in range(count):
-        yield os.getpid()
+@pytest.fixture(scope="module")
+def film(tmp_path_factory):
+    return write_video(tmp_path_factory.mktemp("films") / "a.mp4", seconds=3, clicks=[0.3, 2.1])
 
 
-def fails(path):
-    yield 1
-    raise ValueError("no good")
+def asked(decoder, operation, path="x", **how):
+    return read(decoder.run(operation, path, **how))
 
 
-def is_missing(path):
-    yield 1
-    raise MediaError("missing", path, "gone")
-
-
-def takes_too_much(path):
-    yield np.ones(MEMORY // 8 + 1).sum()
-
-
-def dies(path, times):
-    """Dies of a signal after its second value, so many times."""
-    yield 1
-    yield 2
-    marks = Path(path)
-    if len(marks.read_text()) < times:
-        marks.write_text(marks.read_text() + "x")
-        os.kill(os.getpid(), signal.SIGSEGV)
-    yield 3
-
-
-def stalls(path):
-    """Gives values, but for ever."""
-    while True:
-        time.sleep(0.05)
-        yield path
+def same(mine, yours):
+    """Asserts that two lists of clips are."""
+    assert len(mine) == len(yours) > 0
+    for one, other in zip(mine, yours, strict=True):
+        assert one.jpegs == other.jpegs
+        np.testing.assert_array_equal(one.audio, other.audio)
+        for name in ("index", "clips", "start", "duration", "frames_valid", "audio_valid", "has_audio"):
+            assert getattr(one, name) == getattr(other, name), name
 
 
 def test_one_process_serves_many_calls(decoder):
-    first = list(decoder.run(pids, "x", 3))
+    first = asked(decoder, "pids", count=3)
     assert len(set(first)) == 1
-    assert first[0] != os.getpid()
+    assert int(first[0]) != os.getpid()
     with pytest.raises(MediaError, match="x: gone") as caught:
-        list(decoder.run(is_missing, "x"))
+        asked(decoder, "is_missing")
     assert caught.value.status == "missing"
-    assert list(decoder.run(pids, "x", 3)) == first
+    assert asked(decoder, "pids", count=3) == first
 
 
-def test_clips_are_those_of_this_process(decoder, tmp_path):
-    path = write_video(tmp_path / "a.mp4", clicks=[0.3])
-    there, here = (list(run) for run in (decoder.run(read_clips, str(path), POLICY), read_clips(path, POLICY)))
-    assert len(there) == len(here) == 2
-    for mine, yours in zip(there, here, strict=True):
-        assert mine.jpegs == yours.jpegs
-        assert (mine.audio == yours.audio).all()
+def test_clips_are_those_of_this_process(decoder, film):
+    cutting = decoder.clips(film, POLICY, 0.5)
+    same(list(cutting), list(read_clips(film, POLICY, 0.5)))
+    whole = media.open_film(film, POLICY, 0.5)
+    list(whole.cut(range(len(whole.clips)), POLICY.frames))
+    assert (cutting.has_audio, cutting.notes, cutting.tally.decoded) == (True, whole.notes, whole.tally.decoded)
+
+
+def test_facts_pictures_and_sound_are_those_of_this_process(decoder, film):
+    assert decoder.probe(film) == media.probe(film)
+    times = [2.2, 0.4]
+    assert decoder.pictures(film, times, short_side=40) == pictures.read_pictures(film, times, short_side=40)
+    (there, covered), (here, expected) = decoder.audio(film), media.read_audio(film)
+    np.testing.assert_array_equal(there, here)
+    assert covered == expected
+    assert decoder.audio(write_video(film.with_name("silent.mp4"), audio=False)) is None
+
+
+def test_a_film_is_looked_at_here_and_there(decoder, film):
+    """As in this process, also where the process that held it open was ended in between."""
+    other = ClipPolicy(frames=2, short_side=24, hop=1.0, audio=False)
+    far, near = decoder.film(film, POLICY), media.open_film(film, POLICY)
+    assert (far.stop, far.has_audio, far.tally.decoded) == (near.stop, near.has_audio, near.tally.decoded)
+    for look in range(3):
+        same(list(far.seen([2 * look, 5], 1)), list(near.seen([2 * look, 5], 1)))
+        np.testing.assert_array_equal(far.sound(8000 * look, 16_000), near.sound(8000 * look, 16_000))
+        same(list(far.recut(other).seen([look], 2)), list(near.recut(other).seen([look], 2)))
+        if look == 0:
+            assert far.tally.decoded == near.tally.decoded
+        if look == 1:
+            with pytest.raises(MediaError, match="no good"):
+                asked(decoder, "fails")
+            decoder.run("stalls", "x").close()
+            values = decoder.run("stalls", "x")
+            next(values)
+            values.close()
+    assert not far.muted().has_audio
+    same(list(far.muted().cut([0, 1], 4)), list(near.muted().cut([0, 1], 4)))
+
+
+def test_two_films_at_once_have_their_own_sound(decoder, film):
+    one, other = decoder.film(film, POLICY), decoder.film(film, POLICY)
+    late = one.sound(32_000, 40_000)
+    assert np.abs(other.sound(0, 8000)).max() > 1000  # the click at 0.3 s
+    np.testing.assert_array_equal(one.sound(32_000, 40_000), late)
+    assert np.abs(late).max() > 1000  # the one at 2.1 s
+
+
+def test_a_name_that_is_no_text(decoder, film, tmp_path, monkeypatch):
+    """Bytes that are no UTF-8, and a path that is relative to where the caller is now."""
+    name = os.fsdecode(b"caf\xe9 \n.mp4")
+    (tmp_path / name).write_bytes(film.read_bytes())
+    decoder.probe(film)
+    monkeypatch.chdir(tmp_path)
+    for path in (name, Path(name), os.fsencode(name)):
+        assert decoder.probe(path).frames == media.probe(film).frames
 
 
 @pytest.mark.parametrize(
-    ("function", "status", "says"),
-    [(fails, "crashed", "ValueError: no good"), (takes_too_much, "undecodable", "more than 4 GiB of memory")],
+    ("operation", "status", "says"),
+    [("fails", "crashed", "ValueError: no good"), ("takes_too_much", "undecodable", "more than 4 GiB of memory")],
 )
-def test_errors_and_memory(decoder, function, status, says):
+def test_errors_and_memory(decoder, operation, status, says):
     with pytest.raises(MediaError, match=says) as caught:
-        list(decoder.run(function, "x"))
+        asked(decoder, operation)
     assert caught.value.status == status
-    assert list(decoder.run(pids, "x", 1))
+    assert asked(decoder, "pids", count=1)
 
 
 def test_one_death_is_made_good(decoder, tmp_path):
     marks = tmp_path / "marks"
     marks.write_text("")
-    assert list(decoder.run(dies, str(marks), 1)) == [1, 2, 3]
+    assert asked(decoder, "dies", marks, times=1) == ["1", "2", "3"]
 
 
 def test_two_deaths_are_the_videos_fault(decoder, tmp_path):
     marks = tmp_path / "marks"
     marks.write_text("")
-    with pytest.raises(MediaError, match="died twice: SIGSEGV") as caught:
-        list(decoder.run(dies, str(marks), 9))
+    with pytest.raises(MediaError, match=r"died twice: SIGSEGV \(free\(\): bad thing\)") as caught:
+        asked(decoder, "dies", marks, times=9, said="much else\nfree():\x1b bad   thing\n\n")
     assert caught.value.status == "crashed"
     assert len(marks.read_text()) == 2
-    assert list(decoder.run(pids, "x", 1))
+    assert asked(decoder, "pids", count=1)
 
 
 def test_time_limit(tmp_path):
     path = hanging(tmp_path / "h.avi")
-    with Decoder(time_limit=0.5) as decoder:
-        (before,) = decoder.run(pids, "x", 1)
-        for function, args in ((read_clips, (POLICY,)), (stalls, ())):
+    with Decoder(time_limit=0.5, command=COMMAND) as decoder:
+        (before,) = asked(decoder, "pids", count=1)
+        for call in (lambda: list(decoder.clips(path, POLICY)), lambda: asked(decoder, "stalls")):
             begin = time.monotonic()
             with pytest.raises(MediaError, match="longer than 0.5 s") as caught:
-                list(decoder.run(function, path, *args))
+                call()
             assert caught.value.status == "timed_out"
             assert time.monotonic() - begin < 30
-            (after,) = decoder.run(pids, "x", 1)
+            (after,) = asked(decoder, "pids", count=1)
             assert after != before
             before = after
 
@@ -127,41 +163,75 @@ def test_time_asleep_does_not_count(decoder, monkeypatch):
     """Ctrl-Z, or a laptop that is closed: the clock jumps by minutes between two looks at the pipe."""
     clock = itertools.count(step=300.0)
     monkeypatch.setattr(decoder_module, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    assert len(list(decoder.run(pids, "x", 20))) == 20
+    assert len(asked(decoder, "pids", count=20)) == 20
 
 
 def test_a_call_that_is_given_up(decoder):
-    values = decoder.run(stalls, "x")
-    assert next(values) == "x"
+    values = decoder.run("stalls", "/x")
+    assert read([next(values)]) == ["/x"]
     values.close()
-    assert len(list(decoder.run(pids, "x", 2))) == 2
+    assert len(asked(decoder, "pids", count=2)) == 2
 
 
 def test_closed_at_work(decoder):
-    values = decoder.run(stalls, "x")
+    values = decoder.run("stalls", "x")
     next(values)
-    decoder.close()
+    threading.Timer(0.2, decoder.close).start()
     with pytest.raises(Stopped):
         list(values)
     with pytest.raises(Stopped):
-        list(decoder.run(pids, "x", 1))
+        asked(decoder, "pids", count=1)
+
+
+def test_what_libraries_print_and_ctrl_c_do_no_harm(decoder):
+    assert asked(decoder, "prints") == ["still here"]
+    assert asked(decoder, "ignores_ctrl_c") == ["still here"]
+
+
+def test_it_is_small(decoder):
+    assert asked(decoder, "modules") == ["[]"]
 
 
 def test_no_video_is_blamed_for_a_process_that_does_not_start(tmp_path):
-    """A script without a guard starts itself again in every process, which Python refuses."""
-    script = tmp_path / "script.py"
-    script.write_text("from l2l.data.decoder import Decoder\nlist(Decoder().run(print, 'x'))\n")
-    environment = os.environ | {"PYTHONPATH": os.getcwd()}
-    result = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
-    assert result.returncode == 1
-    assert result.stderr.splitlines()[-1].endswith("a decoding process cannot be started: exit status 1")
+    for command, says in (
+        ((sys.executable, "-c", "import sys; sys.exit('no such library')"), r"exit status 1 \(no such library\)"),
+        ((str(tmp_path / "nowhere"),), "No such file"),
+        ((sys.executable, "-c", "import os, sys; os.write(int(sys.argv[2]), b'x' * 99)"), "no decoder says"),
+    ):
+        with pytest.raises(DecoderError, match=f"a decoding process cannot be started: .*{says}"):
+            Decoder(command=command).probe("x")
+
+
+@pytest.mark.parametrize("how", ["script", "stdin"])
+def test_whatever_program_asks(film, tmp_path, how):
+    """A script without a guard, or one that comes through the standard input; from where no package is."""
+    code = f"from l2l.data.decoder import Decoder\nprint(Decoder().probe({str(film)!r}).frames)\n"
+    (tmp_path / "script.py").write_text(code)
+    (tmp_path / "l2l").mkdir()  # not the package
+    words, given = ([tmp_path / "script.py"], None) if how == "script" else (["-"], code)
+    (tmp_path / "json.py").write_text("raise ImportError('this is not the library')")
+    path = {"PYTHONPATH": str(ROOT)} | ({"PYTHONSAFEPATH": "1"} if how == "script" else {})
+    how = {"input": given, "env": os.environ | path, "cwd": tmp_path if how == "script" else "/"}
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **how)
+    assert (done.stdout, done.stderr) == (f"{media.probe(film).frames}\n", "")
+
+
+def test_threads_have_decoders_of_their_own(film):
+    decoders = Decoders(command=COMMAND)
+    one, other = (decoders.run("pids", "x", count=2) for _ in range(2))
+    first = read([next(one), next(other)])
+    assert len(set(first)) == 2
+    assert [*read(one), *read(other)] == first
+    again = decoders.run("pids", "x", count=1)
+    assert read(again)[0] in first
 
 
 def test_it_ends_with_its_parent(tmp_path):
     """Even in the middle of reading a file that has no end."""
     code = (
-        "import sys; from l2l.data.decoder import Decoder; from tests.test_decoder import *; decoder = Decoder(); "
-        "print(*decoder.run(pids, 'x', 1), flush=True); list(decoder.run(read_clips, sys.argv[1], POLICY))"
+        "import sys; from l2l.data.decoder import Decoder; from tests.test_decoder import *; "
+        "decoder = Decoder(command=COMMAND); print(*asked(decoder, 'pids', count=1), flush=True); "
+        "list(decoder.clips(sys.argv[1], POLICY))"
     )
     start = [sys.executable, "-c", code, hanging(tmp_path / "h.avi")]
     process = subprocess.Popen(start, stdout=subprocess.PIPE, text=True, start_new_session=True)

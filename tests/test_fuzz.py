@@ -14,6 +14,7 @@ from l2l.data import cut, media
 from l2l.data.decoder import Decoder
 from tests import mutated
 from tests.prepared import POLICY
+from tests.stand_in_worker import COMMAND, read
 from tests.videos import write_video
 
 FILES = 1000 if os.environ.get("L2L_SOAK") else 100
@@ -27,8 +28,12 @@ def peaks(monkeypatch):
     found = []
 
     class Watched(Decoder):
+        def __init__(self, time_limit):
+            super().__init__(time_limit, command=COMMAND)
+
         def close(self):
-            status = Path(f"/proc/{self._process.pid}/status").read_text()
+            (pid,) = read(self.run("pids", "x", count=1))
+            status = Path(f"/proc/{pid}/status").read_text()
             found.append(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) << 10)
             super().close()
 
@@ -62,7 +67,7 @@ def test_broken_files(tmp_path, peaks):
 def outcome(decoder: Decoder, path: Path) -> int | str:
     """How many clips a file gives, or why it gives none."""
     try:
-        return sum(1 for _ in decoder.run(media.read_clips, str(path), POLICY))
+        return sum(1 for _ in decoder.clips(path, POLICY))
     except media.MediaError as error:
         return error.status
 

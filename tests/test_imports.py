@@ -66,6 +66,10 @@ def test_import_rules(path):
     if name.startswith("l2l.tasks"):
         allowed = ("l2l.tasks", "l2l.models", "l2l.losses", "l2l.metrics", "l2l.data.audio", "l2l.data.video")
         assert all(n == "l2l" or n.startswith(allowed) for n in own)
+    if name not in ("l2l.data.safe_pickle", "l2l.models.import_i3d"):
+        assert not inside(names, "pickle")
+    if name != "data_prep.pool":  # which renders what this project itself draws
+        assert not inside(names, "multiprocessing")
     if name != "l2l.checkpoint":
         assert not inside(names, "orbax")
     uses_tf = inside(names, "tensorflow", "tensorflow_datasets")

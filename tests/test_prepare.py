@@ -1,8 +1,8 @@
 """Every video is accounted for: what a second call does, what is tried again, and what hangs, dies or lies."""
 
+import contextlib
 import dataclasses
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -16,7 +16,7 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import media, schema
 from l2l.data.decoder import Decoder
-from tests.prepared import LABELS, POLICY, content, hanging, rows_of, stored
+from tests.prepared import LABELS, POLICY, children, content, hanging, rows_of, stored
 from tests.videos import write_video
 
 
@@ -39,7 +39,7 @@ def decoded(monkeypatch):
     """Names of the files that are decoded."""
     names = []
     real = Decoder.run
-    spy = lambda self, function, path, *how: names.append(Path(path).name) or real(self, function, path, *how)
+    spy = lambda self, operation, path, **how: names.append(Path(path).name) or real(self, operation, path, **how)
     monkeypatch.setattr(Decoder, "run", spy)
     return names
 
@@ -84,13 +84,10 @@ def test_set_aside_by_status(rows, tmp_path, capsys):
 
 def kill_whoever_reads(path, over):
     while not over.wait(0.02):
-        for child in multiprocessing.active_children():
-            try:
-                held = [os.readlink(file) for file in Path(f"/proc/{child.pid}/fd").iterdir()]
-            except OSError:  # it is ending
-                continue
-            if path in held:
-                os.kill(child.pid, signal.SIGSEGV)
+        for child in children():
+            with contextlib.suppress(OSError):  # it is ending
+                if path in [os.readlink(file) for file in Path(f"/proc/{child}/fd").iterdir()]:
+                    os.kill(child, signal.SIGSEGV)
 
 
 def test_a_decoder_that_hangs_or_dies_costs_its_video_alone(rows, tmp_path):
@@ -146,10 +143,10 @@ class Scripted:
     """A decoder that gives the clips of a video and then what is asked for."""
 
     def __init__(self, clips, error):
-        self.clips, self.error = clips, error
+        self.content, self.error = clips, error
 
-    def run(self, function, path, *args):
-        yield from self.clips
+    def clips(self, path, *how):
+        yield from self.content
         if self.error and path == self.error.path:
             raise self.error
 

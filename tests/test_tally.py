@@ -1,11 +1,10 @@
 """What is said to be decoded of a file is what its packets hold, no more and no less."""
 
-import pickle
-
 import pytest
 
 from l2l.data import media
 from l2l.data.cut_film import cut
+from l2l.data.decoder import Decoder
 from l2l.data.schema import ClipPolicy
 from l2l.data.tally import Decoded
 from tests.test_media_formats import MJPEG
@@ -39,7 +38,8 @@ def test_frames_here_and_there(path):
 
 def test_all_of_it(path):
     pictures = packets_of(path, "video")
-    (film,) = pickle.loads(pickle.dumps(list(cut(path, policy=POLICY, frames=1, stride=1, longest=60))))
+    with Decoder() as decoder:
+        film = cut(decoder, path, policy=POLICY, frames=1, stride=1, longest=60)
     found = film.tally.decoded["image"]
     assert found.bytes == pictures[0].bytes + sum(p.bytes for p in pictures[::10])
     assert found.seconds == pytest.approx(2.1)

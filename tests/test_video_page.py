@@ -15,6 +15,7 @@ from selenium.webdriver.common.keys import Keys
 
 from l2l import video_page, video_parts
 from l2l.data import audio, media
+from l2l.data.decoder import Decoders
 from l2l.data.pictures import read_pictures
 from l2l.data.tally import Decoded
 from l2l.result import Asked, Moment, Result
@@ -108,7 +109,7 @@ def test_lanes_and_moments(video):
         assert lane.shares == SHARES[:, list(PICKS).index(m)].tolist()
         assert picture(lane.heat).size == (12, 3)
         assert np.asarray(picture(lane.heat))[..., 3].tolist() == (255 * result.attention[m]).tolist()
-    reel = video_page.read(video, [8.5, 2.5, 5.5])
+    reel = video_page.read(Decoders(), video, [8.5, 2.5, 5.5])
     assert reel.length == pytest.approx(SECONDS, abs=0.1)
     assert len(reel.strip) == video_page.STRIP
     shown = video_page.moments(result, reel)
@@ -165,7 +166,7 @@ def test_what_was_heard_before_anything_was_seen(video):
 
 def test_moments_chosen_by_sound_show_both(video):
     result = listening(video)
-    reel = video_page.read(video, [9.5, 3.5, 5.5])
+    reel = video_page.read(Decoders(), video, [9.5, 3.5, 5.5])
     shown = video_page.moments(result, reel)
     assert [[(x.seconds, x.weight) for x in shown[m]] for m in ("audio", "image")] == [
         [(9.5, 0.5), (3.5, 0.3), (5.5, 0.2)]

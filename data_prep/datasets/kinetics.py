@@ -21,7 +21,8 @@ from pathlib import Path
 
 from data_prep.lists import misfit, once, path_of, seconds, table, videos_by_name
 from data_prep.rows import PrepareError, Row, stable_key
-from l2l.data import media
+from l2l.data.decoder import Decoder
+from l2l.data.scan import MediaError
 
 REQUIRED, OPTIONAL = ("label", "youtube_id", "time_start", "time_end", "split"), ("is_cc",)
 SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}
@@ -112,15 +113,16 @@ def _entry(where: str, cells: dict[str, str]) -> Entry:
 def _check_cut(plain: Sequence[tuple[str, Entry]], trimmed: bool) -> None:
     """Opens a few of the files that are named by the id alone: are they cut, or not, as the caller says?"""
     whole, cut = [], []
-    for path, entry in sorted(plain, key=lambda x: stable_key(x[0]))[:PROBED]:
-        try:
-            length = media.probe(path).duration
-        except media.MediaError:
-            continue
-        if length > entry.end - entry.start + SLACK:
-            whole.append(path)
-        elif length < entry.end - SLACK:
-            cut.append(path)
+    with Decoder() as decoder:
+        for path, entry in sorted(plain, key=lambda x: stable_key(x[0]))[:PROBED]:
+            try:
+                length = decoder.probe(path).duration
+            except MediaError:
+                continue
+            if length > entry.end - entry.start + SLACK:
+                whole.append(path)
+            elif length < entry.end - SLACK:
+                cut.append(path)
     if trimmed and len(whole) > len(cut):
         raise PrepareError(f"{whole[0]} is longer than its clip, so it is not cut; leave out --trimmed")
     if not trimmed and len(cut) > len(whole):

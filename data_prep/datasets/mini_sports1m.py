@@ -29,7 +29,8 @@ from tqdm import tqdm
 
 from data_prep.lists import lines, load_json, once, path_of, videos_by_name
 from data_prep.rows import PrepareError, Row, stable_key
-from l2l.data import media
+from l2l.data.decoder import Decoders
+from l2l.data.scan import MediaError
 
 COUNTS = {"train": 30, "test": 10}  # videos of a class, by partition
 SPLITS = {"train": "train", "test": "val"}
@@ -189,10 +190,12 @@ def _listed(paths: Sequence[str | os.PathLike]) -> Callable[[str], float | None]
 def _probed(found: dict[str, str]) -> Callable[[str], float | None]:
     """Durations of the files on the disk; None for what is not there or cannot be used."""
 
+    decoders = Decoders()
+
     def duration(video_id: str) -> float | None:
         try:
-            return media.probe(found[video_id]).duration
-        except (KeyError, media.MediaError):
+            return decoders.probe(found[video_id]).duration
+        except (KeyError, MediaError):
             return None
 
     return duration

@@ -1,14 +1,15 @@
-"""A film that was cut ahead of being looked at, in a process that may die of it (`decoder.py`)."""
+"""A film of which all that will be looked at was cut ahead, by a process that may die of it (`decoder.py`)."""
 
 import dataclasses
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
+from l2l.data.asking import Cutting
 from l2l.data.cut import Clip
-from l2l.data.media import open_film
+from l2l.data.decoder import Decoder
 from l2l.data.scan import MediaError
-from l2l.data.schema import ClipPolicy
+from l2l.data.schema import USUAL, ClipPolicy
 from l2l.data.tally import Tally
 
 
@@ -23,6 +24,7 @@ class CutFilm:
       has_audio: whether there is any sound.
       seconds: that cutting took.
       tally: of what was decoded for it.
+      notes: what has to be known of it, a line each.
     """
 
     path: str
@@ -31,21 +33,21 @@ class CutFilm:
     has_audio: bool
     seconds: float
     tally: Tally
+    notes: tuple[str, ...] = ()
 
-    def seen(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
+    def cut(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
         """The clips that were cut, which are those at these positions with so many frames."""
         del positions, frames
         return iter(self.content)
 
-    def heard(self, clips: Iterable[Clip]) -> Iterable[Clip]:
-        """The clips as they are: they have their sound."""
-        return clips
 
-
-def cut(path: str | os.PathLike, *, policy: ClipPolicy, frames: int, stride: int, longest: float) -> Iterator[CutFilm]:
-    """Cuts every stride-th clip of a video; yields one film.
+def cut(
+    decoder: Decoder, path: str | os.PathLike, *, policy: ClipPolicy, frames: int, stride: int, longest: float
+) -> CutFilm:
+    """Cuts every stride-th clip of a video.
 
     Args:
+      decoder: where that is done.
       path: a video file.
       policy: how clips are cut.
       frames: of each clip, how many to decode.
@@ -53,12 +55,19 @@ def cut(path: str | os.PathLike, *, policy: ClipPolicy, frames: int, stride: int
       longest: seconds that a video may last.
 
     Raises:
-      MediaError: the file cannot be used, or lasts longer ("too_long").
+      MediaError: the file cannot be used, lasts longer ("too_long"), or its clips would take as much memory as
+        decoding may.
     """
-    since = time.perf_counter()
-    film = open_film(path, policy)
-    if film.stop > longest:
-        raise MediaError("too_long", path, f"it lasts {film.stop:.1f} s, {longest:g} s are allowed")
-    content = list(film.heard(film.seen(range(0, len(film.clips), stride), frames)))
+    since, content, room = time.perf_counter(), [], decoder.memory
+    reading = dataclasses.asdict(USUAL)
+    how = {"stride": stride, "frames": frames, "longest": longest, "reading": reading}
+    cutting = Cutting(decoder, path, policy, **how)
+    for clip in cutting:
+        content.append(clip)
+        room -= clip.audio.nbytes + sum(map(len, clip.jpegs))
+        if room < 0:
+            raise MediaError("undecodable", path, f"its clips take more than {decoder.memory / 2**30:g} GiB")
+    plan = cutting.plan
+    clips = [Clip(i, len(plan.starts), at, plan.duration) for i, at in enumerate(plan.starts.tolist())]
     seconds = time.perf_counter() - since
-    yield CutFilm(os.fspath(path), film.clips, content, film.has_audio, seconds, film.tally)
+    return CutFilm(os.fspath(path), clips, content, cutting.has_audio, seconds, cutting.tally, cutting.notes)

@@ -1,27 +1,40 @@
 """A process that decodes videos. It may hang, die of a signal or run out of memory: another takes its place.
 
-It imports neither TensorFlow nor JAX, so it starts in a fraction of a second and is small; what it makes of a video
-comes back through a pipe, value by value. Python's `if __name__ == "__main__"` must guard a script that starts one.
+It imports neither TensorFlow nor JAX, so it starts in a fraction of a second and is small. It is a program of its own
+(`worker.py`), whatever script, notebook or terminal asks for it, and what it says is read with care (`messages.py`):
+a process that says what it should not is ended like one that died.
 """
 
 import contextlib
-import multiprocessing
+import fcntl
+import json
 import os
-import resource
+import select
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing import connection
-from typing import Any
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
 
+from l2l.data import messages
+from l2l.data.asking import Asking
+from l2l.data.messages import BadMessage, Done, Problem, Ready
 from l2l.data.scan import MediaError
 
 TIME_LIMIT = 1800.0  # seconds; a one-hour film takes minutes
 MEMORY = 4 << 30  # bytes of addresses that decoding may take
 TICK = 0.5  # seconds
 GRACE = 10.0  # seconds
-_STARTING = threading.Lock()  # multiprocessing's list of children is not made for several threads
+PIPE = 1 << 20  # bytes that may be under way: decoding is that far ahead of whoever asked
+STEP = 1 << 20  # bytes that are made room for before any has come
+SAID = 200  # characters of what it said last
+COMMAND = (sys.executable or "python", "-P", "-m", "l2l.data.worker")
+_ROOT = str(Path(__file__).parents[2])  # where this package is found
 
 
 class DecoderError(Exception):
@@ -33,25 +46,34 @@ class Stopped(DecoderError):
 
 
 class _DiedError(Exception):
-    """The process ended of itself; the message says of what."""
+    """The process ended of itself, or had to be ended; the message says of what."""
 
 
 class _NotStartedError(_DiedError):
     """It did so before it was given a video, so no video is at fault."""
 
 
-class Decoder:
-    """Runs functions of video files in a process of its own, one at a time.
+class Decoder(Asking):
+    """Does what `operations.py` lists with video files in a process of its own, one at a time.
 
     Args:
       time_limit: seconds that one call may take.
       memory: bytes of addresses that it may take.
+      command: the program and its first arguments.
+      stdin: what it reads as its standard input; None: nothing.
     """
 
-    def __init__(self, time_limit: float = TIME_LIMIT, memory: int = MEMORY) -> None:
-        self.time_limit, self.memory, self._closed = time_limit, memory, False
-        self._process: Any = None
-        self._pipe: connection.Connection | None = None
+    def __init__(
+        self,
+        time_limit: float = TIME_LIMIT,
+        memory: int = MEMORY,
+        *,
+        command: Sequence[str] = COMMAND,
+        stdin: BinaryIO | None = None,
+    ) -> None:
+        self.time_limit, self.memory, self.command, self.stdin = time_limit, memory, command, stdin
+        self._closed, self._lock = False, threading.Lock()
+        self._process: _Process | None = None
 
     def __enter__(self) -> "Decoder":
         return self
@@ -59,115 +81,235 @@ class Decoder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    def run(self, function: Callable[..., Iterator[Any]], path: str, *args: Any) -> Iterator[Any]:
-        """What `function(path, *args)` yields in the process; the function must yield the same every time.
+    def begin(self) -> None:
+        """Starts the process, if there is none, without waiting for it; the first call says what went wrong."""
+        with contextlib.suppress(_NotStartedError):
+            self._started()
 
-        A process that dies is tried once more, for it may have been killed for want of memory that others took.
+    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
+        """What an operation yields in the process; it must yield the same every time.
+
+        A process that dies is tried once more, for it may have been killed for want of memory that others took. What
+        came through the standard input cannot be read again.
 
         Raises:
-          MediaError: what the function raises; "timed_out"; "crashed" where the process died twice or the function
+          MediaError: what the operation raises; "timed_out"; "crashed" where the process died twice or the operation
             raised anything else.
           DecoderError: no process can be started.
           Stopped: `close` was called meanwhile.
         """
-        given = 0
-        for attempt in range(2):
+        given, attempts = 0, 1 if self.stdin else 2
+        for attempt in range(attempts):
             try:
-                for number, value in enumerate(self._attempt(function, path, args)):
+                for number, value in enumerate(self._attempt(operation, path, arguments)):
                     if number >= given:
                         given += 1
                         yield value
                 return
             except _NotStartedError as error:
-                if attempt:
+                if attempt == attempts - 1:
                     raise DecoderError(f"a decoding process cannot be started: {error}") from error
             except _DiedError as error:
-                if attempt:
-                    raise MediaError("crashed", path, f"the decoder died twice: {error}") from error
+                if attempt == attempts - 1:
+                    times = "twice" if attempt else "of it"
+                    raise MediaError("crashed", path, f"the decoder died {times}: {error}") from error
 
     def close(self) -> None:
         """Ends the process, also from another thread."""
-        with _STARTING:
+        with self._lock:
             self._closed = True
             process = self._process
         if process is not None:
-            _kill(process)
+            process.kill()
 
-    def _attempt(self, function: Callable[..., Iterator[Any]], path: str, args: tuple[Any, ...]) -> Iterator[Any]:
-        self._start()
-        over, left = False, self.time_limit
+    def _attempt(self, operation: str, path: str | os.PathLike, arguments: dict[str, Any]) -> Iterator[Any]:
+        process, over = self._ready(), False
         try:
-            self._pipe.send((function, (path, *args)))
+            process.ask({"operation": operation, "path": _absolute(path), "arguments": arguments})
+            left = self.time_limit
             while True:
-                left = self._wait(left)
-                if left <= 0:
-                    raise MediaError("timed_out", path, f"it took longer than {self.time_limit:g} s")
-                value, over, problem = self._pipe.recv()
-                if problem:
-                    raise MediaError(problem[0], path, problem[1])
-                if over:
+                value, left = process.answer(left)
+                if isinstance(value, Problem):
+                    over = True
+                    raise MediaError(value.status, path, value.reason)
+                if isinstance(value, Done):
+                    over = True
                     return
                 yield value
+        except TimeoutError as error:
+            raise MediaError("timed_out", path, f"it took longer than {self.time_limit:g} s") from error
         except (EOFError, ConnectionError) as error:
-            raise self._death(_DiedError) from error
+            raise self._death(process, _DiedError) from error
+        except BadMessage as error:
+            raise _DiedError(f"it said what no decoder says ({error})") from error
         finally:
             if not over:
-                self._end()
+                self._end(process)
 
-    def _start(self) -> None:
-        """Starts the process if there is none, and waits until it is ready: the time limit is for videos."""
-        with _STARTING:
+    def _started(self) -> "_Process":
+        with self._lock:
             if self._closed:
                 raise Stopped("stopped")
-            if self._process is not None:
-                return
-            context = multiprocessing.get_context("spawn")
-            self._pipe, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, self.memory), daemon=True)
-            with shielded():
-                process.start()
-            self._process = process
-            theirs.close()
+            if self._process is None:
+                try:
+                    self._process = _Process(self.command, self.memory, self.stdin)
+                except OSError as error:
+                    raise _NotStartedError(error.strerror or str(error)) from error
+            return self._process
+
+    def _ready(self) -> "_Process":
+        """The process, started if there is none. The time limit is for videos: it is waited for until it is ready."""
+        process = self._started()
+        if process.ready:
+            return process
         try:
-            self._pipe.recv()
+            value, _ = process.answer(float("inf"))
+            process.ready = isinstance(value, Ready)
         except (EOFError, ConnectionError) as error:
-            death = self._death(_NotStartedError)
-            self._end()
+            death = self._death(process, _NotStartedError)
+            self._end(process)
             raise death from error
+        except BadMessage:
+            pass
+        if not process.ready:
+            self._end(process)
+            raise _NotStartedError("it said what no decoder says")
+        return process
 
-    def _wait(self, left: float) -> float:
-        """Waits for the next message; what is left of `left`. A time in which this process slept does not count."""
-        ready = False
-        while left > 0 and not ready:
-            before = time.monotonic()
-            ready = self._pipe.poll(min(TICK, left))
-            left -= min(time.monotonic() - before, TICK)
-        return left
+    def _end(self, process: "_Process") -> None:
+        process.kill()
+        process.release()
+        with self._lock:
+            self._process = None
 
-    def _end(self) -> None:
-        _kill(self._process)
-        self._pipe.close()
-        self._process = self._pipe = None
-
-    def _death(self, kind: type[_DiedError]) -> Exception:
-        code = _join(self._process)
+    def _death(self, process: "_Process", kind: type[_DiedError]) -> Exception:
+        code = process.join()
         if self._closed:
             return Stopped("stopped")
-        return kind(signal.Signals(-code).name if code and code < 0 else f"exit status {code}")
+        how = signal.Signals(-code).name if code and code < 0 else f"exit status {code}"
+        said = process.said()
+        return kind(f"{how} ({said})" if said else how)
 
 
-def _kill(process: Any) -> None:
-    with _STARTING:
-        process.kill()
-    _join(process)
+class Decoders(Asking):
+    """As many decoders as there are calls at once; any number of threads may call.
+
+    They end with this object, or with the program.
+
+    Args:
+      how: see `Decoder`.
+    """
+
+    def __init__(self, **how: Any) -> None:
+        self._how, self._free = how, [Decoder(**how)]
+
+    def begin(self) -> None:
+        """Starts the first one, without waiting for it."""
+        for decoder in self._free[:1]:
+            decoder.begin()
+
+    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
+        """See `Decoder.run`."""
+        try:
+            decoder = self._free.pop()
+        except IndexError:
+            decoder = Decoder(**self._how)
+        try:
+            yield from decoder.run(operation, path, **arguments)
+        finally:
+            self._free.append(decoder)
 
 
-def _join(process: Any) -> int | None:
-    """The exit status of a process that is ending; one that the kernel does not let go is left behind."""
-    if connection.wait([process.sentinel], GRACE):
-        with _STARTING:
-            process.join()
-    return process.exitcode
+class _Process:
+    """A process and the pipes to it."""
+
+    def __init__(self, command: Sequence[str], memory: int, stdin: BinaryIO | None) -> None:
+        self.ready, self._stderr = False, tempfile.TemporaryFile()  # noqa: SIM115
+        with contextlib.ExitStack() as theirs:
+            reads, self._requests = _pipe(theirs, 0)
+            self._answers, writes = _pipe(theirs, 1)
+            arguments = (str(reads), str(writes), str(memory), str(os.getpid()))
+            places = dict.fromkeys([*(place or os.getcwd() for place in sys.path), _ROOT])
+            with shielded():
+                self._child = subprocess.Popen(
+                    [*command, *arguments],
+                    stdin=stdin or subprocess.DEVNULL,
+                    stdout=self._stderr,
+                    stderr=self._stderr,
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(places)},
+                    pass_fds=(reads, writes),
+                )
+        self._poll = select.poll()
+        self._poll.register(self._answers, select.POLLIN)
+        self._end = weakref.finalize(self, _kill, self._child)
+
+    def ask(self, request: dict[str, Any]) -> None:
+        text = json.dumps(request).encode()
+        left = memoryview(len(text).to_bytes(4, "little") + text)
+        while left:
+            left = left[self._requests.write(left) :]
+
+    def answer(self, left: float) -> tuple[Any, float]:
+        """The next message, and what is left of `left` seconds after waiting for it.
+
+        Raises:
+          BadMessage: it is none.
+          EOFError: there are no more.
+          TimeoutError: it does not come in time.
+        """
+        header, left = self._take(messages.HEADER.size, left)
+        kind, length = messages.length_of(header)
+        body, left = self._take(length, left)
+        return messages.unpacked(kind, body), left
+
+    def _take(self, size: int, left: float) -> tuple[bytearray, float]:
+        """So many bytes, for which room is made as they come."""
+        data, have = bytearray(min(size, STEP)), 0
+        while have < size:
+            left = self._wait(left)
+            if have == len(data):
+                data.extend(bytes(min(size - have, len(data))))
+            with memoryview(data) as view, view[have:] as room:
+                got = self._answers.readinto(room)
+            if not got:
+                raise EOFError
+            have += got
+        return data, left
+
+    def _wait(self, left: float) -> float:
+        """Waits for the next bytes; what is left of `left`. A time in which this process slept does not count."""
+        while left > 0:
+            before = time.monotonic()
+            ready = self._poll.poll(1000 * min(TICK, left))
+            left -= min(time.monotonic() - before, TICK)
+            if ready:
+                return left
+        raise TimeoutError
+
+    def said(self) -> str:
+        """The last line that it printed."""
+        with contextlib.suppress(OSError):
+            self._stderr.seek(0, os.SEEK_END)
+            self._stderr.seek(max(self._stderr.tell() - 4 * SAID, 0))
+            for line in reversed(self._stderr.read().decode(errors="replace").splitlines()):
+                if text := " ".join("".join(c if c.isprintable() else " " for c in line).split()):
+                    return text[:SAID]
+        return ""
+
+    def kill(self) -> None:
+        """Ends it, also from another thread."""
+        _kill(self._child)
+
+    def join(self) -> int | None:
+        """The exit status, once it has ended; one that the kernel does not let go is left behind."""
+        return _join(self._child)
+
+    def release(self) -> None:
+        """Closes what is held of it."""
+        for file in (self._requests, self._answers, self._stderr):
+            with contextlib.suppress(OSError):
+                file.close()
+        self._end.detach()
 
 
 @contextlib.contextmanager
@@ -180,35 +322,29 @@ def shielded() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def follow_parent() -> None:
-    """Called in a spawned process: it ends with its parent, whatever ends that."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _pipe(theirs: contextlib.ExitStack, own: int) -> tuple[Any, Any]:
+    """(read end, write end) of a pipe with room: this process's as a file, the other's closed with the stack."""
+    ends: list[Any] = list(os.pipe())
+    with contextlib.suppress(OSError, AttributeError):  # where pipes cannot be made wider
+        fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE)
+    theirs.callback(os.close, ends[own])
+    ends[1 - own] = open(ends[1 - own], ("wb", "rb")[own], buffering=0)  # noqa: SIM115
+    return tuple(ends)
 
 
-def _end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+def _absolute(path: str | os.PathLike) -> str:
+    """The path as the process understands it, whose working directory is that of its start."""
+    with contextlib.suppress(FileNotFoundError):  # there is no working directory
+        return os.path.abspath(os.fsdecode(path))
+    return os.fsdecode(path)
 
 
-def _serve(pipe: connection.Connection, memory: int) -> None:
-    """The process: takes calls from the pipe, and answers with (value, over, problem) triples."""
-    follow_parent()
-    with contextlib.suppress(ValueError, OSError):  # where the system knows no such limit
-        resource.setrlimit(resource.RLIMIT_AS, (memory, resource.getrlimit(resource.RLIMIT_AS)[1]))
-    with contextlib.suppress(EOFError, ConnectionError):
-        pipe.send("ready")
-        while True:
-            function, args = pipe.recv()
-            problem = None
-            try:
-                for value in function(*args):
-                    pipe.send((value, False, None))
-            except MediaError as error:
-                problem = error.status, error.reason
-            except MemoryError:
-                problem = "undecodable", f"it needs more than {memory / 2**30:g} GiB of memory"
-            except ConnectionError:
-                return
-            except Exception as error:
-                problem = "crashed", f"{type(error).__name__}: {error}"
-            pipe.send((None, True, problem))
+def _kill(child: subprocess.Popen) -> None:
+    child.kill()
+    _join(child)
+
+
+def _join(child: subprocess.Popen) -> int | None:
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        return child.wait(GRACE)
+    return None

@@ -110,7 +110,7 @@ def read_clips(
         Clips may have been yielded before.
     """
     film = open_film(path, policy, start, end, reading)
-    yield from film.heard(film.seen(range(len(film.clips)), policy.frames))
+    yield from film.cut(range(len(film.clips)), policy.frames)
 
 
 def open_film(
@@ -195,9 +195,13 @@ class Film:
         with told(self.path):
             yield from fill(clips, self.frames_at(times), encoder, step=step, stop=self.stop, frames=frames)
 
-    def heard(self, clips: Iterable[Clip]) -> Iterator[Clip]:
-        """The clips with their sound, see `heard`."""
-        return heard(clips, self.policy, self.track)
+    def cut(self, positions: Iterable[int], frames: int) -> Iterator[Clip]:
+        """The same with their sound, see `heard`."""
+        return heard(self.seen(positions, frames), self.policy, self.track)
+
+    def sound(self, begin: int, stop: int) -> np.ndarray:
+        """The samples [begin, stop) of the sound, int16, see `Track.window`."""
+        return self.track.window(begin, stop)[0]
 
 
 def heard(clips: Iterable[Clip], policy: ClipPolicy, track: Track) -> Iterator[Clip]:
