@@ -42,7 +42,7 @@ def models(where: Path) -> dict[str, Model]:
 
 def stages(model: Model, film: Path) -> dict[str, float]:
     """Seconds of every stage of listening to a film first, and how much of its pictures was decoded for it."""
-    view, how, since = View(film), model.programs, time.perf_counter()
+    view, how, since = View(film, model.decoders), model.programs, time.perf_counter()
     view.open(how.policy)
     scan = time.perf_counter() - since
     listen_look.listen(view, how)

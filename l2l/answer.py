@@ -9,7 +9,7 @@ from l2l import metrics
 from l2l.data import schema
 from l2l.data.scan import MediaError
 from l2l.programs import Programs
-from l2l.result import Asked, Closer, Moment, Result
+from l2l.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
 from l2l.view import View
 
 MODALITIES = ("image", "audio")
@@ -103,20 +103,20 @@ def silence(programs: Programs, view: View) -> str:
     if view.heard:
         return ""
     if not programs.policy.audio:
-        return "sound is not read"
-    return "sound track is silent" if view.has_audio else "no sound"
+        return NOT_READ
+    return SILENT if view.has_audio else NO_SOUND
 
 
 def notes(programs: Programs, view: View, *, by_sound: bool = False) -> tuple[str, ...]:
     """See `Result.notes`; `by_sound` says whether sound has a part in picking moments."""
-    said = [silence(programs, view)]
+    said = [*view.notes, silence(programs, view)]
     if not view.heard and programs.modality == "audio":
         said.append(HEARD_NOTHING)
     elif not view.heard and by_sound:
         said.append(BY_PICTURES if programs.listen and programs.listen.fallback else NO_CHOICE)
     if schema.hash_of(list(programs.labels)) == BUILT_IN:
         said.append(DRAWN)
-    return tuple(filter(None, said))
+    return tuple(dict.fromkeys(filter(None, said)))
 
 
 def named(programs: Programs, view: View) -> dict[str, str]:

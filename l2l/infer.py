@@ -26,8 +26,8 @@ EPILOG = """\
   a picture was seen closer region, [left, top, side] in shares of its middle square (seconds is the old name of at);
   looks, how many there were; positions, of how many clips; has_audio, false if nothing was heard: then no moment is
   audio or both;
-  notes, a list of what has to be known to read the answer: "no sound", "sound track is silent", what a run does
-  without sound, and that a run knows nothing but the built-in set;
+  notes, a list of what has to be known to read the answer: of the file, such as which of its sound tracks was read;
+  "no sound", "sound track is silent", what a run does without sound, and that a run knows nothing but the built-in set;
   gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
   seconds (in all) and seconds_of {decode, features, skimming, compile}, which add up to it: compile is what the
   first video of a length waits for;
@@ -61,6 +61,8 @@ def parser() -> argparse.ArgumentParser:
     add("--run", required=True, help="folder of a finished run")
     add("--stride", type=at_least_one, help="skimmer: describe every so many-th position (default: as it was trained)")
     add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")
+    add("--audio_track", type=at_least_one, metavar="N", help="read the N-th sound track (default: one is chosen)")
+    add("--trust_length", choices=("yes", "no"), default="yes", help="no: take files shorter than they say")
     add("--json", action="store_true", help="one JSON object per video and line")
     add("--html", metavar="DIR", help="write a page per video into this folder")
     add("--top", type=at_least_one, default=5, help="how many classes (default: %(default)s)")
@@ -74,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser().error("name videos, or one with --follow")
     sys.stdout.reconfigure(errors="backslashreplace")  # labels that the terminal's encoding lacks
     try:
-        return follow(args) if args.follow else look(args)
+        return asked(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -86,11 +88,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
+def asked(args: argparse.Namespace) -> int:
+    """Does what is asked for; returns the exit status."""
+    from l2l.data.decoder import DecoderError
+
+    try:
+        return follow(args) if args.follow else look(args)
+    except DecoderError as error:
+        raise ValueError(str(error)) from error
+
+
 def load(args: argparse.Namespace) -> Any:
     """The model; takes seconds: --help need not wait, and Ctrl-C is caught meanwhile."""
     from l2l.look import load
 
-    return load(args.run, stride=args.stride, stop_when_sure=args.stop_when_sure)
+    whole = args.trust_length == "yes"
+    how = {"stride": args.stride, "stop_when_sure": args.stop_when_sure}
+    return load(args.run, **how, audio_track=args.audio_track, trust_length=whole)
 
 
 def look(args: argparse.Namespace) -> int:
@@ -102,7 +116,7 @@ def look(args: argparse.Namespace) -> int:
     model, paths, failed = load(args), paths_of(args.videos, args.list), []
     quiet, taken, calibrated = True if len(paths) == 1 else None, set(), True
     for path, found in tqdm(answers(model, paths), "infer", len(paths), unit="video", leave=False, disable=quiet):
-        told = tell(path, found, args, taken)
+        told = tell(path, found, args, taken, model)
         calibrated &= told.get("calibrated", True)
         failed += [told] if "error" in told else []
         tqdm.write(show(told, args))
@@ -118,13 +132,13 @@ def answers(model: Any, paths: Sequence[Any]) -> Iterable[tuple[str, Any]]:
         yield (path, next(found)) if isinstance(path, str) else (path.path, path)
 
 
-def tell(path: str, found: Any, args: argparse.Namespace, taken: set[str]) -> dict[str, Any]:
-    """What is said of a video; writes its page, under a name that is not taken."""
+def tell(path: str, found: Any, args: argparse.Namespace, taken: set[str], model: Any) -> dict[str, Any]:
+    """What a model says of a video; writes its page, under a name that is not taken."""
     from l2l.data.scan import MediaError
 
     if isinstance(found, MediaError):
         return {"path": path, "error": found.reason}
-    page = {"page": write_page(found, args.html, taken)} if args.html else {}
+    page = {"page": write_page(found, args.html, taken, model)} if args.html else {}
     return found.to_json(args.top) | page
 
 
@@ -149,7 +163,7 @@ def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> No
         print(summary.failures(failed, count), file=sys.stderr)
 
 
-def write_page(result: Any, folder: str, taken: set[str]) -> str:
+def write_page(result: Any, folder: str, taken: set[str], model: Any) -> str:
     """Writes a video's page into a folder and returns its path; the page is named after the video."""
     from pathlib import Path
 
@@ -162,7 +176,8 @@ def write_page(result: Any, folder: str, taken: set[str]) -> str:
     name = next(name for name in names if name.lower() not in taken)
     taken.add(name.lower())
     with replacing(Path(folder) / name) as temporary:
-        temporary.write_text(html_of(result, result.path), encoding="utf-8")
+        html = html_of(result, result.path, decoder=model.decoders, reading=model.reading)
+        temporary.write_text(html, encoding="utf-8")
     return str(Path(folder) / name)
 
 
@@ -177,9 +192,9 @@ def follow(args: argparse.Namespace) -> int:
             print(json_of(told) if args.json else so_far(told, float(result.times[-1]), known), flush=True)
             known = told["notes"]
     except MediaError as error:
-        print(show(tell(args.follow, error, args, set()), args))
+        print(show(tell(args.follow, error, args, set(), model), args))
         return 1
-    told = tell(args.follow, result, args, set())
+    told = tell(args.follow, result, args, set(), model)
     if not args.json:
         print(show(told, args))
     remark([], 1, result.calibrated or args.json)

@@ -12,10 +12,9 @@ import numpy as np
 
 from l2l.data.audio import silent
 from l2l.data.batches import fit_positions
-from l2l.data.media import Film
 from l2l.data.scan import MediaError
 from l2l.programs import Programs, Recogniser, descriptions
-from l2l.view import Clock, Record, View, place, record_of, stack
+from l2l.view import Clock, Open, Record, View, place, record_of, stack
 
 Glance = tuple[int, int | None]  # described position, and the region of its picture; None: all of it
 
@@ -29,7 +28,7 @@ def listen(view: View, how: Programs) -> bool:
 
     def sound(begin: int, stop: int) -> np.ndarray:
         with Clock() as clock:
-            wave, _ = film.track.window(begin, stop)
+            wave = film.sound(begin, stop)
         view.spend("decode", clock)
         view.seconds["features"] -= clock.seconds  # it is read while it is heard
         view.heard = view.heard or not silent(wave)
@@ -102,7 +101,7 @@ def walk(view: View, how: Programs) -> Iterator[int]:
         yield row
 
 
-def recognised(view: View, recogniser: Recogniser) -> Film:
+def recognised(view: View, recogniser: Recogniser) -> Open:
     """A film in the clips of the model that judges its looks, whose descriptors are zeros as yet."""
     found = view.film.recut(recogniser.policy)
     if len(found.clips) != len(view.film.clips):
@@ -137,7 +136,7 @@ def glances(out: Record, how: Programs, stop_when_sure: bool) -> Iterator[Glance
                 yield row, int(out["region"][step])
 
 
-def see(view: View, how: Programs, recut: Film | None, row: int) -> Record:
+def see(view: View, how: Programs, recut: Open | None, row: int) -> Record:
     """What was not yet seen of a described position, float16 (d,) each.
 
     Its image descriptor, with "cells" if it may be looked at closer, for which the picture is kept; what recognises it.
@@ -156,7 +155,7 @@ def see(view: View, how: Programs, recut: Film | None, row: int) -> Record:
 
 def glance(
     view: View,
-    film: Film,
+    film: Open,
     how: Programs | Recogniser,
     describe: Callable[[Record], Record],
     position: int,
@@ -165,7 +164,7 @@ def glance(
     """The clip at a position, cut as `how` says, and a model's descriptors of it, float16 (d,) each."""
     with Clock() as clock:
         (clip,) = film.seen([position], how.frames)
-        record = record_of(clip, how)
+        record = record_of(clip, how, view.path)
     view.spend("decode", clock)
     with Clock() as clock:
         found = {key: rows[0] for key, rows in describe(stack([record], room)).items()}

@@ -13,6 +13,7 @@ from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
 from l2l.data.cut_film import CutFilm
+from l2l.data.decoder import Decoders
 from l2l.data.scan import MediaError
 from l2l.result import Asked, Result
 from l2l.stream import Source
@@ -22,23 +23,25 @@ Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
 
 
-def load(run: str | os.PathLike, *, stride: int | None = None, stop_when_sure: bool = False) -> "Model":
+def load(run: str | os.PathLike, **how: Any) -> "Model":
     """A finished run, ready to look at videos.
 
     Args:
       run: folder of a finished teacher, distill, finetune or skim run, imported ones among them; or a file that
         `python -m l2l.export` made of one.
-      stride, stop_when_sure: see `Model`.
+      how: see `Model`.
 
     Raises:
       RunError, ArtefactError, ValueError: it cannot be used; the message names the cure.
     """
     compile_cache.use()
+    decoders = Decoders()
+    decoders.begin()  # the process starts while the run is read and compiled
     if Path(run).is_file():
-        return Model(artefact.load(run), stride=stride, stop_when_sure=stop_when_sure)
+        return Model(artefact.load(run), decoders=decoders, **how)
     from l2l import run_programs, runs  # they need flax, which an exported model does without
 
-    return Model(run_programs.of_run(runs.load_run(run)), stride=stride, stop_when_sure=stop_when_sure)
+    return Model(run_programs.of_run(runs.load_run(run)), decoders=decoders, **how)
 
 
 class Model:
@@ -47,23 +50,44 @@ class Model:
     A clip model sees all clips of a video, however few of each were stored to learn from, and its scores are averaged.
     A skimmer's student describes the clips, and the skimmer decides with hard selection which ones count.
 
+    Files that have a name are decoded in processes of their own, one for each that is read at the same time: one of
+    which such a process dies is an error of that file, and the next is read by another process. Videos in memory and
+    file objects are read in this process.
+
     Attributes:
       labels: class names.
+      decoders: those processes.
+      reading: which parts of files are read.
 
     Args:
       parts: of a run.
       stride: of a skimmer: describe every stride-th position only; it picks among those. None: as it was trained.
       stop_when_sure: of a skimmer: look only until it is as sure as `l2l.sure` found to be enough.
+      audio_track: number of the sound track of a file that is read, from 1; None chooses.
+      trust_length: False takes a file that ends before the length that it says.
+      decoders: that read files; None for new ones.
 
     Raises:
       ValueError: what is asked for does not fit the run.
     """
 
-    def __init__(self, parts: programs.Programs, *, stride: int | None = None, stop_when_sure: bool = False):
+    def __init__(
+        self,
+        parts: programs.Programs,
+        *,
+        stride: int | None = None,
+        stop_when_sure: bool = False,
+        audio_track: int | None = None,
+        trust_length: bool = True,
+        decoders: Decoders | None = None,
+    ) -> None:
         self.programs, self.stop_when_sure = parts, stop_when_sure
+        self.decoders, self.reading = decoders or Decoders(), schema.Reading(audio_track, trust_length)
         self.stride = parts.stride if stride is None else stride
         if self.stride < 1 or (self.stride > 1 and not parts.skim):
             raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
+        if audio_track is not None and audio_track < 1:
+            raise ValueError(f"audio_track={audio_track}: sound tracks are counted from 1")
         if stop_when_sure and not parts.sure:
             raise ValueError(
                 "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"
@@ -85,6 +109,7 @@ class Model:
 
         Raises:
           MediaError: the one video cannot be used.
+          DecoderError: no process can be started to decode it.
         """
         if not isinstance(videos, Video):
             return list(self.each(videos))
@@ -99,7 +124,7 @@ class Model:
             yield from map(self._looked, videos)
             return
         at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
-        for views in chunks(self._views(map(View, videos), self.stride), at_once):
+        for views in chunks(self._views(map(self._view, videos), self.stride), at_once):
             yield from self._answers(views)
 
     def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
@@ -117,8 +142,10 @@ class Model:
 
         Raises:
           MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
-          ValueError: another model judges the looks: its clips are gone by then.
+          ValueError: another model judges the looks: its clips are gone by then. Or parts of files were asked for.
         """
+        if self.reading != schema.USUAL:
+            raise ValueError("audio_track and trust_length are for whole files, not for what is still coming")
         if self.programs.recogniser:
             raise ValueError("another model judges the looks of this run, which needs a whole file")
         return stream.results(self, source, every, patience)
@@ -128,7 +155,7 @@ class Model:
 
         One without sound that was to be listened to first is described as the fallback has it.
         """
-        view, how = View(video), self.programs
+        view, how = self._view(video), self.programs
         try:
             with Clock() as clock:
                 film = view.open(how.policy)
@@ -154,10 +181,13 @@ class Model:
         Raises:
           MediaError: the video cannot be used.
         """
-        (view,) = self._views([View(video)], self.stride)
+        (view,) = self._views([self._view(video)], self.stride)
         if view.error:
             raise view.error
         return view.banks() | {"times": view.times[view.indexed]}
+
+    def _view(self, video: Video) -> View:
+        return View(video, self.decoders, self.reading)
 
     def _views(self, views: Iterable[View], stride: int) -> Iterator[View]:
         """Every video with its positions described, or an error, in their order; a batch holds clips of several."""

@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from l2l.data.asking import Asking
 from l2l.data.scan import told
+from l2l.data.schema import USUAL, Reading
 from l2l.result import Result
 from l2l.video_parts import Moment, uri
 
@@ -17,7 +18,7 @@ FRAME = (255, 220, 0)
 QUALITY = 85
 
 
-def gallery(decoder: Asking, result: Result, video: str | os.PathLike) -> list[Moment]:
+def gallery(decoder: Asking, result: Result, video: str | os.PathLike, reading: Reading = USUAL) -> list[Moment]:
     """A picture of every look, in their order; none of a result that did not look closer.
 
     Raises:
@@ -26,7 +27,7 @@ def gallery(decoder: Asking, result: Result, video: str | os.PathLike) -> list[M
     if result.closer is None:
         return []
     times = [moment.at for moment in result.moments]
-    jpegs = decoder.pictures(video, times, short_side=SHORT_SIDE)
+    jpegs = decoder.pictures(video, times, short_side=SHORT_SIDE, reading=reading)
     looks = zip(result.moments, jpegs, result.closer.attention, strict=True)
     with told(video):
         pictures = [drawn(jpeg, result.closer.boxes, attention, m.region) for m, jpeg, attention in looks]

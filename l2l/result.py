@@ -8,6 +8,7 @@ import numpy as np
 from l2l.data.tally import Decoded
 
 TOP = 5
+SILENCES = NO_SOUND, SILENT, NOT_READ = "no sound", "sound track is silent", "sound is not read"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,8 @@ class Result:
       looks: how many looks the scores are the mean of.
       silence: why nothing was heard: "no sound", "sound track is silent" (no second of it that was read is louder than
         -60 dB), or "sound is not read", by a run whose clips have none; "" if anything was.
-      notes: what has to be known to read the answer, the silence first; a sentence each.
+      notes: what has to be known to read the answer, a sentence each: first of the file (what of it was chosen, guessed
+        or changed), then the silence, then of the run.
       gmacs: "indexing", "skimming", "recognition" -> 1e9 multiply-adds that the method needs.
       seconds: "decode", "features", "skimming", "compile" -> measured; of videos classified together, each one's share.
         Programs are compiled for the first video of a length, and kept.

@@ -80,6 +80,7 @@ def prepared(args: argparse.Namespace) -> Any:
     if args.root and not args.root.is_dir():
         raise ValueError(f"--root={args.root} is no folder")
     model = l2l.load(args.run, stride=args.stride)
+    model.decoders.close()  # the service has decoding processes with limits of its own
     parts = model.programs
     if parts.recogniser:
         raise ValueError(f"another model judges the looks of {args.run}: `infer` takes it, the service does not")

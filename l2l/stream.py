@@ -4,7 +4,11 @@ What is kept of the past is its descriptors, about 2 kB a clip, and none is ever
 answer is the one that the whole video gets. `cut.CLIPS` clips, 200 MB, are the most.
 """
 
+import contextlib
 import dataclasses
+import math
+import os
+import sys
 import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,7 +17,9 @@ import numpy as np
 
 from l2l.ahead import Ahead
 from l2l.data import coming
+from l2l.data.asking import FarLive
 from l2l.data.coming import Source
+from l2l.data.decoder import Decoder
 from l2l.data.live import LiveFilm
 from l2l.data.scan import MediaError
 from l2l.result import Result
@@ -26,31 +32,52 @@ if TYPE_CHECKING:
 def results(model: "Model", source: Source, every: float, patience: float) -> Iterator[Result]:
     """See `Model.stream`."""
     view, since, answered = View(coming.name_of(source)), time.perf_counter(), float("-inf")
-    ahead = Ahead(positions(model, source, patience), 2 * model.programs.clips_at_once)
-    film = None
-    try:
-        while found := ahead.take(model.programs.clips_at_once):
-            film, last = found[-1][0], found[-1][1]
-            model.describe(view, [record for _, _, record in found])
-            reach(view, film, last + 1, model.stride)
-            if time.perf_counter() - answered >= every:
-                answered = time.perf_counter()
-                yield answered_now(model, view, since)
-    finally:
-        ahead.close()
+    with far(source) as decoder:  # whose end is one for a thread that waits for it
+        ahead = Ahead(positions(model, source, patience, decoder), 2 * model.programs.clips_at_once)
+        try:
+            while found := ahead.take(model.programs.clips_at_once):
+                film, last = found[-1][0], found[-1][1]
+                model.describe(view, [record for _, _, record in found])
+                reach(view, film, last + 1, model.stride)
+                if time.perf_counter() - answered >= every:
+                    answered = time.perf_counter()
+                    yield answered_now(model, view, since)
+        finally:
+            ahead.close()
     reach(view, film, film.count, model.stride)
     yield answered_now(model, view, since)
 
 
-def positions(model: "Model", source: Source, patience: float) -> Iterator[tuple[LiveFilm, int, dict[str, np.ndarray]]]:
+def far(source: Source) -> contextlib.AbstractContextManager[Decoder | None]:
+    """What decodes a file that has a name, or the standard input; None for what is decoded in this process."""
+    if not isinstance(source, (str, os.PathLike)):
+        return contextlib.nullcontext()
+    if source != "-":
+        return Decoder(math.inf)
+    try:
+        sys.stdin.fileno()
+    except (AttributeError, OSError, ValueError):  # an object stands in for it
+        return contextlib.nullcontext()
+    return Decoder(math.inf, stdin=sys.stdin.buffer)
+
+
+def positions(
+    model: "Model", source: Source, patience: float, decoder: Decoder | None
+) -> Iterator[tuple[LiveFilm | FarLive, int, dict[str, np.ndarray]]]:
     """(film, number, record) of every position that is described, as soon as it is there; waits for them."""
-    with coming.opened(source, model.programs.policy, patience) as film:
+    name, policy = coming.name_of(source), model.programs.policy
+    with contextlib.ExitStack() as stack:
+        if decoder:
+            film = FarLive(decoder, source, policy, stdin=source == "-", patience=patience)
+        else:
+            film = stack.enter_context(coming.opened(source, policy, patience))
         for clip in film.clips(model.stride, model.programs.frames):
-            yield film, clip.index, record_of(clip, model.programs)
+            yield film, clip.index, record_of(clip, model.programs, name)
 
 
-def reach(view: View, film: LiveFilm, count: int, stride: int) -> None:
+def reach(view: View, film: LiveFilm | FarLive, count: int, stride: int) -> None:
     """Places so many positions on the time line."""
+    view.film = film
     starts = np.array([i * film.hop for i in range(count)], np.float32)
     view.times = starts + np.float32(film.length) / 2
     view.indexed = np.arange(count) % stride == 0

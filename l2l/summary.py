@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2l.clock import clock
+from l2l.result import SILENCES
 
 NOT_CALIBRATED = (
     "The scores are the network's own and may be too sure or not sure enough; for a skim run, "
@@ -38,7 +39,7 @@ def notes(result: Mapping[str, Any]) -> list[str]:
 
 def running(result: Mapping[str, Any], until: float) -> str:
     """One line of a video that is still coming: how far it has come, the best class so far, and if nothing is heard."""
-    best, silence = result["top"][0], "" if result["has_audio"] else f"  ({result['notes'][0]})"
+    best, silence = result["top"][0], "".join(f"  ({note})" for note in result["notes"] if note in SILENCES)
     return f"{clock(until)}  {100 * best['score']:5.1f} %  {printable(best['label'])}{silence}"
 
 

@@ -15,6 +15,7 @@ from l2l.data import audio
 from l2l.data.asking import Asking
 from l2l.data.decoder import Decoders
 from l2l.data.scan import MediaError
+from l2l.data.schema import USUAL, Reading
 from l2l.report_plots import Chart
 from l2l.result import Result
 from l2l.video_parts import (
@@ -61,7 +62,12 @@ class Reel:
 
 
 def html_of(
-    result: Result, video: str | os.PathLike | None, *, play: bool = True, decoder: Asking | None = None
+    result: Result,
+    video: str | os.PathLike | None,
+    *,
+    play: bool = True,
+    decoder: Asking | None = None,
+    reading: Reading = USUAL,
 ) -> str:
     """The page of one video.
 
@@ -70,10 +76,13 @@ def html_of(
       video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
       play: False leaves out the player, which names the file's place.
       decoder: reads the file; None starts one for this page.
+      reading: which parts of it.
     """
     decoder = Decoders() if decoder is None else decoder
     seen = [m.at for m in result.moments if m.modality != "audio" or listened(result)]
-    reel = Reel(missing="the video's file is not at hand") if video is None else read(decoder, Path(video), seen)
+    reel = (
+        Reel(missing="the video's file is not at hand") if video is None else read(decoder, Path(video), seen, reading)
+    )
     place = axis(result.times[result.indexed], reel.length)
     return page.render(
         "video.html",
@@ -86,22 +95,22 @@ def html_of(
         sound=None if reel.mel is None else sound_of(reel.mel),
         lanes=lanes(result),
         prior=prior_of(result, place) if listened(result) else None,
-        moments=moments(result, reel) | closer(decoder, result, video, reel),
+        moments=moments(result, reel) | closer(decoder, result, video, reel, reading),
         names=NAMES,
         evidence=evidence(result),
         sources=sources(Path(video)) if video is not None and play and not reel.missing else [],
     )
 
 
-def read(decoder: Asking, video: Path, times: Sequence[float]) -> Reel:
+def read(decoder: Asking, video: Path, times: Sequence[float], reading: Reading = USUAL) -> Reel:
     """Pictures at some times and evenly over the video, and its sound."""
     jpeg = functools.partial(uri, "jpeg")
     try:
-        length = decoder.probe(video).duration
+        length = decoder.probe(video, reading).duration
         centres, part = (np.arange(STRIP) + 0.5) * length / STRIP, length / STRIP
-        strip = decoder.pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2)
-        pictures = decoder.pictures(video, times, short_side=SHORT_SIDE)
-        sound = decoder.audio(video)
+        strip = decoder.pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2, reading=reading)
+        pictures = decoder.pictures(video, times, short_side=SHORT_SIDE, reading=reading)
+        sound = decoder.audio(video, reading)
     except MediaError as error:
         return Reel(missing=str(error))
     seen = dict(zip(times, map(jpeg, pictures), strict=True))
@@ -166,9 +175,11 @@ def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
     return found
 
 
-def closer(decoder: Asking, result: Result, video: str | os.PathLike | None, reel: Reel) -> dict[str, list[Moment]]:
+def closer(
+    decoder: Asking, result: Result, video: str | os.PathLike | None, reel: Reel, reading: Reading
+) -> dict[str, list[Moment]]:
     """What was seen closer, as one more gallery, if there was anything and the video can be read."""
-    found = [] if video is None or reel.missing else region_pictures.gallery(decoder, result, video)
+    found = [] if video is None or reel.missing else region_pictures.gallery(decoder, result, video, reading)
     return {"closer": found} if found else {}
 
 

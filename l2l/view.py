@@ -7,18 +7,21 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from l2l.data.arrays import Arrays
+from l2l.data.asking import Asking, FarFilm, FarLive
 from l2l.data.audio import silent
 from l2l.data.cut import Clip
 from l2l.data.cut_film import CutFilm
-from l2l.data.media import Film, decode_jpeg, open_film
+from l2l.data.live import LiveFilm
+from l2l.data.media import Film, decode_jpeg
 from l2l.data.memory import film_of
 from l2l.data.scan import MediaError
-from l2l.data.schema import ClipPolicy
+from l2l.data.schema import USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 from l2l.data.video import centre_crop
 from l2l.programs import COMPILING, Programs, Recogniser, descriptions
 
 Record = dict[str, np.ndarray]
+Open = Film | FarFilm | CutFilm  # of which clips can be asked for
 
 
 class Clock:
@@ -38,7 +41,7 @@ class View:
 
     Attributes:
       video: the file, or the video in memory.
-      film: the same opened, once it is.
+      film: the same opened, once it is; or what of it has come.
       times: float32 (n,), centres of its positions, seconds.
       indexed: bool (n,), which of them are described.
       has_audio: whether it has a sound track that is read.
@@ -51,14 +54,18 @@ class View:
       pictures: described position -> its square, uint8 (side, side, 3), of those that may be looked at closer.
     """
 
-    def __init__(self, video: str | os.PathLike | Arrays | CutFilm):
-        self.video = video
+    def __init__(
+        self, video: str | os.PathLike | Arrays | CutFilm, asking: Asking | None = None, reading: Reading = USUAL
+    ) -> None:
+        """`asking` reads a file, the parts of it that `reading` says; nothing else needs it."""
+        self.video, self.asking, self.reading = video, asking, reading
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
         self.has_audio, self.heard, self.error = False, False, None
         self.seconds = dict.fromkeys(("decode", "features", "skimming", "compile"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []
-        self.film, self.tally, self.unseen = None, Tally(), False
+        self.film: Open | LiveFilm | FarLive | None = None
+        self.tally, self.unseen = Tally(), False
         self.pictures: dict[int, np.ndarray] = {}
 
     @property
@@ -66,6 +73,11 @@ class View:
         if isinstance(self.video, CutFilm):
             return self.video.path
         return "" if isinstance(self.video, Arrays) else os.fspath(self.video)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has to be known of the file, as far as it was read."""
+        return self.film.notes if self.film else ()
 
     @property
     def whole(self) -> bool:
@@ -83,10 +95,15 @@ class View:
         kept = {key: value.astype(np.float16) for key, value in descriptions(row).items()}
         self.rows.append(kept | {"logits": row["logits"]})
 
-    def open(self, policy: ClipPolicy) -> Film | CutFilm:
+    def open(self, policy: ClipPolicy) -> Open:
         """Opens it, unless that was done. Raises MediaError if it cannot be used."""
         if self.film is None:
-            self.film = opened(self.video, policy)
+            if isinstance(self.video, CutFilm):
+                self.film = self.video
+            elif isinstance(self.video, Arrays):
+                self.film = film_of(self.video, policy)
+            else:
+                self.film = self.asking.film(self.video, policy, reading=self.reading)
             self.has_audio = self.film.has_audio
         return self.film
 
@@ -101,13 +118,6 @@ class View:
         return {key: np.stack([row.get(key, none) for row in self.rows]) for key in ("image", "audio", *further)}
 
 
-def opened(video: str | os.PathLike | Arrays | CutFilm, policy: ClipPolicy) -> Film | CutFilm:
-    """Raises MediaError if it cannot be used."""
-    if isinstance(video, CutFilm):
-        return video
-    return film_of(video, policy) if isinstance(video, Arrays) else open_film(video, policy)
-
-
 def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
     """The clips of a video as a clip model takes them, see `Programs.describe`; every stride-th one.
 
@@ -118,7 +128,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
         film = view.open(how.policy)
         place(view, film, stride)
         for clip in film.cut(np.flatnonzero(view.indexed), how.frames):
-            record = record_of(clip, how)
+            record = record_of(clip, how, view.path)
             view.seconds["decode"] += time.perf_counter() - since
             yield record
             since = time.perf_counter()
@@ -128,7 +138,7 @@ def records_of(view: View, how: Programs, stride: int) -> Iterator[Record]:
         view.error = MediaError("undecodable", view.path, str(error))
 
 
-def place(view: View, film: Film, stride: int) -> None:
+def place(view: View, film: Open, stride: int) -> None:
     """Writes down where a film's positions lie, of which every stride-th one is described."""
     view.times = np.array([c.start for c in film.clips], np.float32)
     view.times += np.float32(film.clips[0].duration) / 2
@@ -136,9 +146,12 @@ def place(view: View, film: Film, stride: int) -> None:
     view.tally = film.tally
 
 
-def record_of(clip: Clip, how: Programs | Recogniser) -> Record:
-    """A clip as a clip model takes it."""
-    frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+def record_of(clip: Clip, how: Programs | Recogniser, path: str) -> Record:
+    """A clip of a file as a clip model takes it. Raises MediaError where its pictures are none."""
+    try:
+        frames = np.stack([centre_crop(decode_jpeg(jpeg), how.side) for jpeg in clip.jpegs])
+    except (OSError, ValueError) as error:
+        raise MediaError("undecodable", path, f"its pictures cannot be used: {error}") from error
     return {"frames": frames, "audio": clip.audio}
 
 

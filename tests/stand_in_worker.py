@@ -3,6 +3,7 @@
 Its values are texts, sent as pictures are, in a JPEG of one pixel's header.
 """
 
+import dataclasses
 import os
 import signal
 import sys
@@ -11,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l.data import messages, operations, worker
-from l2l.data.cut import Clip
+from l2l.data import operations, worker
 from l2l.data.decoder import MEMORY
 from l2l.data.media import encode_jpeg
+from l2l.data.messages import Told
 from l2l.data.scan import MediaError
 
 COMMAND = (sys.executable, "-m", "tests.stand_in_worker")
+NOTES = ("sound track 2 of 3: it is the default one", "HDR (HLG): tone-mapped")
 JPEG = encode_jpeg(np.zeros((1, 1, 3), np.uint8), 90)
 
 
@@ -92,19 +94,21 @@ def says(path, name, ends=False):
     yield text("after it")
 
 
-def clips(path, **how):
-    """Real clips, but for files that are named after what happens to the process."""
-    if "kills" in path:
-        os.kill(os.getpid(), signal.SIGABRT)
-    for value in operations.clips(path, **how):
-        if "renumbers" in path and isinstance(value, Clip):
-            value.index += 1
-        yield value
+def deadly(operation):
+    """An operation that dies of files of one name, and of another has something to note."""
+
+    def does(path, **how):
+        if "kills" in Path(path).name:
+            os.kill(os.getpid(), signal.SIGABRT)
+        for value in operation(path, **how):
+            noted = "noted" in Path(path).name and isinstance(value, Told)
+            yield dataclasses.replace(value, notes=NOTES) if noted else value
+
+    return does
 
 
-MORE = (pids, fails, is_missing, takes_too_much, dies, stalls, prints, ignores_ctrl_c, modules, says, clips)
-OPERATIONS = operations.OPERATIONS | {x.__name__: x for x in MORE}
+MORE = (pids, fails, is_missing, takes_too_much, dies, stalls, prints, ignores_ctrl_c, modules, says)
+OPERATIONS = {name: deadly(x) for name, x in operations.OPERATIONS.items()} | {x.__name__: x for x in MORE}
 
 if __name__ == "__main__":
-    assert messages.packed(JPEG)
     worker.main(OPERATIONS)

@@ -126,7 +126,7 @@ def scores_of(logits):
 def test_clips_are_the_prepared_ones(work):
     model = load(work / "teacher")
     source = source_of(load_run(work / "teacher").config, str(work / "shards"))
-    views = {name: View(work / f"{name}.mp4") for name in VIDEOS}
+    views = {name: View(work / f"{name}.mp4", model.decoders) for name in VIDEOS}
     records = {name: list(records_of(view, model.programs, 1)) for name, view in views.items()}
     for batch in source.eval("val", batch=1):
         name, at = batch["video_id"][0].decode().split("/")[1], int(batch["clip"][0])
@@ -349,7 +349,7 @@ def test_runs_that_cannot_be_used(work, tmp_path, capsys):
 
 
 def test_a_page_per_video(work, tmp_path, monkeypatch, capsys):
-    page = SimpleNamespace(html_of=lambda result, path: f"{result.top[0][0]} in {path}")
+    page = SimpleNamespace(html_of=lambda result, path, **how: f"{result.top[0][0]} in {path}")
     monkeypatch.setitem(sys.modules, "l2l.video_page", page)
     monkeypatch.setattr(l2l, "video_page", page, raising=False)
     odd = tmp_path / "<i>short.mp4"

@@ -13,7 +13,7 @@ from data_prep.rows import Row
 from l2l import build, infer, model_costs, predict, sharding, sure
 from l2l.answer import BY_PICTURES
 from l2l.data import schema
-from l2l.data.media import Film
+from l2l.data.asking import FarFilm
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
 from l2l.look import load
@@ -147,8 +147,9 @@ def test_listening_agrees_with_the_prepared_path(work, skimmer):
 @pytest.fixture
 def asked(monkeypatch):
     """The positions whose frames are read from now on."""
-    asked, seen = [], Film.seen
-    monkeypatch.setattr(Film, "seen", lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1])
+    asked, seen = [], FarFilm.seen
+    spy = lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1]
+    monkeypatch.setattr(FarFilm, "seen", spy)
     return asked
 
 

@@ -11,7 +11,7 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import artefact_writer, infer, model_costs, predict, serve, sharding
 from l2l.data import schema
-from l2l.data.media import Film
+from l2l.data.asking import FarFilm
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
 from l2l.runs import load_run
@@ -105,8 +105,9 @@ def test_it_says_what_the_prepared_path_says(work, models, name):
 
 @pytest.mark.parametrize("name", RUNS)
 def test_its_clips_are_read_at_the_looks_alone(work, models, name, monkeypatch):
-    asked, seen = {1: [], 2: []}, Film.seen
-    monkeypatch.setattr(Film, "seen", lambda film, at, n: (asked[n].extend(at := list(at)), seen(film, at, n))[1])
+    asked, cut = {1: [], 2: []}, FarFilm._cut
+    spy = lambda film, at, n, **how: (asked[n].extend(at := list(at)), cut(film, at, n, **how))[1]
+    monkeypatch.setattr(FarFilm, "_cut", spy)
     found = models[name].classify(work / "long.mp4")
     times = {round(float(found.times[i]), 3) for i in asked[2]}
     assert times == {m.seconds for m in found.moments}

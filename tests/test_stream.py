@@ -1,5 +1,7 @@
 """A video that is still coming gets, at its end, the answer that the whole video gets."""
 
+import contextlib
+import functools
 import io
 import itertools
 import json
@@ -16,13 +18,17 @@ import numpy as np
 import pytest
 
 import l2l
+from l2l import stream
 from l2l.data.arrays import Arrays
 from l2l.data.coming import boxes
 from l2l.data.cut import CLIPS
+from l2l.data.decoder import Decoder
 from l2l.data.live import LAG, Came, Coming, Feed, LiveFilm, from_arrays
 from l2l.data.memory import film_of
 from l2l.data.schema import ClipPolicy
 from tests import untrained, xla
+from tests.prepared import children, wait_until
+from tests.stand_in_worker import COMMAND, NOTES
 from tests.test_look import in_memory, same
 from tests.videos import write_video
 
@@ -178,6 +184,56 @@ def test_answers_come_while_the_source_waits(films, models):
     answered.set()
     assert len(first.times) < len(last(results).times)
     assert source.waited
+
+
+def test_answers_come_while_a_pipe_waits(films, models, tmp_path):
+    """The same of a path, which another process reads."""
+    data, answered, waited = (films / "a.mkv").read_bytes(), threading.Event(), []
+    os.mkfifo(tmp_path / "pipe")
+
+    def write():
+        with open(tmp_path / "pipe", "wb") as file:
+            file.write(data[: int(0.8 * len(data))])
+            file.flush()
+            waited.append(answered.wait(timeout=60))
+            file.write(data[int(0.8 * len(data)) :])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    results = models["skim"].stream(tmp_path / "pipe", every=0.0, patience=0.0)
+    first = next(results)
+    assert not waited
+    answered.set()
+    whole = last(results)
+    writer.join()
+    assert waited == [True]
+    assert len(first.times) < len(whole.times)
+    same(whole, models["skim"].classify(films / "a.mkv"), atol=1e-5)
+
+
+def test_leaving_early_ends_the_process(films, models, tmp_path):
+    """Also where it waits for a file that does not go on."""
+    (tmp_path / "a.ts").write_bytes((films / "a.ts").read_bytes()[:-2000])
+    before = {*children()}
+    results = models["clip"].stream(tmp_path / "a.ts", every=0.0, patience=3600)
+    next(results)
+    assert {*children()} - before
+    results.close()
+    wait_until(lambda: not {*children()} - before)
+
+
+def test_what_kills_the_process_is_an_error_of_what_comes(films, models, tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "Decoder", functools.partial(Decoder, command=COMMAND))
+    for name, notes in (("kills.mkv", ()), ("noted.mkv", NOTES)):
+        (tmp_path / name).write_bytes((films / "silent.mkv").read_bytes())
+        if notes:
+            assert last(models["skim"].stream(tmp_path / name, patience=0.0)).notes[:2] == notes
+        else:
+            with pytest.raises(l2l.MediaError, match=r"kills\.mkv: the decoder died twice: SIGABRT"):
+                list(models["skim"].stream(tmp_path / name))
+    with open(films / "a.mkv", "rb") as file, Decoder(command=COMMAND, stdin=file) as decoder:
+        monkeypatch.setattr(stream, "far", lambda source: contextlib.nullcontext(decoder))
+        same(last(models["skim"].stream("-")), models["skim"].classify(films / "a.mkv"), atol=1e-5)
 
 
 def test_every_says_how_often(films, models):

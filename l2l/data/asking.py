@@ -12,7 +12,7 @@ import numpy as np
 
 from l2l.data.cut import Clip
 from l2l.data.media import Probe
-from l2l.data.messages import Plan, Sound, Told
+from l2l.data.messages import Pace, Plan, Sound, Told
 from l2l.data.scan import MediaError
 from l2l.data.schema import USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
@@ -59,11 +59,17 @@ class Asking(abc.ABC):
         return FarFilm(self, path, policy, which, Tally(), "opened")
 
     def pictures(
-        self, path: str | os.PathLike, times: Sequence[float], *, short_side: int, slack: float = 0.0
+        self,
+        path: str | os.PathLike,
+        times: Sequence[float],
+        *,
+        short_side: int,
+        slack: float = 0.0,
+        reading: Reading = USUAL,
     ) -> list[bytes]:
         """See `pictures.read_pictures`."""
         how = {"times": [float(at) for at in times], "short_side": short_side, "slack": slack}
-        answers = Answers(self, "read_pictures", path, **how)
+        answers = Answers(self, "read_pictures", path, **how, reading=dataclasses.asdict(reading))
         found = [answers.take(bytes) for _ in times]
         answers.end()
         return found
@@ -92,10 +98,12 @@ class Answers:
             raise self.nonsense()
         return value
 
-    def clip(self, index: int, frames: int) -> Clip:
-        """The next one, the clip at this position."""
-        clip = self.take(Clip)
-        if clip.index != index or len(clip.jpegs) != frames:
+    def clip(self, index: int, frames: int, *, last: bool = False) -> Clip | None:
+        """The next one, the clip at this position; with `last` None where there is none."""
+        clip = next(self.values, None)
+        if clip is None and last:
+            return None
+        if type(clip) is not Clip or clip.index != index or len(clip.jpegs) != frames:
             raise self.nonsense()
         return clip
 
@@ -213,3 +221,36 @@ class FarFilm:
         told = answers.take(Told)
         answers.end()
         self.has_audio, self.notes, self.tally.decoded = told.has_audio, told.notes, told.decoded
+
+
+class FarLive:
+    """A video that is still coming, read by a decoding process as by a `live.LiveFilm`.
+
+    Attributes:
+      length, hop, count, has_audio, tally, notes: as of a LiveFilm, as far as it has come; `count` of all clips in the
+        end.
+
+    Args:
+      stdin: whether it comes through the process's standard input; else the path is that of a file that grows.
+      patience: seconds after which a file that does not grow has ended.
+    """
+
+    def __init__(
+        self, asking: Asking, path: str | os.PathLike, policy: ClipPolicy, *, stdin: bool, patience: float
+    ) -> None:
+        self._asking, self._path = asking, path
+        self._how = {"policy": dataclasses.asdict(policy), "stdin": stdin, "patience": patience}
+        self.length, self.hop, self.count = 0.0, 0.0, 0
+        self.has_audio, self.notes, self.tally = False, (), Tally()
+
+    def clips(self, stride: int, frames: int) -> Iterator[Clip]:
+        """Every stride-th clip with its first `frames` images and its sound, as soon as they are there."""
+        answers = Answers(self._asking, "stream", self._path, **self._how, stride=stride, frames=frames)
+        with contextlib.closing(answers.values):
+            for index in itertools.count(step=stride):
+                pace, told = answers.take(Pace), answers.take(Told)
+                self.length, self.hop, self.count = pace.length, pace.hop, pace.count
+                self.has_audio, self.notes, self.tally.decoded = told.has_audio, told.notes, told.decoded
+                if not (clip := answers.clip(index, frames, last=True)):
+                    return
+                yield clip

@@ -208,6 +208,11 @@ class Decoders(Asking):
         for decoder in self._free[:1]:
             decoder.begin()
 
+    def close(self) -> None:
+        """Ends those that are not at work; further calls start others."""
+        while self._free:
+            self._free.pop().close()
+
     def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
         """See `Decoder.run`."""
         try:

@@ -3,7 +3,6 @@
 Each is a generator function of a path and of numbers and texts that JSON has; what it yields `messages` knows.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -98,9 +97,11 @@ def the_film(
     return found
 
 
-def read_pictures(path: str, *, times: Sequence[float], short_side: int, slack: float) -> Iterator[bytes]:
+def read_pictures(
+    path: str, *, times: Sequence[float], short_side: int, slack: float, reading: Numbers
+) -> Iterator[bytes]:
     """See `pictures.read_pictures`."""
-    yield from pictures.read_pictures(path, times, short_side=short_side, slack=slack)
+    yield from pictures.read_pictures(path, times, short_side=short_side, slack=slack, reading=Reading(**reading))
 
 
 def read_audio(path: str, *, reading: Numbers) -> Iterator[Sound]:
@@ -109,10 +110,14 @@ def read_audio(path: str, *, reading: Numbers) -> Iterator[Sound]:
         yield from pieces(*found)
 
 
-def stream(path: str, *, policy: Numbers, patience: float, stride: int, frames: int) -> Iterator[Pace | Told | Clip]:
-    """The clips of what still comes, each after how far that is and what is known by then; at the end these two."""
-    with contextlib.ExitStack() as stack:
-        film = stack.enter_context(coming.opened(path, ClipPolicy(**policy), patience))
+def stream(
+    path: str, *, stdin: bool, policy: Numbers, patience: float, stride: int, frames: int
+) -> Iterator[Pace | Told | Clip]:
+    """The clips of what still comes, each after how far that is and what is known by then; at the end these two.
+
+    It comes through the standard input, or the file is one that grows.
+    """
+    with coming.opened("-" if stdin else path, ClipPolicy(**policy), patience) as film:
         for clip in film.clips(stride, frames):
             yield Pace(film.length, film.hop, clip.index + 1)
             yield told_of(film)

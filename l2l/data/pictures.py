@@ -8,11 +8,16 @@ from l2l.data.cut import Clip, fill
 from l2l.data.frames import frames_at
 from l2l.data.media import Encoder
 from l2l.data.scan import told, walk
-from l2l.data.schema import ClipPolicy
+from l2l.data.schema import USUAL, ClipPolicy, Reading
 
 
 def read_pictures(
-    path: str | os.PathLike, times: Sequence[float], *, short_side: int, slack: float = 0.0
+    path: str | os.PathLike,
+    times: Sequence[float],
+    *,
+    short_side: int,
+    slack: float = 0.0,
+    reading: Reading = USUAL,
 ) -> list[bytes]:
     """The frames on display at some times, each decoded from the last keyframe before it.
 
@@ -21,6 +26,7 @@ def read_pictures(
       times: seconds, in any order; one beyond the end stands for the last frame.
       short_side: of the pictures, pixels.
       slack: seconds by which a picture may be off, if a keyframe that near spares decoding others.
+      reading: which parts of the file are read.
 
     Returns:
       JPEG, one for each time.
@@ -28,7 +34,7 @@ def read_pictures(
     Raises:
       MediaError: the file cannot be used.
     """
-    scan = walk(path)
+    scan = walk(path, reading)
     wanted = {at: near(scan.keys, at, slack) for at in times}
     clips = [Clip(i, len(wanted), at, 1 / scan.fps) for i, at in enumerate(sorted(set(wanted.values())))]
     encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.display)
