@@ -12,8 +12,9 @@ one core does, whoever else is on the machine), medians over the rounds. ffmpeg 
 scale, as a worker has; with its default of more it takes more processor time. Without an ffmpeg, its part is left out.
 
 The command takes seconds to start, which does not matter for a data set but would here: preparation is how much more a
-long list of films takes than a short one. Two workers are compared with one so, by the clock. Last, still films of six
-minutes and of an hour are cut in a process of their own, and the most memory is reported that it held.
+long list of films takes than a short one. Two workers are compared with one so, by the clock; and so is cutting by a
+decoding process with cutting in the process that wants the clips, by processor time and by the clock. Last, still films
+of six minutes and of an hour are cut in a process of their own, and the most memory is reported that it held.
 """
 
 import argparse
@@ -40,6 +41,18 @@ from l2l.data import media, schema
 for _ in media.read_clips(sys.argv[1], schema.ClipPolicy()):
     pass
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
+"""
+
+
+# Cuts a film so many times, by a decoding process or itself.
+CUTS = """
+import sys
+from l2l.data import decoder, media, schema
+_, film, times, how = sys.argv
+with decoder.Decoder() as other:
+    for _ in range(int(times)):
+        for _ in (other.clips if how == "there" else media.read_clips)(film, schema.ClipPolicy()):
+            pass
 """
 
 
@@ -87,6 +100,13 @@ def preparing(film: Path, workers: int) -> tuple[float, float]:
     return tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True))
 
 
+def cutting(film: Path, how: str) -> tuple[float, float]:
+    """The same of cutting it "there", by a decoding process, or "here"."""
+    run = lambda count: subprocess.run([sys.executable, "-c", CUTS, str(film), str(count), how], check=True)
+    short, long = (spent(lambda count=count: run(count)) for count in (SHORT, LONG))
+    return tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True))
+
+
 def measure(films: dict[str, Path], ffmpeg: str | None) -> dict[str, float]:
     """One round: seconds for one film."""
     found = {}
@@ -97,7 +117,9 @@ def measure(films: dict[str, Path], ffmpeg: str | None) -> dict[str, float]:
             found[f"{name}_ffmpeg"], _ = spent(lambda film=film: scale(ffmpeg, film))
             found[f"{name}_prepare_to_ffmpeg"] = found[f"{name}_prepare"] / found[f"{name}_ffmpeg"]
     _, two = preparing(film, 2)
-    return found | {"two_workers_to_one": one / two}
+    (there, by_clock), (here, alone) = cutting(films["360p"], "there"), cutting(films["360p"], "here")
+    ratios = {"there_to_here": there / here, "there_to_here_by_clock": by_clock / alone}
+    return found | ratios | {"two_workers_to_one": one / two}
 
 
 def speed(films: dict[str, Path], ffmpeg: str | None, rounds: int) -> dict[str, float]:

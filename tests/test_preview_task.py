@@ -147,9 +147,9 @@ def test_listening_agrees_with_the_prepared_path(work, skimmer):
 @pytest.fixture
 def asked(monkeypatch):
     """The positions whose frames are read from now on."""
-    asked, seen = [], FarFilm.seen
-    spy = lambda film, positions, n: (asked.extend(positions), seen(film, positions, n))[1]
-    monkeypatch.setattr(FarFilm, "seen", spy)
+    asked, cut = [], FarFilm._cut
+    spy = lambda film, at, n, **how: (asked.extend(at := list(at)), cut(film, at, n, **how))[1]
+    monkeypatch.setattr(FarFilm, "_cut", spy)
     return asked
 
 
