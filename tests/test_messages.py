@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from l2l.data import messages
+from l2l.data import asking, messages
 from l2l.data.asking import Asking
 from l2l.data.cut import CLIPS, SILENCE, Clip
 from l2l.data.decoder import Decoder, DecoderError
@@ -230,6 +230,13 @@ def test_right_messages_at_the_wrong_time():
             if not (call is calls["audio"] and not values):
                 with pytest.raises(MediaError, match="said what it was not asked"):
                     call(Lying(*values))
+
+
+def test_a_sound_that_has_no_end(monkeypatch):
+    monkeypatch.setattr(asking, "SAMPLES", 50_000)
+    assert len(Lying(*[VALUES[9]] * 3).audio("x")[0]) == 48_000
+    with pytest.raises(MediaError, match="said what it was not asked"):
+        Lying(*[VALUES[9]] * 4).audio("x")
 
 
 def test_mutated_answers_of_a_process(decoder, tmp_path):

@@ -18,6 +18,7 @@ from l2l.data.schema import USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 
 T = TypeVar("T")
+SAMPLES = 1 << 30  # of a whole sound, 18 hours: a process must not fill this one's memory
 _NUMBERS = itertools.count(1)  # of open films
 
 
@@ -76,8 +77,12 @@ class Asking(abc.ABC):
 
     def audio(self, path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
         """See `media.read_audio`."""
-        answers = Answers(self, "read_audio", path, reading=dataclasses.asdict(reading))
-        found = list(answers.rest(Sound))
+        answers, found, room = Answers(self, "read_audio", path, reading=dataclasses.asdict(reading)), [], SAMPLES
+        for sound in answers.rest(Sound):
+            found.append(sound)
+            room -= len(sound.wave)
+            if room < 0:
+                raise answers.nonsense()
         return (np.concatenate([sound.wave for sound in found]), found[0].covered) if found else None
 
 
