@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -131,6 +132,15 @@ def test_errors_and_memory(decoder, operation, status, says):
 def test_one_death_is_made_good(decoder, tmp_path):
     marks = tmp_path / "marks"
     marks.write_text("")
+    assert asked(decoder, "dies", marks, times=1) == ["1", "2", "3"]
+
+
+def test_a_death_in_between_is_no_videos_fault(decoder, tmp_path):
+    marks = tmp_path / "marks"
+    marks.write_text("")
+    (pid,) = map(int, asked(decoder, "pids", count=1))
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
     assert asked(decoder, "dies", marks, times=1) == ["1", "2", "3"]
 
 

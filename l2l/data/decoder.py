@@ -150,6 +150,9 @@ class Decoder(Asking):
         with self._lock:
             if self._closed:
                 raise Stopped("stopped")
+            if self._process is not None and self._process.ended:  # while nothing was asked
+                self._process.release()
+                self._process = None
             if self._process is None:
                 try:
                     self._process = _Process(self.command, self.memory, self.stdin)
@@ -247,6 +250,10 @@ class _Process:
         self._poll = select.poll()
         self._poll.register(self._answers, select.POLLIN)
         self._end = weakref.finalize(self, _kill, self._child)
+
+    @property
+    def ended(self) -> bool:
+        return self._child.poll() is not None
 
     def ask(self, request: dict[str, Any]) -> None:
         text = json.dumps(request).encode()
