@@ -45,7 +45,9 @@ class WriteShard(beam.DoFn):
 def save_jobs(asked: Plan) -> str:
     """Writes what the machines need to know beside the shards; returns its path."""
     shards = [[job.file, [dataclasses.astuple(row) for row in job.rows]] for job in asked.jobs]
-    value = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": asked.jobs[0].plan}
+    one = asked.jobs[0]
+    value = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": one.plan}
+    value |= {"reading": dataclasses.asdict(one.reading), "most_bytes": one.most_bytes}
     with files.staged(files.join(asked.out, ACCOUNTS)) as folder:
         schema.write_json(folder / JOBS, value | {"out": asked.out, "shards": shards})
     return files.join(asked.out, ACCOUNTS, JOBS)
@@ -54,9 +56,10 @@ def save_jobs(asked: Plan) -> str:
 def load_jobs(path: str) -> list[Job]:
     value = json.loads(files.read(path))
     ids, policy = {name: i for i, name in enumerate(value["labels"])}, schema.ClipPolicy(**value["policy"])
+    last = value["plan"], schema.Reading(**value["reading"]), value["most_bytes"]
     tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
     return [
-        Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, value["plan"])
+        Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)
         for file, rows in value["shards"]
     ]
 

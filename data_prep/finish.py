@@ -1,5 +1,6 @@
 """All shards are there: their accounts become the index and what lies beside it, and the table at the end."""
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -13,7 +14,7 @@ from typing import Any
 
 from data_prep import files, tfds_metadata
 from data_prep.plan import Plan
-from data_prep.rows import PrepareError, Row
+from data_prep.rows import PrepareError, Row, shown
 from data_prep.shards import Account, Job, read_account
 from l2l.data import schema
 
@@ -50,8 +51,8 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
     stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
     _record_places(plan.out, stored)
-    notes = (*plan.notes, *lacking(plan, stored))
-    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, notes=notes)
+    said = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
+    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if _recorded(plan.out) != index:
         with files.os_errors(), files.staged(plan.out) as folder:
             tfds_metadata.write(folder, index.kind, index.splits)
@@ -64,6 +65,14 @@ def stored_rows(plan: Plan, accounts: Mapping[str, Account]) -> list[Row]:
     """The rows that have records: those that were not set aside."""
     pairs = ((row, video) for job in plan.jobs for row, video in zip(job.rows, accounts[job.file].videos, strict=True))
     return [row for row, video in pairs if video]
+
+
+def _noted(plan: Plan, accounts: Mapping[str, Account]) -> Iterator[dict[str, Any]]:
+    """What the index says of the videos of which something has to be known."""
+    for job in plan.jobs:
+        for row, notes in zip(job.rows, accounts[job.file].notes, strict=True):
+            if notes:
+                yield {"path": shown(row.path), "split": row.split, "notes": list(notes)}
 
 
 def lacking(plan: Plan, stored: Sequence[Row]) -> Iterator[str]:
@@ -133,8 +142,18 @@ def report(index: schema.Index) -> None:
         if not index.videos(split):
             print(f"split {split} is empty: none of its videos can be used")
     say(index.notes)
+    say(_counted(index.noted))
     if index.failed:
         print("--retry_failed tries the videos that were set aside again")
+
+
+def _counted(noted: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each note that videos have, the most frequent first, with their number."""
+    counts = collections.Counter(note for video in noted for note in video["notes"])
+    lines = [f"{note}: {count} video{'s' * (count != 1)}" for note, count in counts.most_common()]
+    yield from lines[:LISTED]
+    if len(lines) > LISTED:
+        yield f"... and {len(lines) - LISTED} other notes of videos; all are in {schema.INDEX}"
 
 
 def say(notes: Iterable[str]) -> None:

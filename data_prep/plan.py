@@ -13,7 +13,7 @@ from typing import Any
 
 from data_prep import files
 from data_prep.rows import PrepareError, Row, stable_key
-from data_prep.shards import ACCOUNTS, Job
+from data_prep.shards import ACCOUNTS, MOST_BYTES, Job
 from l2l.data import schema
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
@@ -52,6 +52,9 @@ def make(
     policy: schema.ClipPolicy,
     shards: int | None,
     notes: Sequence[str] = (),
+    *,
+    reading: schema.Reading = schema.USUAL,
+    most_bytes: float = MOST_BYTES,
 ) -> Plan:
     """Checks the rows and deals those of every split to its shards, in an order that is stable and as if shuffled.
 
@@ -62,14 +65,16 @@ def make(
     if shards is not None and shards < 1:
         raise PrepareError(f"the number of shards must be at least 1, got {shards}")
     dealt = _deal(rows, shards)
-    facts = _facts(rows, labels, policy, dealt)
+    facts = _facts(rows, labels, policy, dealt) | _unusual(reading)
     ids, key = {name: i for i, name in enumerate(labels)}, schema.hash_of(facts)
     jobs = [
-        Job(os.fspath(out), schema.shard_name("clips", split, k, len(mine)), part, ids, policy, key)
+        Job(
+            os.fspath(out), schema.shard_name("clips", split, k, len(mine)), part, ids, policy, key, reading, most_bytes
+        )
         for split, mine in dealt.items()
         for k, part in enumerate(mine)
     ]
-    return Plan(os.fspath(out), tuple(labels), policy, tuple(jobs), facts, tuple(notes))
+    return Plan(os.fspath(out), tuple(labels), policy, tuple(jobs), facts, (*notes, *_said(reading)))
 
 
 def shards_of(videos: int) -> int:
@@ -115,6 +120,20 @@ def _facts(
     listed = sorted([r.video_id, r.split, list(r.labels)] for r in rows)
     facts["hash of the list of videos"] = schema.hash_of(listed)
     return facts
+
+
+def _unusual(reading: schema.Reading) -> dict[str, Any]:
+    """What a plan says of how files are read; nothing, as ever, where that is the usual way."""
+    usual, asked = map(dataclasses.asdict, (schema.USUAL, reading))
+    return {f"reading {key}": value for key, value in asked.items() if value != usual[key]}
+
+
+def _said(reading: schema.Reading) -> Iterator[str]:
+    """What the index says of it."""
+    if reading.audio_track is not None:
+        yield f"of every video the sound track number {reading.audio_track} is read (--audio_track)"
+    if not reading.trust_length:
+        yield "a file may end before the length that its header says (--trust_length=no)"
 
 
 def is_recorded(plan: Plan) -> bool:

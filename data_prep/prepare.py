@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from data_prep import files, finish, plan
 from data_prep.rows import Row
-from data_prep.shards import Job, write_shard
+from data_prep.shards import MOST_BYTES, Job, write_shard
 from l2l.data import schema
 from l2l.data.decoder import TIME_LIMIT, Decoder
 
@@ -27,6 +27,8 @@ def write_dataset(
     made_by: str = "",
     time_limit: float = TIME_LIMIT,
     retry_failed: bool = False,
+    reading: schema.Reading = schema.USUAL,
+    most_bytes: float = MOST_BYTES,
 ) -> schema.Index:
     """Writes every row's clips into shards under `out`; the bytes do not depend on the number of workers.
 
@@ -40,6 +42,8 @@ def write_dataset(
       made_by: what to write into the index as the command that made the directory.
       time_limit: seconds that decoding one video may take.
       retry_failed: whether to try the videos again that were set aside by an earlier call.
+      reading: which parts of every file are read.
+      most_bytes: of one video that may be stored.
 
     Returns:
       The index, which is also in `out/index.json`.
@@ -48,7 +52,7 @@ def write_dataset(
       PrepareError: a mistake in the arguments, another dataset in `out`, no usable video, or an output that cannot be
         written.
     """
-    asked = plan.make(rows, labels, out, policy, shards)
+    asked = plan.make(rows, labels, out, policy, shards, reading=reading, most_bytes=most_bytes)
     with plan.claimed(asked, 0, len(asked.jobs)):
         write(missing(asked.jobs, retry_failed), workers, time_limit)
         index = finish.finish(asked, made_by)

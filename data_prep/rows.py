@@ -42,6 +42,11 @@ def decided(line: str) -> None:
     DECIDED.append(line)
 
 
+def shown(path: str | os.PathLike) -> str:
+    """A path or a part of one as valid UTF-8: bytes that are none stand as \\xNN."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def stable_key(text: str) -> bytes:
     """Orders names as if shuffled, the same way on every machine."""
     return hashlib.sha256(text.encode()).digest()
@@ -49,7 +54,7 @@ def stable_key(text: str) -> bytes:
 
 def name_of(path: str | os.PathLike, start: float | None = None, end: float | None = None) -> str:
     """The video id of a path as its list gives it, always valid UTF-8; `@start-end` marks a stretch."""
-    name = os.fsencode(os.path.normpath(path)).decode("utf-8", "backslashreplace").replace(os.sep, "/")
+    name = shown(os.path.normpath(path)).replace(os.sep, "/")
     if start is None and end is None:
         return name
     return f"{name}@{start or 0:g}-{'' if end is None else f'{end:g}'}"

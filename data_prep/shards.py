@@ -12,12 +12,14 @@ from typing import Any, BinaryIO
 
 from data_prep import files
 from data_prep.files import tensorflow
-from data_prep.rows import PrepareError, Row
+from data_prep.rows import PrepareError, Row, shown
 from l2l.data import schema
 from l2l.data.decoder import Decoder
 from l2l.data.media import Clip, MediaError
 
 ACCOUNTS = ".accounts"  # folder with one account per finished shard, and the plan
+MOST_BYTES = 8e9  # stored of one video: the defaults make them of 7 hours
+FRAME = 16  # bytes that a TFRecord file puts around a record
 CHUNK = 1 << 20
 
 
@@ -32,6 +34,8 @@ class Job:
       label_ids: class name -> place in the label list.
       policy: how clips are cut.
       plan: hash of the plan that it is a part of.
+      reading: which parts of every file are read.
+      most_bytes: of one video that may be stored.
     """
 
     out: str
@@ -40,6 +44,8 @@ class Job:
     label_ids: dict[str, int]
     policy: schema.ClipPolicy
     plan: str
+    reading: schema.Reading = schema.USUAL
+    most_bytes: float = MOST_BYTES
 
     @property
     def split(self) -> str:
@@ -59,12 +65,14 @@ class Account:
       shard: the file.
       videos: records and bytes of every row's clips, in order; None for a row that was set aside.
       failed: what the index says of the rows that were set aside, in order.
+      notes: what has to be known of every row, in order, a line each.
     """
 
     plan: str
     shard: schema.Shard
     videos: tuple[tuple[int, int] | None, ...]
     failed: tuple[dict[str, str], ...]
+    notes: tuple[tuple[str, ...], ...]
 
 
 def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: None) -> Account:
@@ -95,7 +103,8 @@ def read_account(job: Job) -> Account | None:
     try:
         value = json.loads(files.read(files.join(job.out, ACCOUNTS, f"{job.file}.json")) or b"")
         videos = tuple(video and tuple(video) for video in value["videos"])
-        account = Account(value["plan"], schema.Shard(**value["shard"]), videos, tuple(value["failed"]))
+        notes = tuple(map(tuple, value.get("notes", [()] * len(videos))))  # earlier releases knew none
+        account = Account(value["plan"], schema.Shard(**value["shard"]), videos, tuple(value["failed"]), notes)
     except (ValueError, KeyError, TypeError):
         return None
     whole = account.plan == job.plan and files.size(job.path) == account.shard.bytes
@@ -138,17 +147,18 @@ def encode(values: dict[str, Any], table: dict[str, schema.Field]) -> bytes:
 
 @dataclasses.dataclass(frozen=True)
 class _Extent:
-    """A video's clips as they lie in a file."""
+    """A video's clips as they lie in a file, and what has to be known of the video."""
 
     path: str | os.PathLike
     first: int
     bytes: int
     records: int
+    notes: tuple[str, ...] = ()
 
 
 def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder, done: Callable[[], None]) -> Account:
     temporary, piece = (folder / f".{job.file}.{uuid.uuid4().hex}.{kind}.tmp" for kind in ("shard", "video"))
-    digest, videos, failed = hashlib.sha256(), [], []
+    digest, videos, failed, notes = hashlib.sha256(), [], [], []
     try:
         with open(temporary, "wb") as shard:
             for row, there in zip(job.rows, kept, strict=True):
@@ -157,9 +167,11 @@ def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder,
                 except MediaError as error:
                     failed.append(_failure(row, error))
                     videos.append(None)
+                    notes.append(())
                 else:
                     _append(shard, digest, extent)
                     videos.append((extent.records, extent.bytes))
+                    notes.append(extent.notes)
                 done()
             shard.flush()
             os.fsync(shard.fileno())
@@ -171,19 +183,32 @@ def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder,
     stored = [video for video in videos if video]
     records = sum(records for records, _ in stored)
     shard = schema.Shard(job.file, records, len(stored), size, digest.hexdigest())
-    return Account(job.plan, shard, tuple(videos), tuple(failed))
+    return Account(job.plan, shard, tuple(videos), tuple(failed), tuple(notes))
 
 
 def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
     """Writes one row's clips to a file of their own, so that a video which fails half-way leaves nothing behind."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
-    count = 0
+    count = size = 0
     with _fetched(row) as path, tensorflow().io.TFRecordWriter(str(piece)) as writer:
-        for clip in decoder.clips(path, job.policy, row.start, row.end):
-            writer.write(encode(clip_record(row, clip, job.label_ids), schema.CLIP_RECORD))
+        cutting = decoder.clips(path, job.policy, row.start, row.end, job.reading)
+        for clip in cutting:
+            record = encode(clip_record(row, clip, job.label_ids), schema.CLIP_RECORD)
+            size += len(record) + FRAME
+            if size > job.most_bytes:
+                raise MediaError("too_large", row.path, _too_large(job, count, clip))
+            writer.write(record)
             count += 1
-    return _Extent(piece, 0, piece.stat().st_size, count)
+    return _Extent(piece, 0, piece.stat().st_size, count, tuple(cutting.notes))
+
+
+def _too_large(job: Job, count: int, clip: Clip) -> str:
+    room = f"the {job.most_bytes:,.0f} bytes of --most_bytes"
+    return (
+        f"the clips of its first {clip.start:,.0f} s, {count:,} of {clip.clips:,}, fill {room}: "
+        "allow more, or store fewer with --hop or --clips"
+    )
 
 
 @contextlib.contextmanager
@@ -208,13 +233,13 @@ def _kept(job: Job) -> Iterator[list[_Extent | None]]:
         return
     with files.local_copy(job.path) as path:
         whole = sha256_of(path) == account.shard.sha256
-        yield list(_extents(path, account.videos)) if whole else [None] * len(job.rows)
+        yield list(_extents(path, account)) if whole else [None] * len(job.rows)
 
 
-def _extents(path: str, videos: tuple[tuple[int, int] | None, ...]) -> Iterator[_Extent | None]:
+def _extents(path: str, account: Account) -> Iterator[_Extent | None]:
     first = 0
-    for video in videos:
-        yield video and _Extent(path, first, video[1], video[0])
+    for video, notes in zip(account.videos, account.notes, strict=True):
+        yield video and _Extent(path, first, video[1], video[0], notes)
         first += video[1] if video else 0
 
 
@@ -230,5 +255,4 @@ def _append(shard: BinaryIO, digest: Any, extent: _Extent) -> None:
 
 
 def _failure(row: Row, error: MediaError) -> dict[str, str]:
-    path = os.fsencode(row.path).decode("utf-8", "backslashreplace")
-    return {"path": path, "split": row.split, "status": error.status, "reason": error.reason}
+    return {"path": shown(row.path), "split": row.split, "status": error.status, "reason": error.reason}

@@ -21,7 +21,7 @@ from types import ModuleType
 from data_prep import estimate, finish, plan, prepare
 from data_prep.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
 from data_prep.rows import DECIDED, PrepareError
-from data_prep.shards import Job
+from data_prep.shards import MOST_BYTES, Job
 from l2l.data import schema
 from l2l.data.decoder import TIME_LIMIT, DecoderError
 
@@ -73,6 +73,12 @@ def parser(dataset: str = "folder") -> argparse.ArgumentParser:
     add("--audio", action=argparse.BooleanOptionalAction, default=True, help="store the sound (default: yes)")
     limit = "seconds that decoding one video may take before it is set aside"
     add("--time_limit", type=float, default=TIME_LIMIT, help=f"{limit} (default: {TIME_LIMIT:g})")
+    note = "number of the sound track that is read of every video, from 1 (default: the one that suits best)"
+    add("--audio_track", type=int, metavar="N", help=note)
+    note = "no admits files that end before the length that their header says (default: yes)"
+    add("--trust_length", choices=("yes", "no"), default="yes", help=note)
+    limit = "bytes that one video may take in its shard before it is set aside, such as 2e9"
+    add("--most_bytes", type=float, default=MOST_BYTES, metavar="N", help=f"{limit} (default: {MOST_BYTES:g})")
     add("--retry_failed", action="store_true", help="try the videos again that were set aside by an earlier call")
     which = result.add_mutually_exclusive_group()
     which.add_argument("--dry_run", action="store_true", help="print the plan and the estimate, and stop")
@@ -93,15 +99,17 @@ def asked_for(args: argparse.Namespace) -> Plan:
     """
     try:
         policy = schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
+        reading = schema.Reading(args.audio_track, args.trust_length == "yes")
     except ValueError as error:
         raise PrepareError(str(error)) from error
-    for name in ("workers", "time_limit"):
+    for name in ("workers", "time_limit", "most_bytes"):
         if not getattr(args, name) > 0:
             raise PrepareError(f"--{name} must be positive, got {getattr(args, name):g}")
     read = _reader(args.dataset).read
     DECIDED.clear()
     rows, labels = read(**{name: getattr(args, name) for name in inspect.signature(read).parameters})
-    return plan.make(rows, labels, args.out, policy, args.shards, DECIDED)
+    how = {"reading": reading, "most_bytes": args.most_bytes}
+    return plan.make(rows, labels, args.out, policy, args.shards, DECIDED, **how)
 
 
 def _range(text: str | None, total: int) -> tuple[int, int]:

@@ -173,3 +173,14 @@ def test_beam_equals_the_pool(listed, whole, tmp_path, capsys):
     for wrong, says in (([], "name Beam's runner"), (["--finalize", *runner], "are for data_prep.write_shards")):
         assert beam.main([*flags(listed, out), *wrong]) == 1
         assert says in capsys.readouterr().err
+
+
+@needs_beam
+def test_machines_are_told_all_that_the_plan_says(tmp_path):
+    from data_prep import beam
+
+    rows = [Row(f"{i}.mp4", ("run",), "train", 0.5, None, str(i)) for i in range(3)]
+    how = {"reading": schema.Reading(2, False), "most_bytes": 1e6}
+    asked = plan.make(rows, ["jump", "run"], tmp_path, POLICY, 2, **how)
+    (tmp_path / ".accounts").mkdir()
+    assert beam.load_jobs(beam.save_jobs(asked)) == list(asked.jobs)

@@ -71,7 +71,8 @@ def plan(path: str | os.PathLike, policy: ClipPolicy, fps: float, begin: float, 
     else:
         count = max(1, math.ceil((stop - begin - EPS) / hop))
         if count > CLIPS:
-            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {count:,} clips")
+            most = f"{count:,} clips, {CLIPS:,} are the most; for fewer, a larger --hop, --clips, or a stretch of it"
+            raise MediaError("undecodable", path, f"it says that it lasts {stop - begin:,.0f} s: {most}")
         starts = [begin + i * hop for i in range(count)]
     return [Clip(i, len(starts), at, length) for i, at in enumerate(starts)]
 

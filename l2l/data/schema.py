@@ -135,6 +135,10 @@ class Reading:
     audio_track: int | None = None
     trust_length: bool = True
 
+    def __post_init__(self) -> None:
+        if self.audio_track is not None and self.audio_track < 1:
+            raise ValueError(f"audio_track counts from 1, got {self.audio_track}")
+
 
 USUAL = Reading()
 
@@ -165,6 +169,7 @@ class Index:
       multi_label: whether any video has more than one label.
       version: of this schema.
       notes: one line for each thing that was decided on the way, or that a split lacks.
+      noted: one {"path", "split", "notes"} per video that is stored and of which something has to be known.
     """
 
     kind: str
@@ -176,6 +181,7 @@ class Index:
     multi_label: bool = False
     version: int = VERSION
     notes: tuple[str, ...] = ()
+    noted: tuple[dict[str, Any], ...] = ()
 
     @property
     def label_hash(self) -> str:
@@ -235,8 +241,9 @@ def write_json(path: str | os.PathLike, value: Any) -> None:
 
 def save_index(directory: str | os.PathLike, index: Index) -> None:
     value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash, "table": index.table}
-    if not index.notes:  # as directories were written before there were notes
-        del value["notes"]
+    for key in ("notes", "noted"):
+        if not value[key]:  # as directories were written before there were any
+            del value[key]
     write_json(Path(directory) / INDEX, value)
 
 
@@ -254,7 +261,8 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
         said = {key: value.pop(key) for key in ("label_hash", "hash")}
         value.pop("table", None)  # for people: it follows from the rest
         splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
-        lists = {key: tuple(value.pop(key)) for key in ("labels", "failed")} | {"notes": tuple(value.pop("notes", ()))}
+        lists = {key: tuple(value.pop(key)) for key in ("labels", "failed")}
+        lists |= {key: tuple(value.pop(key, ())) for key in ("notes", "noted")}
         index = Index(splits=splits, **lists, **value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ShardError(f"{path} is damaged ({error}); prepare the directory again") from error
