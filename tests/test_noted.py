@@ -117,7 +117,7 @@ def test_many_different_notes_are_cut_short(capsys):
 
 
 def test_a_video_that_would_fill_the_disk_is_set_aside(tmp_path, clips, scripted):
-    """With room for just its records it is stored; with a byte less nothing of it stays; with more it is tried again."""
+    """With room for just its records it is stored; with a byte less nothing of it stays; it may be tried again."""
     scripted({"a": (), "d": ()})
     whole = write_dataset(rows_named("a", "d"), LABELS, tmp_path / "whole", POLICY)
     size = whole.splits["val"][0].bytes
