@@ -10,45 +10,71 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from data_prep import files
-from data_prep.rows import PrepareError
+from data_prep.rows import PrepareError, decided, one_form
 from l2l.data.schema import VIDEO_SUFFIXES
+from l2l.folders import Listing, listing, suffix
+from l2l.video_paths import encoding_of
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
-def videos_in(folder: str | os.PathLike) -> Iterator[str]:
-    """Paths below a folder that have a suffix of a video, hidden ones left out; each as it stands below the folder."""
-    root = os.fspath(folder).rstrip("/")
-    for place, _, names in files.walk(root):
-        inner = place[len(root) :].lstrip("/")
-        if not any(part.startswith(".") for part in inner.split("/")):
-            shown = [n for n in names if n[0] != "." and os.path.splitext(n)[1].lower() in VIDEO_SUFFIXES]
-            yield from (f"{inner}/{name}".lstrip("/") for name in shown)
+def videos_in(folder: str | os.PathLike) -> Listing:
+    """What lies below a folder, here or in a store; what was passed over is said.
+
+    In a store there are no links, and a video is known by its suffix alone.
+    """
+    if not files.is_remote(folder):
+        found = listing(folder)
+    else:
+        found = Listing(os.fspath(folder).rstrip("/"))
+        for place, _, names in files.walk(found.root):
+            inner = place[len(found.root) :].lstrip("/")
+            if any(part.startswith(".") for part in inner.split("/")):
+                continue
+            for name in names:
+                if suffix(name) in VIDEO_SUFFIXES and name[0] != ".":
+                    found.videos[f"{inner}/{name}".lstrip("/")] = []
+                elif name[0] != ".":
+                    found.passed[suffix(name)] += 1
+    for note in found.notes():
+        decided(note)
+    return found
 
 
 def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
-    """One walk over a folder: a video's name without its suffix -> its path, the first where several have one name.
+    """One walk over a folder: a video's name without its suffix, see `one_form`, -> its path.
+
+    Where several have one name it is the first that is not empty, which is said.
 
     Raises:
       PrepareError: the folder does not exist or holds no videos.
     """
     if not files.is_folder(folder):
         raise PrepareError(f"{folder} does not exist: --videos takes the folder of the downloaded videos")
-    found: dict[str, str] = {}
-    for name in videos_in(folder):
-        found.setdefault(Path(name).stem, files.join(folder, name))
+    inside, found, several = videos_in(folder), {}, {}
+    names = [*inside.videos, *(other for others in inside.videos.values() for other in others)]
+    for name in sorted(names, key=lambda name: name in inside.empty):
+        first = found.setdefault(one_form(Path(name).stem), name)
+        if first != name and first not in inside.videos.get(name, ()) and name not in inside.videos.get(first, ()):
+            several[name] = first
     if not found:
         raise PrepareError(f"{folder} holds no videos: --videos takes the folder of the downloaded videos")
-    return found
+    if several:
+        other, first = next(iter(several.items()))
+        decided(f"{folder}: {len(several):,} further files of the same names passed over, such as {other} ({first})")
+    return {name: files.join(folder, path) for name, path in found.items()}
 
 
 def path_of(names: Iterable[str], found: Mapping[str, str], folder: str | os.PathLike) -> str:
     """The path of the first of `names` that was found; if there is none, where the first was expected."""
     first, *_ = names = list(names)
-    return next((found[name] for name in names if name in found), os.path.join(folder, f"{first}.mp4"))
+    there = (found[one_form(name)] for name in names if one_form(name) in found)
+    return next(there, os.path.join(folder, f"{first}.mp4"))
 
 
 def lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
@@ -60,15 +86,15 @@ def lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     kind = gzip.open if Path(path).suffix == ".gz" else open
     count = 0
     try:
-        with kind(path, "rt", encoding="utf-8-sig") as file:
+        with kind(path, "rt", encoding=encoding_of(path, kind)) as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     count += 1
                     yield f"{path}, line {number}", line.strip()
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
-        raise PrepareError(f"{path} is not a text file in UTF-8: {error}") from error
+    except (UnicodeError, EOFError, gzip.BadGzipFile) as error:
+        raise PrepareError(f"{path} is not a text file in UTF-8 or UTF-16: {error}; save it as one") from error
     if not count:
         raise PrepareError(f"{path} is empty")
 
@@ -78,25 +104,50 @@ def table(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The rows of a CSV file with a header, by column, each with "FILE, line N" for messages.
 
+    Commas, semicolons or tabs separate them; blank rows and columns, as spreadsheets leave them, are passed over.
+
     Raises:
       PrepareError: no such file, not a CSV, a column that lacks or that nobody knows, no rows, a row of another length.
     """
-    count = 0
+    count = blank = 0
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _check_columns(path, reader.fieldnames or [], required, optional)
-            for count, cells in enumerate(reader, 1):  # noqa: B007
-                where = f"{path}, line {reader.line_num}"
-                if None in cells or None in cells.values():
-                    raise PrepareError(f"{where}: another number of cells than the header has columns")
-                yield where, cells
+        with open(path, newline="", encoding=encoding_of(path)) as file:
+            above, columns, separator = _header(path, file, (*required, *optional))
+            _check_columns(path, [column for column in columns if column], required, optional)
+            reader = csv.reader(file, delimiter=separator)
+            for cells in reader:
+                if not any(map(str.strip, cells)):
+                    blank += bool(cells)
+                    continue
+                count += 1
+                where = f"{path}, line {above + reader.line_num}"
+                yield where, _cells(where, columns, cells)
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise PrepareError(f"{path} is not a CSV file in UTF-8: {error}") from error
+    except (UnicodeError, csv.Error) as error:
+        raise PrepareError(f"{path} is not a CSV file in UTF-8 or UTF-16: {error}; save it as one") from error
     if not count:
         raise PrepareError(f"{path} lists no videos: it has a header and no rows")
+    if blank:
+        decided(f"{path}: {blank:,} blank rows passed over")
+
+
+def _header(path: str | os.PathLike, file: TextIO, known: Collection[str]) -> tuple[int, list[str], str]:
+    """Lines up to the header's end, its columns in lower case, and what separates them, by which most are known."""
+    above, first = next(((n, line) for n, line in enumerate(file, 1) if line.strip()), (0, ""))
+    names = lambda separator: [name.strip().lower() for name in next(csv.reader([first], delimiter=separator), [])]
+    separator = max(SEPARATORS, key=lambda separator: len({*names(separator)} & {*known}))
+    if separator != ",":
+        decided(f"{path} is separated by {SEPARATORS[separator]}")
+    return above, names(separator), separator
+
+
+def _cells(where: str, columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """The cells of a row by column."""
+    unnamed = [*(cell for column, cell in zip(columns, cells, strict=False) if not column), *cells[len(columns) :]]
+    if len(cells) < len(columns) or any(map(str.strip, unnamed)):
+        raise PrepareError(f"{where}: another number of cells than the header has columns")
+    return {column: cell for column, cell in zip(columns, cells, strict=False) if column}
 
 
 def _check_columns(
@@ -105,6 +156,8 @@ def _check_columns(
     known = f"{', '.join((*required, *optional))} (optional: {', '.join(optional)})"
     if missing := [c for c in required if c not in columns]:
         raise PrepareError(f"{path} has no column {missing[0]!r}; the columns are {known}")
+    if twice := [c for c, count in Counter(columns).items() if count > 1]:
+        raise PrepareError(f"{path} has two columns {twice[0]!r}; remove one")
     if unknown := [c for c in columns if c not in {*required, *optional}]:
         raise PrepareError(f"{path} has a column {unknown[0]!r}, which means nothing here; the columns are {known}")
 
@@ -124,7 +177,7 @@ def load_json(path: str | os.PathLike) -> Any:
         return value
 
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = Path(path).read_text(encoding=encoding_of(path))
         return json.loads(text, object_pairs_hook=unique)
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error

@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import os
+import unicodedata
+from collections.abc import Iterable
 
 
 class PrepareError(Exception):
@@ -38,13 +40,24 @@ DECIDED: list[str] = []  # one line for each thing that a reader chose and that 
 
 def decided(line: str) -> None:
     """Says what a reader chose, now and in the index."""
-    print(line)
-    DECIDED.append(line)
+    print(shown(line))
+    DECIDED.append(shown(line))
 
 
 def shown(path: str | os.PathLike) -> str:
     """A path or a part of one as valid UTF-8: bytes that are none stand as \\xNN."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def one_form(name: str) -> str:
+    """A name in the one of its Unicode forms that all but macOS write; as valid UTF-8."""
+    return unicodedata.normalize("NFC", shown(name))
+
+
+def say_forms(where: str | os.PathLike, names: Iterable[str]) -> None:
+    """Says which class names are written in another form than a list or a folder has them in."""
+    if changed := sorted({one_form(name) for name in names if one_form(name) != name}):
+        decided(f"{where}: class names that look the same are one, written in composed form: {', '.join(changed)}")
 
 
 def stable_key(text: str) -> bytes:

@@ -1,54 +1,57 @@
 """What a person names on the command line -> paths of videos."""
 
+import codecs
 import glob
 import os
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from l2l.data.scan import MediaError
-from l2l.data.schema import VIDEO_SUFFIXES
+from l2l.folders import listing, there
 
 Found = str | MediaError
+UTF16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 
-def paths_of(named: Sequence[str], lists: Sequence[str]) -> list[Found]:
+def _say(note: str) -> None:
+    print(note.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+
+
+def paths_of(named: Sequence[str], lists: Sequence[str], say: Callable[[str], None] = _say) -> list[Found]:
     """Files, folders (with all below them), patterns, and lists of such, in their order.
 
-    A file that exists is that file, whatever its name looks like. A folder's videos are known by their suffix and
-    sorted by name, hidden ones left out.
+    A file that exists is that file, whatever its name looks like. A folder's videos are found as `folders` says, each
+    file once, and sorted by name.
 
     Args:
       named: each a path, a pattern such as `clips/**/*.mp4`, or @ and the path of a list.
       lists: paths of lists, text files with a path or a pattern on each line, from the current folder.
+      say: called with a line for what was passed over in a folder.
 
     Returns:
       In place of what names no video stands the error that says so.
     """
     at = lambda name: name.startswith("@") and not os.path.exists(name)
-    own = [_listed(name[1:]) if at(name) else _named(name) for name in named]
-    return [found for each in (*own, *map(_listed, lists)) for found in each]
+    own = [_listed(name[1:], say) if at(name) else _named(name, say) for name in named]
+    return [found for each in (*own, *(_listed(path, say) for path in lists)) for found in each]
 
 
-def _named(name: str) -> list[Found]:
+def _named(name: str, say: Callable[[str], None]) -> list[Found]:
+    name = there(name)
     if os.path.isdir(name):
-        return _below(name)
+        return _below(name, say)
     if glob.has_magic(name) and not os.path.exists(name):
         return _matching(name)
     return [name]
 
 
-def _below(folder: str) -> list[Found]:
-    found = [os.path.join(root, name) for root, names in _walk(folder) for name in names if is_video(name)]
+def _below(folder: str, say: Callable[[str], None]) -> list[Found]:
+    inside = listing(folder)
+    for note in inside.notes():
+        say(note)
+    found = [os.path.join(folder, name) for name in inside.videos]
     return sorted(found) or [MediaError("missing", folder, "there are no videos in this folder")]
-
-
-def _walk(folder: str) -> Iterator[tuple[str, list[str]]]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield root, [name for name in names if not name.startswith(".")]
-
-
-def is_video(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES
 
 
 def _matching(pattern: str) -> list[Found]:
@@ -56,10 +59,31 @@ def _matching(pattern: str) -> list[Found]:
     return found or [MediaError("missing", pattern, "nothing matches this pattern")]
 
 
-def _listed(path: str) -> list[Found]:
+def _listed(path: str, say: Callable[[str], None]) -> list[Found]:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+        with open(path, encoding=encoding_of(path), errors="surrogateescape") as file:
             names = [line.rstrip("\r\n") for line in file]
-    except OSError as error:
-        return [MediaError("missing", path, f"the list cannot be read: {error.strerror}")]
-    return [found for name in names if name.strip() for found in _named(name)]
+    except (OSError, UnicodeError) as error:
+        return [MediaError("missing", path, f"the list cannot be read: {getattr(error, 'strerror', None) or error}")]
+    return [found for name in map(meant, names) if name for found in _named(name, say)]
+
+
+def encoding_of(path: str | os.PathLike, opener: Callable[..., BinaryIO] = open) -> str:
+    """Of a text file, by its first bytes: UTF-16 where it says so, else UTF-8. Raises OSError if it cannot be read."""
+    with opener(path, "rb") as file:
+        return "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
+
+
+def meant(line: str) -> str:
+    """The path on a line of a list: as it stands if that is there, else without blanks and quotes around it.
+
+    "" for a remark, which begins with #, and for a blank line.
+    """
+    if not line.strip() or os.path.lexists(there(line)):
+        return line.strip() and line
+    text = line.strip()
+    if os.path.lexists(there(text)):
+        return text
+    if text[0] == text[-1] and text[0] in "\"'" and len(text) > 2:
+        return text[1:-1]
+    return "" if text.startswith("#") else text

@@ -84,7 +84,10 @@ def test_the_choice_is_kept(tmp_path, capsys):
     assert (choice / "test_partition.txt").read_text() == "https://www.youtube.com/watch?v=ffffffffff1 0\n"
     capsys.readouterr()
     assert mini_sports1m.read(tmp_path, LISTS, choice=choice, seed=7) == first
-    assert capsys.readouterr().out == f"taking the videos chosen in {choice}\n"
+    assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}: 2 files passed over: 2 .txt",
+        f"taking the videos chosen in {choice}",
+    ]
     (choice / "test_partition.txt").unlink()  # as a kill between the two files leaves it
     assert mini_sports1m.read(tmp_path, LISTS, durations=DURATIONS, choice=choice) == first
 

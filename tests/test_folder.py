@@ -29,7 +29,7 @@ def test_folder_of_class_folders(tmp_path, capsys):
     assert {r.labels for r in rows if r.video_id.startswith("a/")} == {("a",)}
     assert "a/deep/x y.AVI" in splits(rows)
     assert sizes(rows) == {"train": {"a": 7, "b": 6}, "val": {"a": 2, "b": 2}, "test": {"a": 2, "b": 2}}
-    assert capsys.readouterr().out == ""
+    assert capsys.readouterr().out == f"{tmp_path}: 1 file passed over: 1 .txt\n"
 
 
 def test_split_depends_on_names_alone(tmp_path):

@@ -2,9 +2,11 @@
 
 - classes: the names of the folders, or the labels of the CSV, in sorted order. A CSV has a header and the columns path
   (relative to the file, or gs://...), label (several separated by "|") and perhaps split, start and end (seconds).
-- split: the CSV's column decides, and may name train, val and test, or what --splits names. Of a folder, and of a CSV
-  without that column, a fifth of each class goes to val and another to test, settled by the names of the files alone;
-  all stretches of a file go together, a file of several classes counts for the first of them by name.
+- split: the CSV's column decides, and may name train, val and test, or what --splits names; so do folders train, val,
+  test (training, validation, valid, testing) with class folders in them. Of class folders alone, and of a CSV without
+  that column, a fifth of each class goes to val and another to test, settled by the names of the files alone; all
+  stretches of a file go together, a file of several classes counts for the first of them by name.
+- one file, whatever links or paths lead to it, is one video: in two classes or splits it is refused.
 - small classes: one with two videos has one in test. Where any class has fewer than four there is no val, unless --val
   asks for it. --test=0 gives train and val as releases did that knew no test split.
 """
@@ -12,12 +14,15 @@
 import argparse
 import dataclasses
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from data_prep import files
+from data_prep import files, same_files
+from data_prep.layout import Place, arranged
 from data_prep.lists import once, seconds, table, videos_in
-from data_prep.rows import PrepareError, Row, decided, name_of, stable_key
+from data_prep.rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
+from l2l.folders import there
 
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
 SPLITS = ("train", "val", "test")
@@ -68,7 +73,16 @@ def read(
         rows = _csv_rows(Path(videos), val, test, splits)
     else:
         raise PrepareError(f"{videos} does not exist: --videos takes a folder of class folders or a CSV file")
-    return rows, sorted({label for row in rows for label in row.labels})
+    labels = sorted({label for row in rows for label in row.labels})
+    _say_numbers(labels)
+    return rows, labels
+
+
+def _say_numbers(labels: Sequence[str]) -> None:
+    """Names that are numbers keep the order of text, in which every release had them."""
+    if all(re.fullmatch(r"-?\d+", label) for label in labels) and labels != sorted(labels, key=int):
+        known = ", ".join(labels[:4])
+        decided(f"the class names are numbers and in the order of text ({known}, ...): a label id is not such a number")
 
 
 def shared_out(classes: Mapping[str, Collection[str]], val: Share, test: Share) -> dict[str, str]:
@@ -117,46 +131,59 @@ def _say_too_small(label: str, videos: int) -> None:
 
 
 def _folder_rows(root: str | os.PathLike, val: Share, test: Share) -> list[Row]:
-    _, folders, _ = next(files.walk(root))
-    classes: dict[str, list[str]] = {name: [] for name in folders if name[0] != "."}
-    for name in videos_in(root):
-        if "/" in name:
-            classes[name.split("/", 1)[0]].append(name)
-    if not any(classes.values()):
+    inside = videos_in(root)
+    places = arranged(inside, labels=True)
+    if not places:
         raise PrepareError(
             f"{root} holds no videos in class folders: it needs one folder per class with video files inside, or, to "
             "distil without labels, --dataset=unlabelled"
         )
-    empty = [name for name, inside in classes.items() if not inside]
-    if empty:
-        raise PrepareError(f"{files.join(root, empty[0])} holds no videos: fill or remove this class folder")
-    return rows_of(root, classes, val, test)
+    if not any(place.split for place in places.values()):
+        _, folders, _ = next(files.walk(root))
+        used = {name.split("/", 1)[0] for name in places}
+        empty = [name for name in folders if name[0] != "." and name not in used]
+        if empty:
+            raise PrepareError(f"{files.join(root, empty[0])} holds no videos: fill or remove this class folder")
+    return rows_of(root, places, val, test)
 
 
-def rows_of(root: str | os.PathLike, classes: Mapping[str, Sequence[str]], val: Share, test: Share) -> list[Row]:
-    """Rows of the videos below `root`, by class; "" is no class."""
-    ids = {name: name_of(name) for names in classes.values() for name in names}
-    split_of = shared_out({label: [ids[name] for name in names] for label, names in classes.items()}, val, test)
-    return [
-        Row(files.join(root, name), (label,) if label else (), split_of[ids[name]], video_id=ids[name])
-        for label, names in classes.items()
-        for name in sorted(names)
-    ]
+def rows_of(root: str | os.PathLike, places: Mapping[str, Place], val: Share, test: Share) -> list[Row]:
+    """Rows of the videos below `root`, whose places are known; shared out where the folders name no splits."""
+    ids = {name: name_of(name) for name in places}
+    row = lambda name, place: Row(
+        files.join(root, name), (place.label,) if place.label else (), place.split, video_id=ids[name]
+    )
+    rows = [row(name, place) for name, place in sorted(places.items())]
+    if any(x.split for x in rows):
+        if (val, test) != (None, None):
+            decided(f"the folders of {root} decide: --val and --test change nothing")
+        return rows
+    classes: dict[str, list[str]] = {}
+    for name, place in places.items():
+        classes.setdefault(place.label, []).append(ids[name])
+    split_of = shared_out(classes, val, test)
+    return [dataclasses.replace(x, split=split_of[x.video_id]) for x in rows]
 
 
 def _csv_rows(path: Path, val: Share, test: Share, splits: Sequence[str]) -> list[Row]:
     places: dict[str, str] = {}
-    rows = []
+    rows, names, labels = [], [], []
     for where, cells in table(path, REQUIRED, OPTIONAL):
-        row = _csv_row(path, where, cells, splits)
+        row, name = _csv_row(path, where, cells, splits)
         once(places, row.video_id, where)
         rows.append(row)
+        names.append(name)
+        labels += [label.strip() for label in cells["label"].split("|")]
+    say_forms(path, labels)
+    of = [same_files.file_of(row.path) for row in rows]
+    same_files.check(path, rows, list(places.values()), of)
     if rows[0].split:
         if (val, test) != (None, None):
             decided(f"the column split of {path} decides: --val and --test change nothing")
         return rows
     _check_unnamed(path, splits)
-    return _split_up(rows, val, test)
+    name_of_file = dict(zip(reversed(of), reversed(names), strict=True))  # the first of its paths
+    return _split_up(rows, [name_of_file[file] for file in of], val, test)
 
 
 def _check_unnamed(videos: str | os.PathLike, splits: Sequence[str]) -> None:
@@ -164,9 +191,9 @@ def _check_unnamed(videos: str | os.PathLike, splits: Sequence[str]) -> None:
         raise PrepareError(f"{videos} has no column split, which --splits={','.join(splits)} is about: leave it out")
 
 
-def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[str]) -> Row:
-    """A row; its split is "" where the list has no splits."""
-    labels = [label.strip() for label in cells["label"].split("|")]
+def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[str]) -> tuple[Row, str]:
+    """A row, and the id that its whole file would have; its split is "" where the list has no splits."""
+    labels = [one_form(label.strip()) for label in cells["label"].split("|")]
     cells = {name: text.strip() if name == "split" else text for name, text in cells.items()}
     named = [(name, cells[name]) for name in ("path", "split") if name in cells]
     for name, value in (*named, *(("label", x) for x in labels)):
@@ -180,23 +207,33 @@ def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[
     start, end = (seconds(where, name, cells.get(name) or "") for name in ("start", "end"))
     if end is not None and end <= (start or 0):
         raise PrepareError(f"{where}: end {end:g} is not after start {start or 0:g}")
-    file = cells["path"] if files.is_remote(cells["path"]) else path.parent / cells["path"]
-    video_id = name_of(cells["path"], start, end)
-    return Row(str(file), tuple(dict.fromkeys(labels)), split, start, end, video_id)
+    name, file = _file(path.parent, cells["path"])
+    row = Row(file, tuple(dict.fromkeys(labels)), split, start, end, name_of(name, start, end))
+    return row, name_of(name)
 
 
-def _split_up(rows: Sequence[Row], val: Share, test: Share) -> list[Row]:
-    """The rows with splits: files shared out by the first of their labels by name, all stretches of one together."""
+def _file(folder: Path, cell: str) -> tuple[str, str]:
+    """The path in a cell, without blanks around it unless a file is called so; and where that is."""
+    if files.is_remote(cell):
+        return cell.strip(), cell.strip()
+    places = {name: there(str(folder / name)) for name in (cell, cell.strip())}
+    return next((pair for pair in places.items() if os.path.lexists(pair[1])), (cell.strip(), places[cell.strip()]))
+
+
+def _split_up(rows: Sequence[Row], names: Sequence[str], val: Share, test: Share) -> list[Row]:
+    """The rows with splits: files shared out by the first of their labels by name, all stretches of one together.
+
+    Args:
+      rows: without splits.
+      names: of each row's file.
+      val: share for validation.
+      test: share for the test.
+    """
     label_of: dict[str, str] = {}
-    for row in rows:
-        label_of[_file_of(row)] = min(label_of.get(_file_of(row), row.labels[0]), *row.labels)
+    for name, row in zip(names, rows, strict=True):
+        label_of[name] = min(label_of.get(name, row.labels[0]), *row.labels)
     classes: dict[str, list[str]] = {}
     for name, label in label_of.items():
         classes.setdefault(label, []).append(name)
     split_of = shared_out(classes, val, test)
-    return [dataclasses.replace(row, split=split_of[_file_of(row)]) for row in rows]
-
-
-def _file_of(row: Row) -> str:
-    """The id that the whole file of a row would have."""
-    return row.video_id if row.start is None and row.end is None else row.video_id.rpartition("@")[0]
+    return [dataclasses.replace(row, split=split_of[name]) for name, row in zip(names, rows, strict=True)]

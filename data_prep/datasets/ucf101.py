@@ -16,7 +16,7 @@ import os
 from pathlib import Path, PurePosixPath
 
 from data_prep.lists import lines, misfit, once, videos_by_name
-from data_prep.rows import PrepareError, Row
+from data_prep.rows import PrepareError, Row, one_form
 
 FOLDS = (1, 2, 3)
 
@@ -41,7 +41,7 @@ def read(videos: str | os.PathLike, lists: str | os.PathLike, *, fold: int = 1) 
         for where, line in lines(Path(lists) / f"{kind}list{fold:02d}.txt"):
             file, label = _video(where, line, classes)
             once(places, file.stem, where)
-            path = found.get(file.stem.lower(), os.path.join(videos, file))
+            path = found.get(one_form(file.stem).lower(), os.path.join(videos, file))
             rows.append(Row(path, (label,), split, video_id=file.stem, problem=misfit([label], classes)))
     return rows, list(classes)
 

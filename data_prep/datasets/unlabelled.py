@@ -1,7 +1,8 @@
 """Videos without labels, to distil on: whatever lies in a folder, however deep.
 
 A fifth of the videos goes to val and another to test, settled by their names alone. Of two or three there is no val,
-unless --val asks for it. --test=0 gives train and val as releases did that knew no test split.
+unless --val asks for it. --test=0 gives train and val as releases did that knew no test split. Where the folder holds
+nothing but folders train, val and test (two of them at least), these are the splits.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import os
 
 from data_prep import files
 from data_prep.datasets import folder
+from data_prep.layout import arranged
 from data_prep.lists import videos_in
 from data_prep.rows import PrepareError, Row
 
@@ -33,7 +35,7 @@ def read(
     """
     if not files.is_folder(videos):
         raise PrepareError(f"{videos} is not a folder: --dataset=unlabelled takes a folder of videos")
-    names = list(videos_in(videos))
-    if not names:
+    places = arranged(videos_in(videos), labels=False)
+    if not places:
         raise PrepareError(f"{videos} holds no videos")
-    return folder.rows_of(videos, {"": names}, val, test), []
+    return folder.rows_of(videos, places, val, test), []

@@ -21,8 +21,11 @@ INDEX = "index.json"
 VIDEOS = "videos.json"  # where the videos are, see data_prep/finish.py
 
 # By these a video is known in a folder.
-VIDEO_SUFFIXES = {".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-VIDEO_SUFFIXES |= {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+_SUFFIXES = (
+    ".3g2 .3gp .3gpp .amv .asf .avi .divx .dv .f4v .flv .gif .ivf .m1v .m2t .m2ts .m2v .m4v .mkv .mov .mp2v .mp4"
+)
+_SUFFIXES += " .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogv .qt .rm .rmvb .trp .ts .vob .webm .wmv .wtv .y4m"
+VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 BYTES, INT, FLOAT = "bytes", "int64", "float32"
 

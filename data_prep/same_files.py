@@ -1,0 +1,73 @@
+"""Rows of a list that are of one file, whatever paths lead to it."""
+
+import contextlib
+import os
+from collections.abc import Hashable, Sequence
+
+from data_prep import files
+from data_prep.rows import PrepareError, Row, decided, one_form
+
+
+def file_of(path: str) -> Hashable:
+    """The same for all paths of one file: links, relative and absolute ones, other Unicode forms."""
+    if files.is_remote(path):
+        return path
+    with contextlib.suppress(OSError):
+        status = os.stat(path)
+        if status.st_ino:
+            return status.st_dev, status.st_ino
+    return one_form(os.path.abspath(path))
+
+
+def check(path: str | os.PathLike, rows: Sequence[Row], places: Sequence[str], of: Sequence[Hashable]) -> None:
+    """Refuses a stretch that is listed twice, and one that overlaps one of the same file in another split.
+
+    Stretches of one file in several splits that do not overlap are allowed, and said.
+
+    Args:
+      path: the list, for what is said.
+      rows: its rows; split "" where it names none.
+      places: where each stands, "FILE, line N".
+      of: which file each is of.
+
+    Raises:
+      PrepareError: as above; the message names both lines.
+    """
+    groups: dict[Hashable, list[int]] = {}
+    for i, file in enumerate(of):
+        groups.setdefault(file, []).append(i)
+    shared = []
+    for group in groups.values():
+        if len(group) > 1:
+            _check_group(rows, places, group)
+            if len({rows[i].split for i in group}) > 1:
+                shared.append(rows[group[0]].path)
+    if shared:
+        decided(
+            f"{path}: {len(shared):,} files have stretches in several splits, which do not overlap: {shared[0]} ..."
+        )
+
+
+def _check_group(rows: Sequence[Row], places: Sequence[str], group: Sequence[int]) -> None:
+    """The same of the rows of one file."""
+    begin = lambda i: rows[i].start or 0.0
+    end = lambda i: float("inf") if rows[i].end is None else rows[i].end
+    same: dict[tuple[str, float, float], int] = {}
+    furthest: dict[str, int] = {}  # split -> the row that ends last of those that begin no later
+    for i in sorted(group, key=begin):
+        first = same.setdefault((rows[i].split, begin(i), end(i)), i)
+        if first != i:
+            raise PrepareError(_both(rows, places, first, i, "stands already"))
+        for split, j in furthest.items():
+            if split != rows[i].split and begin(i) < end(j):
+                raise PrepareError(_both(rows, places, j, i, f"is in {rows[min(i, j)].split}"))
+        before = furthest.get(rows[i].split, i)
+        furthest[rows[i].split] = max(before, i, key=end)
+
+
+def _both(rows: Sequence[Row], places: Sequence[str], one: int, other: int, what: str) -> str:
+    first, second = sorted((one, other))
+    name = repr(rows[second].video_id)
+    if rows[first].video_id != rows[second].video_id:
+        name += f", of the same film as {rows[first].video_id!r},"
+    return f"{places[second]}: {name} {what} in {places[first]}; remove one of the two"
