@@ -4,7 +4,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from data_prep.rows import PrepareError, decided, one_form, say_forms
-from l2l.folders import Listing
+from l2l.folders import Listing, many
 
 # Names of folders, in any case, that hold the videos of a split.
 SPLIT_OF = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}
@@ -47,7 +47,7 @@ def arranged(inside: Listing, *, labels: bool) -> dict[str, Place]:
         found |= {name: place(name) for name in here[:1]}
         outside += [] if here else [first]
     if found and outside:
-        decided(f"{inside.root}: {len(outside):,} videos outside class folders passed over, such as {outside[0]}")
+        decided(f"{inside.root}: {many(len(outside), 'video')} outside class folders passed over, such as {outside[0]}")
     if labels:
         say_forms(inside.root, {name.split("/")[depth - 1] for name in found})
     return found

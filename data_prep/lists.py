@@ -17,7 +17,7 @@ from typing import Any, TextIO
 from data_prep import files
 from data_prep.rows import PrepareError, decided, one_form
 from l2l.data.schema import VIDEO_SUFFIXES
-from l2l.folders import Listing, listing, suffix
+from l2l.folders import Listing, listing, many, suffix
 from l2l.video_paths import encoding_of
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
@@ -66,7 +66,7 @@ def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
         raise PrepareError(f"{folder} holds no videos: --videos takes the folder of the downloaded videos")
     if several:
         other, first = next(iter(several.items()))
-        decided(f"{folder}: {len(several):,} further files of the same names passed over, such as {other} ({first})")
+        decided(f"{folder}: {many(len(several), 'further file')} of such a name passed over, such as {other} ({first})")
     return {name: files.join(folder, path) for name, path in found.items()}
 
 
@@ -129,7 +129,7 @@ def table(
     if not count:
         raise PrepareError(f"{path} lists no videos: it has a header and no rows")
     if blank:
-        decided(f"{path}: {blank:,} blank rows passed over")
+        decided(f"{path}: {many(blank, 'blank row')} passed over")
 
 
 def _header(path: str | os.PathLike, file: TextIO, known: Collection[str]) -> tuple[int, list[str], str]:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from data_prep import files
 from data_prep.rows import PrepareError, Row, decided, one_form
+from l2l.folders import many
 
 
 def file_of(path: str) -> Hashable:
@@ -43,9 +44,7 @@ def check(path: str | os.PathLike, rows: Sequence[Row], places: Sequence[str], o
             if len({rows[i].split for i in group}) > 1:
                 shared.append(rows[group[0]].path)
     if shared:
-        decided(
-            f"{path}: {len(shared):,} files have stretches in several splits, which do not overlap: {shared[0]} ..."
-        )
+        decided(f"{path}: {many(len(shared), 'file')} with stretches in several splits, apart, such as {shared[0]}")
 
 
 def _check_group(rows: Sequence[Row], places: Sequence[str], group: Sequence[int]) -> None:
@@ -57,10 +56,10 @@ def _check_group(rows: Sequence[Row], places: Sequence[str], group: Sequence[int
     for i in sorted(group, key=begin):
         first = same.setdefault((rows[i].split, begin(i), end(i)), i)
         if first != i:
-            raise PrepareError(_both(rows, places, first, i, "stands already"))
+            raise PrepareError(_both(rows, places, first, i, "stands already in"))
         for split, j in furthest.items():
             if split != rows[i].split and begin(i) < end(j):
-                raise PrepareError(_both(rows, places, j, i, f"is in {rows[min(i, j)].split}"))
+                raise PrepareError(_both(rows, places, j, i, f"is in {rows[min(i, j)].split} too, by"))
         before = furthest.get(rows[i].split, i)
         furthest[rows[i].split] = max(before, i, key=end)
 
@@ -70,4 +69,4 @@ def _both(rows: Sequence[Row], places: Sequence[str], one: int, other: int, what
     name = repr(rows[second].video_id)
     if rows[first].video_id != rows[second].video_id:
         name += f", of the same film as {rows[first].video_id!r},"
-    return f"{places[second]}: {name} {what} in {places[first]}; remove one of the two"
+    return f"{places[second]}: {name} {what} {places[first]}; remove one of the two"

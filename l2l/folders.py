@@ -67,18 +67,19 @@ class Listing:
             kinds = [f"{n:,} {kind or 'without a suffix'}" for kind, n in self.passed.most_common(LISTED)]
             rest = count - sum(n for _, n in self.passed.most_common(LISTED))
             kinds += [f"{rest:,} others"] if rest else []
-            yield f"{self.root}: {_many(count, 'file')} passed over: {', '.join(kinds)}"
+            yield f"{self.root}: {many(count, 'file')} passed over: {', '.join(kinds)}"
         same = [(other, path) for path, others in self.videos.items() for other in others]
         if same:
-            yield f"{self.root}: {_many(len(same), 'further name')} of videos passed over, such as {_pair(*same[0])}"
+            yield f"{self.root}: {many(len(same), 'further name')} of videos passed over, such as {_pair(*same[0])}"
         if self.again:
             one = _pair(*next(iter(self.again.items())))
-            yield f"{self.root}: {_many(len(self.again), 'linked folder')} passed over, listed already, such as {one}"
+            yield f"{self.root}: {many(len(self.again), 'linked folder')} passed over, listed already, such as {one}"
         if self.unread:
-            yield f"{self.root}: {_many(len(self.unread), 'folder')} not readable, such as {self.unread[0]}"
+            yield f"{self.root}: {many(len(self.unread), 'folder')} not readable, such as {self.unread[0]}"
 
 
-def _many(count: int, what: str) -> str:
+def many(count: int, what: str) -> str:
+    """A number of things, in words."""
     return f"{count:,} {what}{'s' * (count != 1)}"
 
 

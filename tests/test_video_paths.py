@@ -1,6 +1,7 @@
 """Files, folders, patterns and lists on the command line."""
 
 import os
+import unicodedata
 
 import pytest
 
@@ -63,3 +64,53 @@ def test_what_names_nothing_is_told_in_its_place(folder):
         5: "cannot be read",
     }.items():
         assert message in told[i]
+
+
+def test_a_folder_s_files_are_looked_at(folder, capsys):
+    """Whatever the suffix, also by links; what is passed over is said on the standard error."""
+    (folder / "sub/none").write_bytes(b"\x1a\x45\xdf\xa3")
+    (folder / "sub/film.part").write_bytes(b"\x1a\x45\xdf\xa3")
+    (folder / "sub/again").symlink_to(".")
+    (folder / "sub/f.mp4").symlink_to("d.MP4")
+    assert paths_of(["sub"], []) == ["sub/d.MP4", "sub/deeper/e.avi", "sub/none"]
+    assert capsys.readouterr() == (
+        "",
+        "sub: 1 file passed over: 1 .part\n"
+        "sub: 1 further name of videos passed over, such as sub/f.mp4 (sub/d.MP4)\n"
+        "sub: 1 linked folder passed over, listed already, such as sub/again (the folder itself)\n".replace("sub/", ""),
+    )
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_lists_as_other_systems_write_them(folder, encoding, end):
+    """With marks, quotes, blanks and remarks; a file that is called so is that file."""
+    touch(folder, ['"q".mp4', "#r.mp4", " s.mp4 ", "é t.mp4", "u's.mp4"])
+    lines = ["# my films", '"a.mp4"', "'sub/d.MP4'", "  sub/deeper/*.avi ", "", '"q".mp4', "#r.mp4", " s.mp4 "]
+    lines += ['"é t.mp4"\t', "u's.mp4", '"gone.mp4"', "  # no more"]
+    (folder / "list.txt").write_bytes(end.join(lines).encode(encoding))
+    expected = [
+        "a.mp4",
+        "sub/d.MP4",
+        "sub/deeper/e.avi",
+        '"q".mp4',
+        "#r.mp4",
+        " s.mp4 ",
+        "é t.mp4",
+        "u's.mp4",
+        "gone.mp4",
+    ]
+    assert paths_of(["@list.txt"], []) == expected
+
+
+def test_a_list_that_is_no_text_is_told(folder):
+    (folder / "list.txt").write_bytes(b"\xff\xfea\0.\0m")
+    (told,) = paths_of(["@list.txt"], [])
+    assert "cannot be read" in told.reason
+
+
+def test_names_in_another_unicode_form(folder):
+    composed, split = (unicodedata.normalize(form, "é") for form in ("NFC", "NFD"))
+    touch(folder, [f"{split}.mp4", f"{composed}x/y.mp4"])
+    (folder / "list.txt").write_text(f"{composed}.mp4\n{split}x\n")
+    assert paths_of([f"{composed}.mp4", f"{split}x", "@list.txt"], []) == [f"{split}.mp4", f"{composed}x/y.mp4"] * 2
