@@ -55,7 +55,7 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if _recorded(plan.out) != index:
         with files.os_errors(), files.staged(plan.out) as folder:
-            tfds_metadata.write(folder, index.kind, index.splits)
+            tfds_metadata.write(folder, os.path.abspath(plan.out).rpartition("/")[2], index)
         with files.staged(plan.out) as folder:
             schema.save_index(folder, index)
     return index

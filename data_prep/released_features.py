@@ -225,7 +225,7 @@ def save(
     notes = (left_out,) if writer.cut else ()
     own = {split: tuple(shards[number] for shards in by_number) for split, by_number in splits.items()}
     index = schema.Index("features", labels, own, policy, failed=tuple(writer.failed), notes=notes)
-    tfds_metadata.write(out, index.kind, index.splits)
+    tfds_metadata.write(out, out.absolute().name, index)
     schema.save_index(out, index)
     return index
 
