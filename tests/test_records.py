@@ -1,0 +1,52 @@
+"""What the README says of records, for those who read them without this project: every field, and code that runs."""
+
+import textwrap
+
+import numpy as np
+
+from data_prep.prepare import write_dataset
+from l2l.data import media, schema
+from tests.commands import ROOT
+from tests.prepared import LABELS, POLICY, records, rows_of
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANY = {1: "one", None: "any number"}
+
+
+def rows():
+    """The lines of the table, from the schema."""
+    for kind, table in schema.RECORDS.items():
+        for name, field in table.items():
+            yield f"| {kind} | `{name}` | {field.kind}, {MANY.get(field.length, field.length)} | {field.meaning} |"
+
+
+def test_every_field_is_listed():
+    lines = README.splitlines()
+    first = lines.index("| records of | field | stored as | meaning |")
+    expected = list(rows())
+    assert lines[first + 2 : first + 2 + len(expected)] == expected
+    assert not lines[first + 2 + len(expected)].startswith("|")
+
+
+def test_the_code_reads_them(tmp_path):
+    """Pictures, samples and labels of every clip of a split, as they were cut."""
+    block = README[README.index("    import tensorflow as tf\n") :].split("\n\nA ", 1)[0]
+    assert block.count("data/mine") == 1
+    listed = rows_of(tmp_path)
+    index = write_dataset(listed, LABELS, tmp_path / "out", POLICY)
+    found = {}
+    exec(
+        textwrap.dedent(block).replace("data/mine", str(tmp_path / "out")).replace("...", "seen(clip)"),
+        {"seen": found_in(found)},
+    )
+    assert len(found) == index.records("train")
+    for record in records(tmp_path / "out", index, "train"):
+        clip = found[record["video_id"].bytes_list.value[0], record["clip"].int64_list.value[0]]
+        assert clip["labels"].tolist() == list(record["labels"].int64_list.value)
+        assert clip["audio"].astype("<i2").tobytes() == record["audio"].bytes_list.value[0]
+        for jpeg, picture in zip(record["frames"].bytes_list.value, clip["frames"], strict=True):
+            assert np.abs(media.decode_jpeg(jpeg).astype(int) - picture).max() <= 8
+
+
+def found_in(found):
+    return lambda clip: found.update({(clip["video_id"], int(clip["clip"])): clip})
