@@ -4,9 +4,10 @@ import contextlib
 import io
 import itertools
 import json
+import logging
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def write(out: Path, name: str, index: schema.Index) -> None:
         for s, shards in index.splits.items()
     ]
     # TFDS wants to see the files: empty ones of their names will do, for the real ones may be in a store.
-    with tempfile.TemporaryDirectory(prefix="l2l-") as stage, contextlib.redirect_stdout(io.StringIO()):
+    with tempfile.TemporaryDirectory(prefix="l2l-") as stage, quiet():
         for shard in itertools.chain.from_iterable(index.splits.values()):
             Path(stage, shard.file).touch()
         tfds.folder_dataset.write_metadata(
@@ -54,6 +55,19 @@ def write(out: Path, name: str, index: schema.Index) -> None:
         for path in Path(stage).glob("*.txt"):
             with replacing(out / path.name) as temporary:
                 temporary.write_bytes(path.read_bytes())
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """TFDS neither prints nor warns of its own use of what it calls deprecated."""
+    log = logging.getLogger("absl")
+    before = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        log.setLevel(before)
 
 
 def feature(index: schema.Index, key: str, field: schema.Field) -> Any:

@@ -1,6 +1,7 @@
 """What was prepared opens with `tfds.builder_from_directory`, without any code of this project."""
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +113,15 @@ def test_class_names_that_a_line_cannot_hold(tmp_path, labels, names):
     again = tfds.features.ClassLabel(num_classes=2)
     again.load_metadata(tmp_path, "labels")
     assert label.names == again.names == names
+
+
+def test_it_is_made_without_warnings(caplog):
+    log = logging.getLogger("absl")
+    with tfds_metadata.quiet():
+        log.warning("not said")
+        log.error("said")
+    log.warning("said later")
+    assert [record.message for record in caplog.records] == ["said", "said later"]
 
 
 def test_without_labels_there_are_no_class_names(rows, tmp_path):
