@@ -1,6 +1,6 @@
 """How a folder of videos is laid out: SPLIT/CLASS/VIDEO or CLASS/VIDEO; without labels SPLIT/VIDEO or in any way."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from data_prep.rows import PrepareError, decided, one_form, say_forms
@@ -82,7 +82,9 @@ def _split_folders(root: str, names: Collection[str], *, labels: bool) -> dict[s
     return found
 
 
-def _check_linked_folders(inside: Listing, place, names: Collection[str], depth: int) -> None:
+def _check_linked_folders(
+    inside: Listing, place: Callable[[str], Place | None], names: Collection[str], depth: int
+) -> None:
     """Refuses a folder that is another one by a link, where that is another class or split."""
     for other, first in inside.again.items():
         above = not first or other.startswith(f"{first}/")

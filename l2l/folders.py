@@ -41,6 +41,9 @@ _BEGINNINGS = (
 _BEGINNING = re.compile(b"|".join(_BEGINNINGS), re.DOTALL)
 
 
+Files = dict[tuple[int, int], str]  # number of a file -> the first of its names
+
+
 @dataclasses.dataclass
 class Listing:
     """What lies below a folder; every path as it stands below the folder.
@@ -109,7 +112,7 @@ def listing(folder: str | os.PathLike) -> Listing:
     return found
 
 
-def _read(found: Listing, files: dict, links: collections.deque[str], inner: str) -> list[str]:
+def _read(found: Listing, files: Files, links: collections.deque[str], inner: str) -> list[str]:
     """Lists the files of one folder; returns the folders in it."""
     try:
         with os.scandir(os.path.join(found.root, inner)) as entries:
@@ -129,7 +132,7 @@ def _read(found: Listing, files: dict, links: collections.deque[str], inner: str
     return below
 
 
-def _add(found: Listing, files: dict, name: str, status: os.stat_result | None) -> None:
+def _add(found: Listing, files: Files, name: str, status: os.stat_result | None) -> None:
     """Lists or passes over a file; one that is not there has no status."""
     kind = suffix(name)
     if kind not in VIDEO_SUFFIXES and (
