@@ -50,7 +50,7 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
         raise PrepareError(f"none of the {len(failed)} videos can be used; the first: {_line(failed[0])}")
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
     stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
-    _record_places(plan.out, stored)
+    _record_places(plan, stored)
     said = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if _recorded(plan.out) != index:
@@ -84,13 +84,15 @@ def lacking(plan: Plan, stored: Sequence[Row]) -> Iterator[str]:
             yield f"split {split} has no video of {len(absent)} of {len(plan.labels)} classes: {', '.join(absent)}"
 
 
-def _record_places(out: str, rows: Sequence[Row]) -> None:
+def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
     """Writes `videos.json`, unless the same is there.
 
     It holds {video id: path} or, for a stretch, {video id: {"path", "start", "end"}} in seconds, null where the file
-    begins or ends. A path is relative to the directory where both lie on one disk, so that they can move together.
+    begins or ends; and "reading" where files are read in another way than usual. A path is relative to the directory
+    where both lie on one disk, so that they can move together.
     """
-    place = functools.partial(_place, out, functools.cache(_disk))
+    out, reading = plan.out, schema.unusual(plan.jobs[0].reading)
+    place = functools.partial(_place, out, functools.cache(_disk), {"reading": reading} if reading else {})
     found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
     with contextlib.suppress(ValueError):
         if json.loads(files.read(files.join(out, schema.VIDEOS)) or b"null") == found:
@@ -99,15 +101,15 @@ def _record_places(out: str, rows: Sequence[Row]) -> None:
         schema.write_json(folder / schema.VIDEOS, found)
 
 
-def _place(out: str, disk: Callable[[str], int], row: Row) -> str | dict[str, Any]:
+def _place(out: str, disk: Callable[[str], int], how: dict[str, Any], row: Row) -> str | dict[str, Any]:
     path = row.path
     if not files.is_remote(path):
         path, here = os.path.abspath(path), os.path.abspath(out)
         # Below a link, ".." is another folder for some readers than for others.
         if not files.is_remote(out) and os.path.realpath(here) == here and disk(os.path.dirname(path)) == disk(here):
             path = os.path.relpath(path, here)
-    whole = row.start is None and row.end is None
-    return path if whole else {"path": path, "start": row.start, "end": row.end}
+    whole = row.start is None and row.end is None and not how
+    return path if whole else {"path": path, "start": row.start, "end": row.end, **how}
 
 
 def _disk(folder: str) -> int:

@@ -65,7 +65,8 @@ def make(
     if shards is not None and shards < 1:
         raise PrepareError(f"the number of shards must be at least 1, got {shards}")
     dealt = _deal(rows, shards)
-    facts = _facts(rows, labels, policy, dealt) | _unusual(reading)
+    facts = _facts(rows, labels, policy, dealt)
+    facts |= {f"reading {key}": value for key, value in schema.unusual(reading).items()}
     ids, key = {name: i for i, name in enumerate(labels)}, schema.hash_of(facts)
     jobs = [
         Job(
@@ -120,12 +121,6 @@ def _facts(
     listed = sorted([r.video_id, r.split, list(r.labels)] for r in rows)
     facts["hash of the list of videos"] = schema.hash_of(listed)
     return facts
-
-
-def _unusual(reading: schema.Reading) -> dict[str, Any]:
-    """What a plan says of how files are read; nothing, as ever, where that is the usual way."""
-    usual, asked = map(dataclasses.asdict, (schema.USUAL, reading))
-    return {f"reading {key}": value for key, value in asked.items() if value != usual[key]}
 
 
 def _said(reading: schema.Reading) -> Iterator[str]:

@@ -26,11 +26,13 @@ class Place:
     Attributes:
       file: its path, or its address in a store.
       start, end: the stretch of it that was taken, seconds of the film; None: from its beginning, up to its end.
+      reading: which parts of it were read.
     """
 
     file: str
     start: float | None = None
     end: float | None = None
+    reading: schema.Reading = schema.USUAL
 
     @property
     def remote(self) -> bool:
@@ -84,7 +86,7 @@ class Files:
 
     def cut(self, place: Place, times: Sequence[float]) -> tuple[list[Clip], str]:
         """As `clips`, of a file. Raises MediaError if it cannot be used."""
-        film = self.decoder.film(place.path, self.policy, place.start, place.end)
+        film = self.decoder.film(place.path, self.policy, place.start, place.end, place.reading)
         centres = np.array([clip.start + clip.duration / 2 for clip in film.clips])
         nearest = [int(np.abs(centres - at).argmin()) for at in times]
         if lost := [at for at, i in zip(times, nearest, strict=True) if abs(centres[i] - at) > SLACK]:
@@ -93,7 +95,7 @@ class Files:
 
 
 def read_places(listed: Path) -> dict[str, Place]:
-    """videos.json: video id -> a path relative to that file, absolute or remote, or {"path", "start", "end"}.
+    """videos.json: video id -> path, relative to that file, absolute or remote; or {"path", "start", "end", "reading"}.
 
     Raises:
       RunError: it is damaged.
@@ -108,5 +110,6 @@ def read_places(listed: Path) -> dict[str, Place]:
 def place_of(directory: Path, value: str | Mapping[str, Any]) -> Place:
     """An entry of videos.json; a path of its own is a whole video."""
     known = {"path": value} if isinstance(value, str) else value
-    place = Place(known["path"], known.get("start"), known.get("end"))
+    reading = schema.Reading(**known.get("reading", {}))
+    place = Place(known["path"], known.get("start"), known.get("end"), reading)
     return place if place.remote else dataclasses.replace(place, file=os.path.normpath(directory / place.file))

@@ -4,13 +4,14 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from data_prep import tfds_metadata
 from data_prep.rows import Row
 from l2l.data import schema
+from l2l.data.cut import Clip
 from tests.videos import write_video
 
 POLICY = schema.ClipPolicy(frames=4, short_side=32, hop=0.5)
@@ -27,6 +28,17 @@ def rows_of(folder: Path) -> list[Row]:
         Row(path("e.mp4", fps=10, size=(72, 96)), ("jump",), "val", video_id="e"),
         Row(path("f\n'\".mp4", rate=16_000, layout="mono"), ("run",), "val", video_id="f"),
     ]
+
+
+class Cutting:
+    """What a decoder gives of a film: its clips and, after them, its notes."""
+
+    def __init__(self, clips: Iterable[Clip], notes: tuple[str, ...] = ()) -> None:
+        self.clips, self.due, self.notes = clips, notes, ()
+
+    def __iter__(self) -> Iterator[Clip]:
+        yield from self.clips
+        self.notes = self.due
 
 
 def hanging(path: Path) -> str:

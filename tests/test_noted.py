@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import struct
 from typing import ClassVar
 
 import pytest
@@ -9,23 +10,13 @@ import pytest
 from data_prep import finish, plan, prepare, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
+from l2l import report_files
 from l2l.data import media, schema
-from tests.prepared import LABELS, POLICY, content, flags
+from tests.prepared import LABELS, POLICY, Cutting, content, flags
 from tests.videos import touch, write_video
 
 NAMES = "usual", "second"
 HDR, LATE = "HDR (HLG): tone-mapped", "sound begins 2.0 s late"
-
-
-class Cutting:
-    """Clips of a file, and after them its notes."""
-
-    def __init__(self, clips, notes):
-        self.waiting, self.due, self.notes = clips, notes, ()
-
-    def __iter__(self):
-        yield from self.waiting
-        self.notes = self.due
 
 
 class Scripted:
@@ -178,3 +169,24 @@ def test_flags(tmp_path, capsys):
         assert write_shards.main(flags(*where, flag)) == 1
         (line,) = capsys.readouterr().err.splitlines()
         assert says in line
+
+
+def test_a_page_reads_what_was_read(tmp_path):
+    """A film whose header says that it is longer than it is: prepared, noted, and shown by the same flag."""
+    film = write_video(tmp_path / "a.mkv", seconds=2, clicks=[0.5])
+    data = film.read_bytes()
+    at = data.index(b"\x44\x89\x88") + 3
+    film.write_bytes(data[:at] + struct.pack(">d", 10_000.0) + data[at + 8 :])
+    rows, reading = [Row(str(film), ("run",), "train", video_id="a")], schema.Reading(trust_length=False)
+    with pytest.raises(PrepareError, match="cut short: .*--trust_length=no"):
+        write_dataset(rows, LABELS, tmp_path / "usual", POLICY)
+    index = write_dataset(rows, LABELS, tmp_path / "out", POLICY, reading=reading)
+    (noted,) = index.noted
+    assert noted["path"] == str(film)
+    assert noted["notes"][0].startswith("its header says that it lasts 10.0")
+    listed = {"path": "../a.mkv", "start": None, "end": None, "reading": {"trust_length": False}}
+    assert json.loads((tmp_path / "out" / schema.VIDEOS).read_text()) == {"a": listed}
+    cut = list(media.read_clips(film, POLICY, reading=reading))
+    times = [clip.start + clip.duration / 2 for clip in cut]
+    found, missing = report_files.Files(tmp_path / "out", index.policy).clips("a", times)
+    assert (missing, [clip.jpegs[0] for clip in found]) == ("", [clip.jpegs[0] for clip in cut])

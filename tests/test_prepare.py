@@ -16,7 +16,7 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import media, schema
 from l2l.data.decoder import Decoder
-from tests.prepared import LABELS, POLICY, children, content, hanging, rows_of, stored
+from tests.prepared import LABELS, POLICY, Cutting, children, content, hanging, rows_of, stored
 from tests.videos import write_video
 
 
@@ -146,6 +146,9 @@ class Scripted:
         self.content, self.error = clips, error
 
     def clips(self, path, *how):
+        return Cutting(self._given(path))
+
+    def _given(self, path):
         yield from self.content
         if self.error and path == self.error.path:
             raise self.error

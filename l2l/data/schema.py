@@ -146,6 +146,12 @@ class Reading:
 USUAL = Reading()
 
 
+def unusual(reading: Reading) -> dict[str, Any]:
+    """What is not as usual, by name; nothing of the usual way is written down, as ever."""
+    usual, asked = map(dataclasses.asdict, (USUAL, reading))
+    return {key: value for key, value in asked.items() if value != usual[key]}
+
+
 @dataclasses.dataclass(frozen=True)
 class Shard:
     """One shard file: its name, how many records and videos it holds, its size in bytes and their sha256."""
