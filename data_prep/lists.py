@@ -16,9 +16,9 @@ from typing import Any, TextIO
 
 from data_prep import files
 from data_prep.rows import PrepareError, decided, one_form
+from l2l.data.folders import Listing, listing, suffix
 from l2l.data.schema import VIDEO_SUFFIXES
-from l2l.folders import Listing, listing, many, suffix
-from l2l.video_paths import encoding_of
+from l2l.data.texts import encoding_of, many
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 

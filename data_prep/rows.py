@@ -6,6 +6,8 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
+from l2l.data.texts import printable
+
 
 class PrepareError(Exception):
     """A mistake in the arguments, the list of videos or the output directory; the message is one line."""
@@ -40,8 +42,9 @@ DECIDED: list[str] = []  # one line for each thing that a reader chose and that 
 
 def decided(line: str) -> None:
     """Says what a reader chose, now and in the index."""
-    print(shown(line))
-    DECIDED.append(shown(line))
+    line = printable(line)
+    print(line)
+    DECIDED.append(line)
 
 
 def shown(path: str | os.PathLike) -> str:

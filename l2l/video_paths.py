@@ -1,21 +1,19 @@
 """What a person names on the command line -> paths of videos."""
 
-import codecs
 import glob
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
 
+from l2l.data.folders import listing, there
 from l2l.data.scan import MediaError
-from l2l.folders import listing, there
+from l2l.data.texts import encoding_of, printable
 
 Found = str | MediaError
-UTF16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 
 def _say(note: str) -> None:
-    print(note.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+    print(printable(note), file=sys.stderr)
 
 
 def paths_of(named: Sequence[str], lists: Sequence[str], say: Callable[[str], None] = _say) -> list[Found]:
@@ -66,12 +64,6 @@ def _listed(path: str, say: Callable[[str], None]) -> list[Found]:
     except (OSError, UnicodeError) as error:
         return [MediaError("missing", path, f"the list cannot be read: {getattr(error, 'strerror', None) or error}")]
     return [found for name in map(meant, names) if name for found in _named(name, say)]
-
-
-def encoding_of(path: str | os.PathLike, opener: Callable[..., BinaryIO] = open) -> str:
-    """Of a text file, by its first bytes: UTF-16 where it says so, else UTF-8. Raises OSError if it cannot be read."""
-    with opener(path, "rb") as file:
-        return "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
 
 
 def meant(line: str) -> str:

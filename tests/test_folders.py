@@ -5,9 +5,8 @@ import unicodedata
 
 import pytest
 
-from l2l import folders
-from l2l.data import media, schema
-from l2l.folders import listing, there
+from l2l.data import folders, media, schema, texts
+from l2l.data.folders import listing, there
 from tests.videos import numbers, touch, write_video
 
 MPEG4 = {"codec": "mpeg4", "audio_codec": "mp2", "sample_format": "s16"}
@@ -110,6 +109,11 @@ def test_links_are_followed_and_each_file_is_listed_once(tmp_path):
         f"{films}: 2 further names of videos passed over, such as c/5.mp4 (b/1.mp4)",
         f"{films}: 3 linked folders passed over, listed already, such as a (b)",
     ]
+
+
+def test_names_in_notes_stand_on_one_line():
+    odd = os.fsdecode(b"caf\xe9 \xc3\xa9\n.mp4")
+    assert texts.printable(odd) == "caf\\xe9 é\\n.mp4"
 
 
 def test_empty_files_are_known(tmp_path):

@@ -42,8 +42,8 @@ LEAVES = (
     "l2l.log",
     "l2l.costs",
 )
-READ = ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder")
-READERS = ("l2l.clock", *(f"l2l.data.{name}" for name in READ))
+READ = ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder", "folders", "texts")
+READERS = ("l2l.clock", "l2l.atomic", *(f"l2l.data.{name}" for name in READ))
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)

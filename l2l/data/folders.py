@@ -14,6 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from l2l.data.schema import VIDEO_SUFFIXES
+from l2l.data.texts import many
 
 # Files of these are not looked at: they are something else, or a download that is not finished.
 _OTHERS = ".aac .ac3 .aiff .flac .m4a .m4b .mka .mp3 .oga .opus .wav .weba .wma "
@@ -79,11 +80,6 @@ class Listing:
             yield f"{self.root}: {many(len(self.again), 'linked folder')} passed over, listed already, such as {one}"
         if self.unread:
             yield f"{self.root}: {many(len(self.unread), 'folder')} not readable, such as {self.unread[0]}"
-
-
-def many(count: int, what: str) -> str:
-    """A number of things, in words."""
-    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _pair(other: str, path: str) -> str:
