@@ -60,7 +60,7 @@ def one_form(name: str) -> str:
 def say_forms(where: str | os.PathLike, names: Iterable[str]) -> None:
     """Says which class names are written in another form than a list or a folder has them in."""
     if changed := sorted({one_form(name) for name in names if one_form(name) != name}):
-        decided(f"{where}: class names that look the same are one, written in composed form: {', '.join(changed)}")
+        decided(f"{where}: class names that look alike are one, written as composed UTF-8: {', '.join(changed)}")
 
 
 def stable_key(text: str) -> bytes:

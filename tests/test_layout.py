@@ -1,16 +1,16 @@
 """Folders that say splits and classes, whatever links lead where: only names matter here, nothing is decoded."""
 
+import json
 import os
 import unicodedata
 
 import pytest
 
-from data_prep import finish, lists
+from data_prep import lists, write_shards
 from data_prep.datasets import folder, unlabelled
-from data_prep.prepare import write_dataset
 from data_prep.rows import DECIDED, PrepareError
 from l2l.data import schema
-from tests.prepared import POLICY
+from tests.prepared import flags
 from tests.videos import touch, write_video
 
 
@@ -162,24 +162,29 @@ def test_a_name_in_two_unicode_forms_is_one_class(tmp_path, said):
     assert sorted(row.path for row in rows if row.labels == (composed,)) == sorted(
         str(tmp_path / name) for name in (f"{composed}/0.mp4", f"{composed}/1.mp4", f"{split}/2.mp4", f"{split}/3.mp4")
     )
-    assert said == [f"{tmp_path}: class names that look the same are one, written in composed form: {composed}"]
+    assert said == [f"{tmp_path}: class names that look alike are one, written as composed UTF-8: {composed}"]
 
 
 def test_names_that_are_not_utf8_to_the_end(tmp_path, capsys):
-    """Class and file names of any bytes are prepared, indexed and printed."""
+    """Class and file names of any bytes are prepared, indexed and printed by the command, with what was passed over."""
     odd = os.fsdecode(b"caf\xe9")
-    touch(tmp_path / "films", [f"{odd}/{odd}.txt"])
-    for i in range(2):
-        write_video(tmp_path / "films" / odd / f"{i}.mp4", seconds=0.4, audio=False)
-    (tmp_path / "films" / odd / "0.mp4").rename(tmp_path / "films" / odd / f"{odd}.mp4")
-    (tmp_path / "films" / odd / f"{odd}2.mp4").write_bytes(b"no film")
-    rows, labels = folder.read(tmp_path / "films", val=0, test=0)
-    assert labels == ["caf\\xe9"]
-    index = write_dataset(rows, labels, tmp_path / "out", POLICY)
-    assert schema.load_index(tmp_path / "out") == index
-    assert (index.videos("train"), index.failed[0]["path"]) == (2, f"{tmp_path}/films/caf\\xe9/caf\\xe92.mp4")
-    finish.report(index)
-    assert "caf\\xe92.mp4: " in capsys.readouterr().out
+    films = tmp_path / "films" / odd
+    touch(films, [f"{odd}.txt"])
+    for name in (f"{odd}1.mp4", f"{odd}2"):
+        write_video(films / "film.mp4", seconds=0.4, audio=False).rename(films / name)
+    (films / f"{odd}3.mp4").write_bytes(b"no film")
+    assert write_shards.main(flags(tmp_path / "films", tmp_path / "out", "--val=0", "--test=0")) == 0
+    said, index = capsys.readouterr().out.splitlines(), schema.load_index(tmp_path / "out")
+    assert (index.labels, index.videos("train")) == (("caf\\xe9",), 2)
+    assert index.failed[0]["path"] == f"{tmp_path}/films/caf\\xe9/caf\\xe93.mp4"
+    assert index.notes == (
+        f"{tmp_path}/films: 1 file passed over: 1 .txt",
+        f"{tmp_path}/films: class names that look alike are one, written as composed UTF-8: caf\\xe9",
+    )
+    assert said[:2] == list(index.notes)
+    assert any("caf\\xe93.mp4: " in line for line in said)
+    places = json.loads((tmp_path / "out" / schema.VIDEOS).read_text())
+    assert places == {f"caf\\xe9/caf\\xe9{i}": f"../films/{odd}/{odd}{i}" for i in ("1.mp4", "2")}
 
 
 def test_labels_that_are_numbers_keep_the_order_of_text(tmp_path, said):

@@ -113,7 +113,7 @@ def test_paths_and_labels_in_another_unicode_form(tmp_path, said):
         },
         [composed],
     )
-    assert said == [f"{path}: class names that look the same are one, written in composed form: {composed}"]
+    assert said == [f"{path}: class names that look alike are one, written as composed UTF-8: {composed}"]
 
 
 @pytest.fixture
