@@ -13,7 +13,7 @@ def file_of(path: str) -> Hashable:
     """The same for all paths of one file: links, relative and absolute ones, other Unicode forms."""
     if files.is_remote(path):
         return path
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):
         status = os.stat(path)
         if status.st_ino:
             return status.st_dev, status.st_ino

@@ -1,6 +1,8 @@
 """CSV lists as spreadsheets and other systems write them, and several paths to one film."""
 
+import contextlib
 import os
+import random
 import unicodedata
 
 import pytest
@@ -46,7 +48,7 @@ EXPECTED = {path: (label, split, path) for path, label, split in ROWS[1:]}, ["ju
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize(("separator", "name"), [(",", None), (";", "semicolons"), ("\t", "tabs")])
-@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_encodings_and_separators(tmp_path, said, encoding, separator, name, end):
     path = written(tmp_path, text_of(separator, end), encoding)
     assert read(path) == EXPECTED
@@ -82,6 +84,26 @@ def test_blank_rows_and_columns_of_a_spreadsheet(tmp_path, said):
 def test_mistakes(tmp_path, text, says):
     with pytest.raises(PrepareError, match=says):
         folder.read(written(tmp_path, text))
+
+
+def test_paths_that_no_system_has(tmp_path):
+    """A name with a zero in it, or one that is too long, is that of a missing file."""
+    names = ["é\0/a.mp4", "é" * 5000, "a\0.mp4"]
+    rows, _ = folder.read(written(tmp_path, "path,label,split\n" + "".join(f"{name},run,train\n" for name in names)))
+    assert [row.path for row in rows] == [str(tmp_path / name) for name in names]
+
+
+def test_any_bytes_are_a_list_or_one_clear_error(tmp_path):
+    dice = random.Random(0)
+    good = text_of(";").encode("utf-16")
+    for _ in range(300):
+        data = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            at = dice.randrange(len(data))
+            data[at : at + dice.randint(0, 3)] = dice.randbytes(dice.randint(0, 3))
+        (tmp_path / "list.csv").write_bytes(data)
+        with contextlib.suppress(PrepareError):
+            assert len(folder.read(tmp_path / "list.csv")[0]) in (1, 2, 3, 4)
 
 
 def test_text_of_another_encoding_names_the_cure(tmp_path):

@@ -175,7 +175,7 @@ def there(path: str) -> str:
     head = there(head)
     try:
         own = _names(head or os.curdir, os.stat(head or os.curdir).st_mtime_ns).get(unicodedata.normalize("NFC", tail))
-    except OSError:
+    except (OSError, ValueError):
         return path
     return os.path.join(head, own) if own else path
 
