@@ -53,7 +53,8 @@ def _below(folder: str, say: Callable[[str], None]) -> list[Found]:
 
 
 def _matching(pattern: str) -> list[Found]:
-    found = [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
+    paths = [] if "\0" in pattern else sorted(glob.glob(pattern, recursive=True))
+    found = [path for path in paths if os.path.isfile(path)]
     return found or [MediaError("missing", pattern, "nothing matches this pattern")]
 
 

@@ -114,3 +114,11 @@ def test_names_in_another_unicode_form(folder):
     touch(folder, [f"{split}.mp4", f"{composed}x/y.mp4"])
     (folder / "list.txt").write_text(f"{composed}.mp4\n{split}x\n")
     assert paths_of([f"{composed}.mp4", f"{split}x", "@list.txt"], []) == [f"{split}.mp4", f"{composed}x/y.mp4"] * 2
+
+
+def test_names_that_no_system_has(folder):
+    """With a zero in it, or too long: a file that is missing, a pattern that nothing matches."""
+    (folder / "list.txt").write_text(f"a\0.mp4\nx\0/*.mp4\n{'é' * 5000}\n", encoding="utf-8")
+    plain, pattern, long = paths_of(["@list.txt"], [])
+    assert (plain, long) == ("a\0.mp4", "é" * 5000)
+    assert "nothing matches" in pattern.reason
