@@ -15,7 +15,8 @@ MANY = {1: "one", None: "any number"}
 
 def rows():
     """The lines of the table, from the schema."""
-    for kind, table in schema.RECORDS.items():
+    first, second, last = schema.RECORDS.items()
+    for kind, table in (first, second, ("features with glances", schema.GLANCES), last):
         for name, field in table.items():
             yield f"| {kind} | `{name}` | {field.kind}, {MANY.get(field.length, field.length)} | {field.meaning} |"
 
