@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from l2l.data.asking import Asking
-from l2l.data.scan import told
+from l2l.data.opening import told
 from l2l.data.schema import USUAL, Reading
 from l2l.result import Result
 from l2l.video_parts import Moment, uri

@@ -13,7 +13,8 @@ from l2l.data import media
 from l2l.data.arrays import Arrays
 from l2l.data.live import LiveFilm, from_arrays, from_container
 from l2l.data.memory import film_of
-from l2l.data.scan import open_container, walk
+from l2l.data.opening import open_container
+from l2l.data.scan import walk
 from l2l.data.schema import USUAL, ClipPolicy, Reading
 from tests.videos import clicks_in, number_of, numbered, write_video
 

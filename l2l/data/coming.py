@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from l2l.data.arrays import Arrays
 from l2l.data.live import LiveFilm, from_arrays, from_container
-from l2l.data.scan import MediaError, open_container, told
+from l2l.data.opening import MediaError, open_container, told
 from l2l.data.schema import ClipPolicy
 
 Source = str | os.PathLike | BinaryIO | Iterable[Arrays]

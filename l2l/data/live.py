@@ -20,12 +20,11 @@ from l2l.data.arrays import Arrays
 from l2l.data.cut import CLIPS, Clip, fill, pace
 from l2l.data.frames import EPS, Shown
 from l2l.data.media import Encoder, heard
+from l2l.data.opening import MediaError, packets
 from l2l.data.scan import (
-    MediaError,
     Times,
     late_picture,
     origin_of,
-    packets,
     pictures_of,
     ready,
     sound_of,

@@ -20,7 +20,8 @@ from PIL import Image
 
 from l2l.data.cut import Clip, fill, plan
 from l2l.data.frames import Shown, frames_at
-from l2l.data.scan import MediaError, Scan, told, walk
+from l2l.data.opening import MediaError, told
+from l2l.data.scan import Scan, walk
 from l2l.data.schema import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.data.tally import Tally
 from l2l.data.track import Track, track_of

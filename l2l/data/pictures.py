@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from l2l.data.cut import Clip, fill
 from l2l.data.frames import frames_at
 from l2l.data.media import Encoder
-from l2l.data.scan import told, walk
+from l2l.data.opening import told
+from l2l.data.scan import walk
 from l2l.data.schema import USUAL, ClipPolicy, Reading
 
 

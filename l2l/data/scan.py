@@ -1,20 +1,19 @@
-"""What a video file holds before any clip is cut: opening it, its first frame, the times of its packets.
+"""What a video file holds before any clip is cut: its streams, its first frame, the times of its packets.
 
 Everything is in seconds from the moment at which the first frame comes on display.
 """
 
 import array
-import contextlib
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import BinaryIO
 
 import av
 import numpy as np
 
 from l2l.data import sound_streams
+from l2l.data.opening import MediaError, opened, readable
 from l2l.data.schema import USUAL, Reading
 from l2l.data.sound_streams import SILENT, Sound
 from l2l.data.splices import NONE, Moves, Splicer
@@ -28,55 +27,8 @@ STILL = 600.0  # seconds that one frame may stay on display before that is worth
 APART = 2e-3  # seconds between frames, below which time stamps do not tell them from each other
 PIXELS = 1 << 26  # of one frame: twice 8K
 
-# PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
-_OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
-# Formats that are not a video but point to other files, or draw any text file as pictures, are not even opened.
-_FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty"}))
 # Formats that store frames in the order of decoding, one every so often, and no times of display.
 _TIMELESS = {"avi"}
-
-
-class MediaError(Exception):
-    """A file that cannot be used; `str()` is one line with its name and the reason.
-
-    Attributes:
-      status: "missing", "undecodable", "no_video" or "too_short".
-    """
-
-    def __init__(self, status: str, path: str | os.PathLike, reason: str) -> None:
-        super().__init__(status, path, reason)
-        self.status, self.path, self.reason = status, os.fspath(path), " ".join(reason.split())
-
-    def __str__(self) -> str:
-        name = self.path if self.path.isprintable() else ascii(self.path)
-        return f"{name}: {self.reason}"
-
-
-@contextlib.contextmanager
-def told(path: str | os.PathLike) -> Iterator[None]:
-    """Whatever a decoder or an encoder raises inside becomes a MediaError."""
-    try:
-        yield
-    except (av.FFmpegError, OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError("undecodable", path, f"it cannot be decoded: {reason}") from error
-
-
-@contextlib.contextmanager
-def opened(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
-    """An open file; whatever the decoder raises inside becomes a MediaError."""
-    if not os.path.isfile(path):
-        raise MediaError("missing", path, "there is no such file")
-    if not os.path.getsize(path):
-        raise MediaError("undecodable", path, "the file is empty")
-    # "file:" keeps a colon in the name from being read as a protocol.
-    with told(path), open_container(f"file:{os.path.abspath(path)}") as container:
-        yield container
-
-
-def open_container(source: str | BinaryIO) -> av.container.InputContainer:
-    """Opens an address of a file, or what can only be read from front to back."""
-    return av.open(source, options={"protocol_whitelist": "file", "format_whitelist": _FORMATS}, **_OPEN)
 
 
 def pictures_of(container: av.container.InputContainer, path: str | os.PathLike) -> list[av.VideoStream]:
@@ -135,28 +87,6 @@ def sound_of(container: av.container.InputContainer, sound: Sound) -> list[av.Au
     for stream in streams:
         stream.codec_context.thread_count = 1
     return streams
-
-
-def packets(
-    container: av.container.InputContainer, *streams: av.stream.Stream, moves: Moves | Splicer = NONE
-) -> Iterator[av.Packet]:
-    """The packets of some streams, and an empty one for each at the end.
-
-    Args:
-      container: at its beginning, where there are moves.
-      streams: some of the file's.
-      moves: what mends their times.
-    """
-    with contextlib.suppress(IndexError):  # PyAV's, after these, where the file turned out to have further streams
-        yield from moves.moved(container.demux(*streams))
-
-
-def readable(
-    container: av.container.InputContainer, *streams: av.stream.Stream, moves: Moves | Splicer = NONE
-) -> Iterator[av.Packet]:
-    """The packets as far as they can be read."""
-    with contextlib.suppress(av.FFmpegError):
-        yield from packets(container, *streams, moves=moves)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import av
 import numpy as np
 
-from l2l.data.scan import Scan, opened, readable, sound_of
+from l2l.data.opening import opened, readable
+from l2l.data.scan import Scan, sound_of
 from l2l.data.schema import AUDIO_RATE
 
 GAP = 0.01  # seconds the sound's time stamps may stray before it is laid anew
