@@ -254,6 +254,6 @@ def test_sound_with_a_hole():
         frame = av.AudioFrame.from_ndarray(np.full((1, 8000), 9000, np.int16), format="s16", layout="mono")
         frame.rate, frame.pts, frame.time_base = AUDIO_RATE, int(begin * AUDIO_RATE), Fraction(1, AUDIO_RATE)
         frames.append(frame)
-    pieces = [(at, piece) for at, piece in laid(iter(frames), 0.0) if len(piece)]
+    pieces = [(at, piece) for at, piece in laid(iter(frames), 0.0, []) if len(piece)]
     assert [(at, len(piece)) for at, piece in pieces] == [(0, 8000), (16_000, 8000)]
     assert all((piece == 9000).all() for _, piece in pieces)

@@ -21,19 +21,11 @@ from l2l.data.cut import CLIPS, Clip, fill, pace
 from l2l.data.frames import EPS, Shown
 from l2l.data.media import Encoder, heard
 from l2l.data.opening import MediaError, packets
-from l2l.data.scan import (
-    Times,
-    late_picture,
-    origin_of,
-    pictures_of,
-    ready,
-    sound_of,
-    starts_of,
-)
+from l2l.data.scan import Times, late_picture, origin_of, pictures_of, ready, starts_of
 from l2l.data.schema import ClipPolicy
 from l2l.data.splices import Splicer
 from l2l.data.tally import Tally
-from l2l.data.track import Track, laid
+from l2l.data.track import track_from
 from l2l.data.upright import display_of
 
 LAG = 10.0  # seconds that sound may come after its picture; where it does not, the rest of the video is silent
@@ -120,7 +112,7 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
 
     def pieces() -> Iterator[Came]:
         times = Times(video, timeless=False)
-        for packet in packets(container, video, *sound_of(container, sound), moves=Splicer(container)):
+        for packet in packets(container, video, *sound_streams.sound_of(container, sound), moves=Splicer(container)):
             if packet.stream is video:
                 times.add(packet)
                 yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet, tally)), times.stop)
@@ -200,7 +192,7 @@ class LiveFilm:
             raise MediaError("too_short", name, "its video stream holds no frames")
         self.begin, self.display = at or 0.0, display_of(self.first, coming.pixel)
         self.origin = origin_of(self.begin, coming.sounds, math.inf)
-        self.track = Track(laid(self.feed.sounds(), self.origin), CLIPS * self.hop)
+        self.track = track_from(self.feed.sounds(), self.origin, CLIPS * self.hop)
 
     def clips(self, stride: int, frames: int) -> Iterator[Clip]:
         """Every stride-th clip with its first `frames` images and its sound; at most CLIPS are counted."""

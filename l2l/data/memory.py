@@ -14,7 +14,7 @@ from l2l.data.frames import Shown, displayed, leaves
 from l2l.data.media import Film
 from l2l.data.scan import Scan, late_picture, origin_of
 from l2l.data.schema import ClipPolicy
-from l2l.data.track import Track, laid
+from l2l.data.track import track_from
 from l2l.data.upright import display_of
 
 NAME = "the video in memory"
@@ -29,7 +29,7 @@ def film_of(arrays: Arrays, policy: ClipPolicy) -> Film:
     """
     scan = scan_of(arrays)
     planned = lambda policy: plan(NAME, policy, policy.fps or scan.fps, 0.0, scan.stop)
-    track = Track(laid(sound_of(arrays), scan.origin), scan.stop)
+    track = track_from(sound_of(arrays), scan.origin, scan.stop)
     shown = functools.partial(frames_at, arrays, scan)
     return Film(NAME, policy, planned, planned(policy), scan.stop, scan, track, shown)
 

@@ -81,14 +81,6 @@ def ready(stream: av.VideoStream) -> av.VideoStream:
     return stream
 
 
-def sound_of(container: av.container.InputContainer, sound: Sound) -> list[av.AudioStream]:
-    """The sound streams that are read, ready to be decoded."""
-    streams = [container.streams[place] for place in sound.streams]
-    for stream in streams:
-        stream.codec_context.thread_count = 1
-    return streams
-
-
 @dataclasses.dataclass(frozen=True)
 class Scan:
     """What a file's packets and its first frame tell.
@@ -147,10 +139,10 @@ def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
       MediaError: the file cannot be used as a video.
     """
     with opened(path) as container:
-        (video, chosen), sound = film_of(container, path), sound_streams.guess(container)
+        (video, chosen), sound = film_of(container, path), sound_streams.choose(path, container, reading.audio_track)
         timeless, first = container.format.name in _TIMELESS, None
         times, tally, splicer, heard = Times(video, timeless), Tally(), Splicer(container), 0.0
-        for packet in readable(container, video, *sound_of(container, sound), moves=splicer):
+        for packet in readable(container, video, *sound_streams.sound_of(container, sound), moves=splicer):
             if packet.stream is video:
                 times.add(packet)
                 first = first or next(iter(tally.decode(packet)), None)
