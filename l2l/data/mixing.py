@@ -135,12 +135,14 @@ def weights(layout: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, str]:
         found = _resampler_weights("+".join(usual))
         if found is not None:
             return found[[usual.index(name) for name in names]], f"sound channels in the order {' '.join(names)}"
-    known = av.AudioLayout(layout).channels
-    guessed = layout == f"{len(known)} channels" and len(known) > GUESSED
-    found = None if names or guessed else _resampler_weights(layout)
+    known = tuple(channel.name for channel in av.AudioLayout(layout).channels)
+    guessed = layout == f"{len(known)} channels"
+    found = None if names or (guessed and len(known) > GUESSED) else _resampler_weights(layout)
+    names = names or known
     if found is not None and found.any():
-        return found, ""
-    names = names or tuple(channel.name for channel in known)
+        lost = (found == 0) & [name not in _LOW and not guessed for name in names]
+        mended = np.where(lost, found[found > 0].min(), found)
+        return (mended / mended.sum(), f"sound of {layout}: all channels mixed") if lost.any() else (found, "")
     if "AMBI0" in names:  # it has what comes from anywhere; others may not turn with the head, and be no part of it
         parts = np.array([2 if name == "AMBI0" else not name.startswith("AMBI") for name in names], np.float32)
         how = "ambisonic sound: what comes from all around"
