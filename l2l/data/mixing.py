@@ -8,7 +8,7 @@ import numpy as np
 LOUD = 16.0  # times full scale, beyond which a value is no sound
 QUIET = 1e-6  # mean square, -60 dB: below it nothing is concluded
 CANCELS, MIXES = 0.01, 0.1  # share of the channels' power, below which their mix is lost; above which it is back
-LASTS = 2.0  # seconds after which what was heard counts half
+LASTS = 0.5  # seconds after which what was heard counts half
 PLANES = 8  # PyAV reads fewer planes of a frame safely
 GUESSED = 8  # channels without places, up to which the resampler guesses them
 MOST = 64  # channels that it takes
@@ -76,7 +76,7 @@ class Mixer:
             return frame
         wave = self._checked(self._wave(frame))
         if self.count > 1:
-            self._judge(wave[:, ::4])
+            self._judge(wave)
         if self.plain:
             return frame
         mono = wave[self.only] if self.only is not None else np.einsum("c,cn->n", self.weights, wave)
@@ -101,7 +101,7 @@ class Mixer:
     def _judge(self, wave: np.ndarray) -> None:
         """Whether channels (c, n) cancel out, by what was heard of late; once they did, they are mixed here."""
         wave = wave - wave.mean(1, keepdims=True)
-        share = 1 - 0.5 ** (wave.shape[1] * 4 / self.rate / LASTS)
+        share = 1 - 0.5 ** (wave.shape[1] / self.rate / LASTS)
         mono = np.einsum("c,cn->n", self.weights, wave)
         self.power += (np.einsum("cn,cn->c", wave, wave) / wave.shape[1] - self.power) * share
         self.mixed += (float(mono @ mono) / wave.shape[1] - self.mixed) * share

@@ -25,25 +25,21 @@ def steadied(
       origin: when sound begins that does not say it, seconds on the file's own clock.
       notes: gets a line where time stamps jitter.
     """
-    ahead, expected, kind = _Ahead(frames), origin, None
+    ahead, expected, kind, jitters = _Ahead(frames), origin, None, False
     for frame in ahead:
         at = expected if frame.time is None else frame.time
-        found, off = kind_of(frame), at - expected
+        found, off, anew = kind_of(frame), at - expected, None
         if found != kind or abs(off) > JUMP:
-            anew = at + _usual(ahead.strays(at, frame, NEAR))
+            anew = at + ahead.usual(at, frame)
         elif abs(off) > GAP:
-            lasting = ahead.strays(expected, frame, LASTING)
-            lasts = min(lasting) > GAP or max(lasting) < -GAP
-            anew = at + (_usual(ahead.strays(expected, frame, NEAR)) - off) if lasts else None
-            if not lasts and JITTERS not in notes:
-                notes.append(JITTERS)
-        else:
-            anew = None
+            usual, lasts = ahead.usual(expected, frame), ahead.lasts(expected, frame, jitters)
+            if lasts and abs(off) > abs(usual) / 2:  # else what follows is off, and this one is not yet
+                anew = at + (usual - off)
+            elif not jitters:
+                jitters = True
+                notes.append("the sound's time stamps jitter: it is laid end to end")
         kind, expected = found, (expected if anew is None else anew) + length_of(frame)
         yield frame, anew
-
-
-JITTERS = "the sound's time stamps jitter: it is laid end to end"
 
 
 def kind_of(frame: av.AudioFrame) -> tuple[str, str, int]:
@@ -62,12 +58,6 @@ def length_of(frame: av.AudioFrame) -> float:
     return frame.samples / frame.sample_rate
 
 
-def _usual(strays: list[float]) -> float:
-    """How much a stretch is off: its first frame says so, unless time stamps jitter; then what is usual among some."""
-    steps = sum(abs(after - before) > GAP for before, after in itertools.pairwise(strays))
-    return strays[0] if steps < 2 else statistics.median(strays)
-
-
 class _Ahead:
     """Frames, some of which can be looked at before their turn."""
 
@@ -78,24 +68,39 @@ class _Ahead:
         while self.waiting or self._pull():
             yield self.waiting.popleft()
 
-    def strays(self, expected: float, first: av.AudioFrame, seconds: float) -> list[float]:
+    def usual(self, expected: float, first: av.AudioFrame) -> float:
+        """By how much sound is off: its first frame says so, unless time stamps go up and down; then most of them."""
+        near, _ = self._strays(expected, first, NEAR)
+        steps = [after - before for before, after in itertools.pairwise(near)]
+        if max(steps, default=0) > GAP and min(steps) < -GAP:
+            return statistics.median(self._strays(expected, first, LASTING)[0])
+        return near[0]
+
+    def lasts(self, expected: float, first: av.AudioFrame, jitters: bool) -> bool:
+        """Whether all are off in the same direction; where they are known to jitter, a few of them do not tell."""
+        strays, whole = self._strays(expected, first, LASTING)
+        return (min(strays) > GAP or max(strays) < -GAP) and (whole or not jitters)
+
+    def _strays(self, expected: float, first: av.AudioFrame, seconds: float) -> tuple[list[float], bool]:
         """By how much time stamps are off if sound goes on at `expected`: of the first frame and those that follow.
 
-        So many seconds of sound are looked at, as long as nothing jumps and its format stays.
+        So many seconds of sound are looked at, as long as nothing jumps and its format stays; and whether it does.
         """
         found, frame, end = [], first, expected + seconds
-        for i in itertools.count():
+        while True:
             off = 0.0 if frame.time is None else frame.time - expected
             if found and (kind_of(frame) != kind_of(first) or abs(off - found[-1]) > JUMP):
-                break
+                return found, False
             found.append(off)
             expected += length_of(frame)
-            if expected >= end or not (i < len(self.waiting) or self._pull()):
-                break
-            frame = self.waiting[i]
-        return found
+            if expected >= end:
+                return found, True
+            if len(found) > len(self.waiting) and not self._pull():
+                return found, False
+            frame = self.waiting[len(found) - 1]
 
     def _pull(self) -> bool:
+        """Waits for one more; False at the end."""
         frame = next(self.frames, None)
         if frame is not None:
             self.waiting.append(frame)
