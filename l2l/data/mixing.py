@@ -64,7 +64,7 @@ class Mixer:
         self.real = frame.format.name.startswith(("flt", "dbl"))
         if self.count > MOST or self.rate > FAST:
             raise ValueError(f"{self.count} channels of {self.rate:,} Hz are more than can be mixed")
-        self.weights, how = weights(frame.layout.name, names)
+        self.weights, how = weights(frame.layout.name, names if len(names) == self.count else ())
         self.plain, self.only = not how, None
         self._note(how)
         self.power, self.mixed = np.zeros(self.count), 0.0
@@ -104,7 +104,7 @@ class Mixer:
         share = 1 - 0.5 ** (wave.shape[1] / self.rate / LASTS)
         mono = np.einsum("c,cn->n", self.weights, wave)
         self.power += (np.einsum("cn,cn->c", wave, wave) / wave.shape[1] - self.power) * share
-        self.mixed += (float(mono @ mono) / wave.shape[1] - self.mixed) * share
+        self.mixed += (float(np.einsum("n,n->", mono, mono)) / wave.shape[1] - self.mixed) * share
         power = self.power * self.weights / self.weights.sum()
         if power.sum() < QUIET:
             return
