@@ -64,7 +64,8 @@ class Mixer:
         self.real = frame.format.name.startswith(("flt", "dbl"))
         if self.count > MOST or self.rate > FAST:
             raise ValueError(f"{self.count} channels of {self.rate:,} Hz are more than can be mixed")
-        self.weights, how = weights(frame.layout.name, names if len(names) == self.count else ())
+        unplaced = frame.layout.name == f"{len(names)} channels"  # else a decoder knows better than the file
+        self.weights, how = weights(frame.layout.name, names if unplaced else ())
         self.plain, self.only = not how, None
         self._note(how)
         self.power, self.mixed = np.zeros(self.count), 0.0
