@@ -7,7 +7,8 @@ import pytest
 from av.stream import Disposition
 
 from l2l.data import media, sound_streams
-from l2l.data.opening import MediaError, opened
+from l2l.data.live import LiveFilm, from_container
+from l2l.data.opening import MediaError, open_container, opened
 from l2l.data.schema import ClipPolicy, Reading
 from tests.sounds import SECONDS, Sounding, clicks_of, write_film
 from tests.videos import clicks_in
@@ -264,4 +265,10 @@ def test_channels_in_an_order_of_their_own(tmp_path, tags, note):
     peaks = [np.abs(found[round((0.3 + 0.3 * i) * 16_000) :][:160].astype(int)).max() for i in range(len(tags))]
     assert np.array(peaks) / (0.9 * 32_768) == pytest.approx(parts / parts.sum(), abs=0.02)
     assert any(line.startswith(note) for line in film.notes)
-    assert len(list(media.read_clips(path, ClipPolicy(frames=5)))) == 5
+    clips = list(media.read_clips(path, ClipPolicy(frames=5)))
+    assert len(clips) == 5
+    with open_container(path.open("rb")) as container:
+        coming = LiveFilm("a.mov", from_container(container, "a.mov"), ClipPolicy(frames=5))
+        for clip, other in zip(clips, coming.clips(1, 5), strict=True):
+            np.testing.assert_array_equal(clip.audio, other.audio)
+    assert coming.notes == film.notes

@@ -1,5 +1,6 @@
 """Sound of any form, by value: clicks are heard when they were made, as loud as they were."""
 
+import dataclasses
 import itertools
 import subprocess
 import sys
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 
 from l2l.data import media, mixing
+from l2l.data.live import LiveFilm, from_container
+from l2l.data.opening import open_container
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.steady import GAP, JUMP
 from l2l.data.track import BLOCK, Track, laid, track_from
@@ -466,6 +469,32 @@ def test_sound_that_fails_on_the_way():
     assert track.notes[0].endswith("s: Invalid data found")
     _, track = of_frames(broken())
     assert (track.there, track.notes) == (False, ["no sound: nothing works"])
+
+
+COMING = {
+    "jitter": Sounding(clicks_of([1.0], rate=48_000), stamp=None, **OPUS),
+    "antiphase": Sounding(clicks_of([1, -1]), layout="stereo"),
+    "9 channels": Sounding(clicks_of(np.ones(9)), layout="9 channels"),
+    "ambisonic": Sounding(
+        clicks_of(np.ones(4), rate=48_000), **OPUS, layout="ambisonic 1", options={"mapping_family": "2"}
+    ),
+    "no numbers": Sounding(np.where(clicks_of([1.0]) > 0.85, np.nan, 0.2).astype(np.float32), "pcm_f32le", form="flt"),
+}
+
+
+@pytest.mark.parametrize("kind", COMING)
+def test_a_film_that_is_still_coming_sounds_alike(tmp_path, kind):
+    made = dataclasses.replace(COMING[kind], stamp=jitter(0.03) if kind == "jitter" else None)
+    path = write_film(tmp_path / "a.mkv", made)
+    whole = media.open_film(path, ClipPolicy(frames=5))
+    clips = list(whole.heard(whole.seen(range(len(whole.clips)), 5)))
+    with open_container(path.open("rb")) as container:
+        coming = LiveFilm("a.mkv", from_container(container, "a.mkv"), ClipPolicy(frames=5))
+        for clip, other in zip(clips, coming.clips(1, 5), strict=True):
+            np.testing.assert_array_equal(clip.audio, other.audio)
+            assert clip.audio_valid == other.audio_valid
+            assert clip.audio.any()
+    assert coming.notes == whole.notes != ()
 
 
 def test_weights_are_those_of_the_resampler():

@@ -90,6 +90,7 @@ class Coming:
       notes: what has to be known of it, a line each.
       tally: of what was decoded so far.
       pixel: width of a pixel over its height; None where it is not known.
+      channels: names of its sound's channels, see `sound_streams.Sound`.
     """
 
     fps: float
@@ -98,6 +99,7 @@ class Coming:
     notes: tuple[str, ...] = ()
     tally: Tally = dataclasses.field(default_factory=Tally)
     pixel: Fraction | None = None
+    channels: tuple[str, ...] = ()
 
 
 def from_container(container: av.container.InputContainer, name: str) -> Coming:
@@ -120,7 +122,8 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
                 yield Came("sound", lambda packet=packet: decoded(packet, tally), times.stop)
 
     fps = float(video.average_rate or video.guessed_rate or 0)
-    return Coming(fps, pieces(), starts_of(container, sound), sound.notes, tally, video.sample_aspect_ratio)
+    notes, starts = sound.notes, starts_of(container, sound)
+    return Coming(fps, pieces(), starts, notes, tally, video.sample_aspect_ratio, sound.channels)
 
 
 def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
@@ -192,7 +195,7 @@ class LiveFilm:
             raise MediaError("too_short", name, "its video stream holds no frames")
         self.begin, self.display = at or 0.0, display_of(self.first, coming.pixel)
         self.origin = origin_of(self.begin, coming.sounds, math.inf)
-        self.track = track_from(self.feed.sounds(), self.origin, CLIPS * self.hop)
+        self.track = track_from(self.feed.sounds(), self.origin, CLIPS * self.hop, coming.channels)
 
     def clips(self, stride: int, frames: int) -> Iterator[Clip]:
         """Every stride-th clip with its first `frames` images and its sound; at most CLIPS are counted."""
