@@ -10,11 +10,15 @@ import av
 import numpy as np
 from av.stream import Disposition
 
+from l2l.data.schema import AUDIO_RATE
+from l2l.data.track import Track, track_from
 from tests.videos import clicking, numbered
 
 CLICKS = (0.5, 1.3, 1.8)  # seconds
 SECONDS = 2.0
 PIECE = 960  # samples that are encoded at once
+FULL = 0.9 * 32_768  # how loud a click of `clicks_of` is
+OPUS = {"codec": "libopus", "rate": 48_000, "form": "flt"}
 
 
 @dataclasses.dataclass
@@ -82,6 +86,30 @@ def frames_of(wave: np.ndarray, rate: int, size: int, layout: str, form: str, ti
         frame.sample_rate, frame.pts, frame.time_base = rate, round(at * 1_000_000), Fraction(1, 1_000_000)
         frames.append(frame)
     return frames
+
+
+def stamped(times, size=320, rate=16_000):
+    """Frames of 20 ms, each with a number, one value all over."""
+    wave = np.concatenate([np.full((1, size), 100 + i, np.int16) for i in range(len(times))], 1)
+    return frames_of(wave, rate, size, "mono", "s16", times)
+
+
+def of_frames(frames, seconds=SECONDS, origin=0.0) -> tuple[np.ndarray, Track]:
+    """int16 (n,), the first seconds of what frames sound like; and their track."""
+    track = track_from(iter(frames), origin, seconds)
+    return track.window(0, round(seconds * AUDIO_RATE))[0], track
+
+
+def jitter(spread: float):
+    """Time stamps that stray by up to so many seconds, still in order."""
+    draw, last = np.random.default_rng(0), -1.0
+
+    def stamp(i: int, at: float) -> float:
+        nonlocal last
+        last = max(at + draw.uniform(-spread, spread), last + 0.002)
+        return last
+
+    return stamp
 
 
 def _stream(container: av.container.OutputContainer, track: Sounding) -> Any:
