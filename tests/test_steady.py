@@ -9,7 +9,7 @@ from l2l.data import media
 from l2l.data.schema import AUDIO_RATE, ClipPolicy
 from l2l.data.steady import GAP, JUMP
 from l2l.data.track import laid
-from tests.sounds import OPUS, Sounding, clicks_of, frames_of, jitter, stamped, write_film
+from tests.sounds import CLICKS, OPUS, SECONDS, Sounding, clicks_of, frames_of, jitter, stamped, write_film
 from tests.videos import clicks_in
 
 JITTERS = "the sound's time stamps jitter: it is laid end to end"
@@ -30,6 +30,20 @@ def test_time_stamps_that_jitter(tmp_path, name, how, spread):
     calm = found[first + 400 : stop - 400].astype(float)
     assert np.sqrt(np.convolve(calm**2, np.full(100, 0.01), "valid")).min() > 1000  # 6 ms without a tone are nowhere
     assert media.open_film(path, ClipPolicy()).scan.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("a.mkv", OPUS), ("a.mkv", {"codec": "flac"}), ("a.ts", {"codec": "mp2", "rate": 48_000})]
+)
+def test_packets_that_are_missing(tmp_path, name, how):
+    """They leave a hole, and what follows is on time."""
+    rate = how.get("rate", 16_000)
+    wave = np.sin(np.arange(round(SECONDS * rate)) * 1800 / rate).astype(np.float32)[None] * 0.1 + clicks_of(rate=rate)
+    gone = lambda i, at: None if 0.7 < at < 0.95 else at
+    found, _ = media.read_audio(write_film(tmp_path / name, Sounding(wave, stamp=gone, **how)))
+    assert clicks_in(found) == pytest.approx(CLICKS, abs=0.06)
+    assert np.abs(found[round(0.86 * AUDIO_RATE) : round(0.9 * AUDIO_RATE)].astype(int)).max() < 50
+    assert np.abs(found[round(1.1 * AUDIO_RATE) : round(1.2 * AUDIO_RATE)].astype(int)).max() > 2000
 
 
 def places(frames, origin=0.0) -> tuple[dict[int, float], list[str]]:
