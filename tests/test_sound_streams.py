@@ -185,7 +185,7 @@ def test_a_track_that_does_not_decode(tmp_path):
 @pytest.mark.parametrize("name", ["a.mxf", "a.mov"])
 def test_channels_of_a_camera_are_mixed(tmp_path, name):
     how = {"rate": 48_000, "disposition": None}
-    tracks = [track(1, **how), track(2, **how), track(3, **how, **silent), track(4, **how)]
+    tracks = [track(1, seconds=1.5, **how), track(2, **how), track(3, **how, **silent), track(4, **how)]
     path = write_film(tmp_path / name, *tracks)
     film = media.open_film(path, ClipPolicy())
     wave, _ = film.track.window(0, film.track.limit)
@@ -244,9 +244,9 @@ LEFT, RIGHT, CENTRE, LOW, BACK_LEFT, BACK_RIGHT, UNUSED = 1, 2, 3, 4, 5, 6, 0
         ([LEFT, CENTRE, RIGHT, BACK_LEFT, BACK_RIGHT, LOW], "sound channels in the order FL FC FR"),
         ([CENTRE, LEFT, RIGHT], "sound channels in the order FC FL FR"),
         ([RIGHT, LEFT], "sound channels in the order FR FL"),
-        ([UNUSED, UNUSED], "sound of 2 channels at unknown places: their mean"),
-        ([LEFT, UNUSED, RIGHT], "sound of 3 channels at unknown places: their mean"),
-        ([LEFT, LEFT, LEFT], "sound of 3 channels at unknown places: their mean"),
+        ([UNUSED, UNUSED], "sound of 2 channels in no usual layout: their mean"),
+        ([LEFT, UNUSED, RIGHT], "sound of 3 channels in no usual layout: their mean"),
+        ([LEFT, LEFT, LEFT], "sound of 3 channels in no usual layout: their mean"),
     ],
 )
 def test_channels_in_an_order_of_their_own(tmp_path, tags, note):

@@ -140,7 +140,7 @@ def weights(layout: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, str]:
     guessed = layout == f"{len(known)} channels"
     found = None if names or (guessed and len(known) > GUESSED) else _resampler_weights(layout)
     names = names or known
-    if found is not None and found.any():
+    if found is not None:
         lost = (found == 0) & [name not in _LOW and not guessed for name in names]
         mended = np.where(lost, found[found > 0].min(), found)
         return (mended / mended.sum(), f"sound of {layout}: all channels mixed") if lost.any() else (found, "")
@@ -149,7 +149,7 @@ def weights(layout: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, str]:
         how = "ambisonic sound: what comes from all around"
     else:
         parts = np.array([name not in _LOW for name in names], np.float32)
-        how = f"sound of {len(names)} channels at unknown places: their mean"
+        how = f"sound of {len(names)} channels in no usual layout: their mean"
     parts = parts if parts.any() else np.ones(len(names), np.float32)
     return parts / parts.sum(), how
 

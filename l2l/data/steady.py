@@ -84,12 +84,12 @@ class _Ahead:
     def _strays(self, expected: float, first: av.AudioFrame, seconds: float) -> tuple[list[float], bool]:
         """By how much time stamps are off if sound goes on at `expected`: of the first frame and those that follow.
 
-        So many seconds of sound are looked at, as long as nothing jumps and its format stays; and whether it does.
+        So many seconds of sound are looked at, as long as nothing jumps; and whether all of them were.
         """
         found, frame, end = [], first, expected + seconds
         while True:
             off = 0.0 if frame.time is None else frame.time - expected
-            if found and (kind_of(frame) != kind_of(first) or abs(off - found[-1]) > JUMP):
+            if found and abs(off - found[-1]) > JUMP:
                 return found, False
             found.append(off)
             expected += length_of(frame)
