@@ -13,7 +13,7 @@ from tests.videos import clicks_in, numbers
 def heard(path) -> tuple[np.ndarray, list[str]]:
     """The sound of a film whose pictures are all there; what has to be known of it."""
     film = media.open_film(path, ClipPolicy(frames=5))
-    clips = list(film.heard(film.seen(range(len(film.clips)), 5)))
+    clips = list(film.cut(range(len(film.clips)), 5))
     assert [n for clip in clips for n in numbers(clip)][:20] == [*range(20)]
     found = media.read_audio(path)
     return np.zeros(0, np.int16) if found is None else found[0], list(film.notes)
