@@ -125,7 +125,7 @@ def test_a_track_by_its_number(tmp_path, name):
         clicks, notes = heard(path, Reading(audio_track=number))
         assert clicks == pytest.approx(at(number), abs=0.06)
         assert notes == []
-    for number in (0, 4, -1):
+    for number in (4, 99):
         with pytest.raises(MediaError, match=rf"{name}: it has no sound track {number}: .* 1 to 3$"):
             heard(path, Reading(audio_track=number))
     with pytest.raises(MediaError, match="it has no sound track 1: there are none"):
