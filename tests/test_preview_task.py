@@ -14,12 +14,14 @@ from l2l import build, infer, model_costs, predict, sharding, sure
 from l2l.answer import BY_PICTURES
 from l2l.data import schema
 from l2l.data.asking import FarFilm
+from l2l.data.decoder import Decoders
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
-from l2l.look import load
+from l2l.look import Model, load
 from l2l.losses import cross_entropy
 from l2l.runs import load_run
 from tests import quick, small
+from tests.stand_in_worker import COMMAND
 from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning", "resting")
@@ -151,6 +153,17 @@ def asked(monkeypatch):
     spy = lambda film, at, n, **how: (asked.extend(at := list(at)), cut(film, at, n, **how))[1]
     monkeypatch.setattr(FarFilm, "_cut", spy)
     return asked
+
+
+def test_a_film_that_kills_its_decoder_costs_no_other(work, skimmer):
+    """Both are opened; one ends the process, the other is listened to and looked at by the next."""
+    (work / "kills.mp4").write_bytes((work / "long.mp4").read_bytes())
+    model = Model(skimmer.programs, decoders=Decoders(command=COMMAND))
+    crashed, found = model.classify([work / "kills.mp4", work / "long.mp4"])
+    assert crashed.reason == "the decoder died twice: SIGABRT"
+    same = skimmer.classify(work / "long.mp4")
+    np.testing.assert_array_equal(found.evidence, same.evidence)
+    assert (found.moments, found.decoded) == (same.moments, same.decoded)
 
 
 def test_no_frame_is_read_but_those_looked_at(work, skimmer, asked):
