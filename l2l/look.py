@@ -133,6 +133,7 @@ class Model:
         Args:
           source: "-" for the standard input, a file that something still writes to, a binary file object, or an
             iterable of `Arrays`, stretches of one video that follow each other (with `fps`, or with times that go on).
+            The first two are decoded by another process, the others in this one.
           every: an answer comes after new positions, but no sooner than so many seconds after the one before it.
           patience: a file that has not grown for so many seconds has ended.
 

@@ -72,7 +72,7 @@ class Decoder(Asking):
         stdin: BinaryIO | None = None,
     ) -> None:
         self.time_limit, self.memory, self.command, self.stdin = time_limit, memory, command, stdin
-        self._closed, self._lock = False, threading.Lock()
+        self._closed, self._lock = False, threading.RLock()
         self._process: _Process | None = None
 
     def __enter__(self) -> "Decoder":
