@@ -140,17 +140,17 @@ def _clip_of(body: bytearray) -> Clip:
     _demand(max(index, clips) <= CLIPS and (clips == 0 or index < clips))
     at = _CLIP.size + 4 * count
     _demand(len(body) == at + sum(lengths) + 2 * AUDIO_RATE * _flag(sound))
-    jpegs = []
+    jpegs, view = [], memoryview(body)
     for length in lengths:
-        jpegs.append(_picture_of(body[at : at + length]) if length else jpegs[-1])
+        jpegs.append(_picture_of(view[at : at + length]) if length else jpegs[-1])
         at += length
     audio = np.frombuffer(body[at:], "<i2") if sound else SILENCE
     return Clip(index, clips, _finite(start), _length(duration), jpegs, valid, audio, (first, stop), _flag(has_audio))
 
 
-def _picture_of(body: bytearray) -> bytes:
+def _picture_of(data: bytearray | memoryview) -> bytes:
     """A JPEG whose header names a size that can be."""
-    at = 2
+    body, at = bytes(data), 2
     _demand(body[:2] == b"\xff\xd8")
     while at < HEAD and body[at + 1] not in SIZES:
         _demand(body[at] == 0xFF)
@@ -158,7 +158,7 @@ def _picture_of(body: bytearray) -> bytes:
     _demand(at < HEAD)
     height, width = (int.from_bytes(body[at + i : at + i + 2]) for i in (5, 7))
     _demand(0 < height <= LONGEST and 0 < width <= LONGEST and height * width <= PIXELS)
-    return bytes(body)
+    return body
 
 
 def _probe_of(body: bytearray) -> Probe:
