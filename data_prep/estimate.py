@@ -39,7 +39,9 @@ class Estimate:
         )
 
 
-def estimate(rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float) -> Estimate | None:
+def estimate(
+    rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float, reading: schema.Reading = schema.USUAL
+) -> Estimate | None:
     """Cuts a few seconds of a few videos; None if none of those tried can be used."""
     step = max(1, len(rows) // (2 * VIDEOS))
     begin, tried, found = time.monotonic(), 0, []
@@ -47,7 +49,7 @@ def estimate(rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float) 
         for row in rows[::step][: 2 * VIDEOS]:
             tried += 1
             try:
-                found.append(_measured(decoder, row, policy))
+                found.append(_measured(decoder, row, policy, reading))
             except (MediaError, OSError):
                 continue
             if len(found) == VIDEOS or time.monotonic() - begin > BUDGET:
@@ -58,17 +60,19 @@ def estimate(rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float) 
     return Estimate(film, clips, size, work, len(found))
 
 
-def _measured(decoder: Decoder, row: Row, policy: schema.ClipPolicy) -> tuple[float, float, float, float]:
+def _measured(
+    decoder: Decoder, row: Row, policy: schema.ClipPolicy, reading: schema.Reading
+) -> tuple[float, float, float, float]:
     """Seconds of film, clips, bytes and seconds of work of one video, by what its first seconds give."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
     with files.local_copy(row.path) as path:
-        facts = decoder.probe(path)
+        facts = decoder.probe(path, reading)
         first, stop = row.start or 0.0, min(row.end or facts.duration, facts.duration)
         part = min(STRETCH, max(stop - first, 0.0))
         few = dataclasses.replace(policy, clips=part and math.ceil(policy.clips * part / (stop - first)))
         times, sizes = [time.monotonic()], []
-        for clip in decoder.clips(path, few, first, first + part):
+        for clip in decoder.clips(path, few, first, first + part, reading):
             times.append(time.monotonic())
             sizes.append(sum(map(len, clip.jpegs)) + 2 * schema.AUDIO_RATE + RECORD)
     count, more = len(sizes), (stop - first) / part

@@ -127,7 +127,8 @@ def _foresee(asked: Plan, todo: Sequence[Job], args: argparse.Namespace) -> None
         print(f"{len(todo)} of {len(asked.jobs)} shards are to be written")
     if not todo:
         return
-    guess = estimate.estimate([row for job in todo for row in job.rows], asked.policy, args.time_limit)
+    rows, reading = [row for job in todo for row in job.rows], todo[0].reading
+    guess = estimate.estimate(rows, asked.policy, args.time_limit, reading)
     if guess is None:
         print("no estimate: none of the videos that were tried can be used")
         return

@@ -86,8 +86,6 @@ class Model:
         self.stride = parts.stride if stride is None else stride
         if self.stride < 1 or (self.stride > 1 and not parts.skim):
             raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
-        if audio_track is not None and audio_track < 1:
-            raise ValueError(f"audio_track={audio_track}: sound tracks are counted from 1")
         if stop_when_sure and not parts.sure:
             raise ValueError(
                 "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import pytest
 
-from data_prep import finish, plan, prepare, shards, write_shards
+from data_prep import estimate, finish, plan, prepare, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l import report_files
@@ -163,7 +163,7 @@ def test_flags(tmp_path, capsys):
     assert asked("--most_bytes=1").plan == asked().plan != more.plan
     capsys.readouterr()
     for flag, says in {
-        "--audio_track=0": "audio_track counts from 1, got 0",
+        "--audio_track=0": "audio_track=0: sound tracks are counted from 1",
         "--most_bytes=0": "must be positive",
     }.items():
         assert write_shards.main(flags(*where, flag)) == 1
@@ -181,6 +181,8 @@ def test_a_page_reads_what_was_read(tmp_path):
     with pytest.raises(PrepareError, match="cut short: .*--trust_length=no"):
         write_dataset(rows, LABELS, tmp_path / "usual", POLICY)
     index = write_dataset(rows, LABELS, tmp_path / "out", POLICY, reading=reading)
+    assert estimate.estimate(rows, POLICY, 60) is None
+    assert estimate.estimate(rows, POLICY, 60, reading).film == pytest.approx(2, abs=0.1)
     (noted,) = index.noted
     assert noted["path"] == str(film)
     assert noted["notes"][0].startswith("its header says that it lasts 10.0")

@@ -140,7 +140,7 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.audio_track is not None and self.audio_track < 1:
-            raise ValueError(f"audio_track counts from 1, got {self.audio_track}")
+            raise ValueError(f"audio_track={self.audio_track}: sound tracks are counted from 1")
 
 
 USUAL = Reading()
