@@ -1,5 +1,6 @@
 """The videos that a run was measured on, where they can be found: pictures and sounds for its page."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -83,6 +84,12 @@ class Files:
             return self.cut(place, times)
         except (MediaError, DecoderError) as error:
             return [], str(error)
+
+    def clock(self, name: str) -> float:
+        """Where a video begins on its file's own clock, seconds; 0 where that cannot be read any more."""
+        with contextlib.suppress(MediaError, DecoderError):
+            return self.decoder.probe(self.places[name].path, self.places[name].reading).begin
+        return 0.0
 
     def cut(self, place: Place, times: Sequence[float]) -> tuple[list[Clip], str]:
         """As `clips`, of a file. Raises MediaError if it cannot be used."""

@@ -36,6 +36,7 @@ class Video:
     moments: dict[str, list[Moment]]
     evidence: Chart | None
     sources: list[str]
+    begin: float
     missing: str
 
 
@@ -110,6 +111,7 @@ def describe(
         moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
         evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
         sources=[] if missing else sources(files.places[name].path),
+        begin=0.0 if missing else files.clock(name),
         missing=missing,
     )
 

@@ -52,6 +52,7 @@ class Reel:
       pictures: the frames at the moments that were seen, seconds -> URI.
       mel: log-mel of the whole sound, float32 (100 frames a second, bands); None if there is none.
       missing: why it cannot be shown; "" if it can.
+      begin: where it begins on the file's own clock, seconds.
     """
 
     length: float | None = None
@@ -59,6 +60,7 @@ class Reel:
     pictures: Mapping[float, str] = dataclasses.field(default_factory=dict)
     mel: np.ndarray | None = None
     missing: str = ""
+    begin: float = 0.0
 
 
 def html_of(
@@ -106,7 +108,8 @@ def read(decoder: Asking, video: Path, times: Sequence[float], reading: Reading 
     """Pictures at some times and evenly over the video, and its sound."""
     jpeg = functools.partial(uri, "jpeg")
     try:
-        length = decoder.probe(video, reading).duration
+        facts = decoder.probe(video, reading)
+        length = facts.duration
         centres, part = (np.arange(STRIP) + 0.5) * length / STRIP, length / STRIP
         strip = decoder.pictures(video, centres.tolist(), short_side=SHORT_SIDE, slack=part / 2, reading=reading)
         pictures = decoder.pictures(video, times, short_side=SHORT_SIDE, reading=reading)
@@ -114,7 +117,7 @@ def read(decoder: Asking, video: Path, times: Sequence[float], reading: Reading 
     except MediaError as error:
         return Reel(missing=str(error))
     seen = dict(zip(times, map(jpeg, pictures), strict=True))
-    return Reel(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]))
+    return Reel(length, tuple(map(jpeg, strip)), seen, sound and whole_mel(sound[0]), begin=facts.begin)
 
 
 def whole_mel(wave: np.ndarray) -> np.ndarray:

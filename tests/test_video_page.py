@@ -298,6 +298,25 @@ def test_a_moment_moves_the_player(browser, page):
     assert share == pytest.approx(2 / SECONDS, abs=0.01)
 
 
+@pytest.mark.parametrize("sound", [True, False])
+def test_a_film_whose_file_has_a_clock_of_its_own(browser, tmp_path, sound):
+    """The picture begins at 2 s of the file, and so does the film, unless a sound began before."""
+    how = {"codec": "libvpx", "audio_codec": "libopus", "sample_format": "flt", "rate": 48_000}
+    path = write_video(tmp_path / "a.webm", times=2 + np.arange(60) / 10, seconds=8, audio=sound, **how)
+    at = 3.05 if sound else 1.05
+    result = result_of(path, moments=(Moment("image", at, 0.3),))
+    (tmp_path / "page.html").write_text(video_page.html_of(result, path), encoding="utf-8")
+    look_still(browser, tmp_path / "page.html")
+    (moment,) = browser.find_elements("css selector", "button.moment")
+    moment.click()
+    moved_to(browser, 3.05 - 0.5, 3.05)
+    assert float(moment.get_attribute("data-at")) + (0 if sound else 2) == pytest.approx(
+        browser.execute_script("return document.querySelector('video').currentTime"), abs=0.01
+    )
+    (shown,) = read_pictures(path, (at,), short_side=72)
+    assert number_of(media.decode_jpeg(shown)) == 10
+
+
 def test_the_timeline_moves_the_player(browser, page):
     look_still(browser, page)
     heat = browser.find_element("css selector", "svg.heat")

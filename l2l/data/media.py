@@ -32,7 +32,16 @@ LONGEST = 65_500  # pixels, JPEG's limit
 
 @dataclasses.dataclass(frozen=True)
 class Probe:
-    """Facts of a file: seconds, average frames per second, size in pixels as displayed, number of frames."""
+    """Facts of a file.
+
+    Attributes:
+      duration: seconds.
+      fps: average frames per second.
+      width, height: as displayed, pixels.
+      frames: how many there are.
+      has_audio: whether a sound is read.
+      begin: where its time begins on the file's own clock, which browsers go by, seconds.
+    """
 
     duration: float
     fps: float
@@ -40,6 +49,7 @@ class Probe:
     height: int
     frames: int
     has_audio: bool
+    begin: float = 0.0
 
 
 def probe(path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
@@ -49,7 +59,7 @@ def probe(path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
       MediaError: the file cannot be used as a video.
     """
     scan = walk(path, reading)
-    return Probe(scan.stop, scan.fps, *scan.display.size, scan.frames, bool(scan.sound.streams))
+    return Probe(scan.stop, scan.fps, *scan.display.size, scan.frames, bool(scan.sound.streams), scan.origin)
 
 
 def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:

@@ -31,7 +31,7 @@ SIZES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # the parts of a JPEG that sa
 COUNT = 1 << 62  # of bytes, samples or frames
 
 _CLIP = struct.Struct("<IIddHHHHBB")
-_PROBE = struct.Struct("<ddIIQB")
+_PROBE = struct.Struct("<ddIIQBd")
 _PLAN = struct.Struct("<ddBI")
 _PACE = struct.Struct("<ddI")
 _SPAN = struct.Struct("<QQ")
@@ -162,9 +162,10 @@ def _picture_of(data: bytearray | memoryview) -> bytes:
 
 
 def _probe_of(body: bytearray) -> Probe:
-    duration, fps, width, height, frames, has_audio = _PROBE.unpack(body)
+    duration, fps, width, height, frames, has_audio, begin = _PROBE.unpack(body)
+    _demand(math.isfinite(begin))
     size = (_most(x, PIXELS) for x in (width, height))
-    return Probe(_length(duration), _length(fps), *size, _most(frames, COUNT), _flag(has_audio))
+    return Probe(_length(duration), _length(fps), *size, _most(frames, COUNT), _flag(has_audio), begin)
 
 
 def _plan_of(body: bytearray) -> Plan:

@@ -14,12 +14,13 @@ const mark_silent = (part) => {
 const connect = (part) => {
   const player = part.querySelector("video"), bands = part.querySelector(".bands");
   const left = Number(bands.dataset.left), length = Number(bands.dataset.right) - left;
+  const begin = Number(player.dataset.begin);
 
   const show = (at) => {
-    player.currentTime = Math.max(at, 0);
+    player.currentTime = Math.max(at + begin, 0);
     player.play().catch(() => {});  /* a browser that plays nothing unasked still shows the picture */
   };
-  const mark = () => bands.style.setProperty("--at", Math.min(Math.max((player.currentTime - left) / length, 0), 1));
+  const mark = () => bands.style.setProperty("--at", Math.min(Math.max((player.currentTime - begin - left) / length, 0), 1));
 
   const fit = () => { if (player.videoWidth) player.style.maxWidth = `${MOST * player.videoWidth}px`; };
 
