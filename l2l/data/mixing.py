@@ -1,9 +1,12 @@
 """Sound of any layout, mixed down to mono where the resampler does not do it, or not well."""
 
 import functools
+from collections.abc import Iterable, Iterator
 
 import av
 import numpy as np
+
+from l2l.data.steady import kind_of
 
 LOUD = 16.0  # times full scale, beyond which a value is no sound
 QUIET = 1e-6  # mean square, -60 dB: below it nothing is concluded
@@ -36,10 +39,13 @@ def settle(context: av.AudioCodecContext) -> tuple[int, tuple[str, ...]]:
     return len(names), names if own else ()
 
 
-def audible(frame: av.AudioFrame) -> bool:
-    """Whether any sample is not 0, as 16 bits."""
-    resampler = av.AudioResampler("s16", frame.layout, frame.sample_rate)
-    return any(piece.to_ndarray().any() for piece in resampler.resample(_unstamped(frame)))
+def audible(frames: Iterable[av.AudioFrame]) -> Iterator[bool]:
+    """Whether any sample of each frame is not 0, as 16 bits."""
+    resampler, kind = None, None
+    for frame in frames:
+        if kind_of(frame) != kind:
+            resampler, kind = av.AudioResampler("s16", frame.layout, frame.sample_rate), kind_of(frame)
+        yield any(piece.to_ndarray().any() for piece in resampler.resample(_unstamped(frame)))
 
 
 class Mixer:

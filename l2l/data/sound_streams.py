@@ -6,7 +6,7 @@ A file may hold several: languages, a commentary, a form that few players know, 
 import contextlib
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import av
 from av.stream import Disposition
@@ -82,7 +82,7 @@ def choose(path: str | os.PathLike, container: av.container.InputContainer, numb
     """
     count, tracks = len(container.streams.audio), _ranked(container)
     if number is not None:
-        if not 1 <= number <= count:
+        if number > count:
             there = f"only {count}; take one of 1 to {count}" if count else "none"
             raise MediaError("undecodable", path, f"it has no sound track {number}: there are {there}")
         named = [track for track in tracks if track.number == number]
@@ -177,19 +177,26 @@ def _of_a_camera(tracks: Sequence[_Track]) -> bool:
 
 def _fault(path: str | os.PathLike, track: _Track) -> str:
     """Why a track is passed over, "" if something is heard in it."""
-    decoded, begun = False, None
-    with contextlib.suppress(av.FFmpegError, ValueError, MediaError), opened(path) as container:
+    decodes = False
+    with contextlib.suppress(av.FFmpegError, ValueError, MediaError):
+        for heard in mixing.audible(_begun(path, track)):
+            if heard:
+                return ""
+            decodes = True
+    return _SILENT if decodes else "does not decode"
+
+
+def _begun(path: str | os.PathLike, track: _Track) -> Iterator[av.AudioFrame]:
+    """What decodes of a track's beginning; whatever else comes tells how far the file was read."""
+    begin = None
+    with opened(path) as container:
         (stream,) = sound_of(container, Sound((track.stream.index,)))
         for packet in readable(container):
             if packet.dts is not None and packet.stream.type in ("audio", "video"):
                 at = float(packet.dts * packet.time_base)
-                begun = at if begun is None else begun
-                if at - begun > LISTENED:
-                    break
+                begin = at if begin is None else begin
+                if at - begin > LISTENED:
+                    return
             if packet.stream is stream:
                 with contextlib.suppress(av.FFmpegError, ValueError):
-                    for frame in packet.decode():
-                        decoded = True
-                        if mixing.audible(frame):
-                            return ""
-    return _SILENT if decoded else "does not decode"
+                    yield from packet.decode()
