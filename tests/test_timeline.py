@@ -251,6 +251,17 @@ def test_packets_before_the_first_frame_that_decodes(tmp_path, how):
     assert sorted(set(numbers)) == [*range(20, 4 * fps)]
 
 
+@pytest.mark.parametrize("fps", [15, 24, 30, 60])
+@pytest.mark.parametrize("name", ["a.h264", "a.hevc"])
+def test_a_bare_bitstream_has_the_rate_that_its_frames_tell(tmp_path, name, fps):
+    """FFmpeg opens every one at 25 frames a second."""
+    how = {"codec": "libx265", "options": {"x265-params": "log-level=none"}} if name == "a.hevc" else {}
+    path = film(tmp_path / name, seconds=1, fps=fps, audio=False, **how)
+    assert media.probe(path).fps == pytest.approx(fps)
+    assert media.probe(path).duration == pytest.approx(1.0)
+    assert shown(path, step=1 / fps)[0] == [*range(fps)]
+
+
 def written(path, streams, *, flags=()):
     """A file with a video stream for each list of pictures, ten a second; some flagged."""
     with av.open(str(path), "w") as container:

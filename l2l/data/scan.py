@@ -249,7 +249,7 @@ class Times:
         self.rate = float(video.average_rate or video.guessed_rate or 0)
         self.shown, self.keys = array.array("d"), array.array("d")
         self.first, self.stop = float("inf"), 0.0
-        self.guessed, self.dts = timeless, float("-inf")
+        self.guessed, self.dts, self.untimed = timeless, float("-inf"), True
         declared = video.duration and _seconds((video.start_time or 0) + video.duration, video.time_base)
         self.declared = declared or float("inf")
 
@@ -257,6 +257,7 @@ class Times:
         if not packet.size:
             return
         ticks = packet.dts if self.timeless else _ticks(packet)
+        self.untimed &= ticks is None
         at = self.stop if ticks is None else _seconds(ticks, packet.time_base)
         self.first = min(self.first, at)
         if packet.is_discard:
@@ -298,9 +299,12 @@ class Times:
         return tuple(array.array("d", sorted(at - origin for at in times)) for times in both)
 
     def average(self, begin: float) -> float:
-        """Frames per second from the first one on as the file says, unless its frames are far from it."""
+        """Frames per second from the first one on as the file says, unless its frames are far from it.
+
+        A bare bitstream does not say it; its packets tell how long their frames are.
+        """
         counted = len(self.shown) / (self.stop - begin)
-        return self.rate if counted / 2 < self.rate < counted * 2 else counted
+        return counted if self.untimed else self.rate if counted / 2 < self.rate < counted * 2 else counted
 
 
 def _seconds(ticks: int, base: Fraction) -> float:
