@@ -1,5 +1,7 @@
 """Sound of any channels and values, by value: clicks are heard when they were made, as loud as they were."""
 
+import itertools
+
 import av
 import numpy as np
 import pytest
@@ -206,6 +208,18 @@ def test_values_beyond_full_scale(form, layout):
         assert (middle * sign >= 32_760).all()
     assert not found[28_000:].any()
     assert track.notes == [BEYOND]
+
+
+def test_what_is_audible():
+    """Of any format, also where it changes; half a step of 16 bits is not."""
+    expected, frames = [], []
+    for layout, form, value in itertools.product(("mono", "5.1", "40 channels"), ("flt", "s16"), (0, 1)):
+        count = av.AudioLayout(layout).nb_channels
+        wave = np.zeros((count, 100), np.float32 if form == "flt" else np.int16)
+        wave[-1, -1] = value if form == "s16" else value or 1e-5
+        frames += frames_of(wave, 16_000, 100, layout, form, [0.0])
+        expected.append(bool(value))
+    assert list(mixing.audible(iter(frames))) == expected
 
 
 def test_weights_are_those_of_the_resampler():

@@ -185,7 +185,7 @@ def test_a_track_that_does_not_decode(tmp_path):
 @pytest.mark.parametrize("name", ["a.mxf", "a.mov"])
 def test_channels_of_a_camera_are_mixed(tmp_path, name):
     how = {"rate": 48_000, "disposition": None}
-    tracks = [track(1, seconds=1.5, **how), track(2, **how), track(3, **how, **silent), track(4, **how)]
+    tracks = [track(1, **how), track(2, seconds=1.5, **how), track(3, **how, **silent), track(4, **how)]
     path = write_film(tmp_path / name, *tracks)
     film = media.open_film(path, ClipPolicy())
     wave, _ = film.track.window(0, film.track.limit)
