@@ -138,7 +138,8 @@ def test_one_track_is_not_listened_to(tmp_path, monkeypatch):
     assert heard(path) == (pytest.approx(at(1), abs=0.01), [])
     monkeypatch.setattr(sound_streams, "opened", None)
     with opened(path) as container:
-        assert sound_streams.choose(path, container) == sound_streams.guess(container)
+        picture = container.streams.video[0]
+        assert sound_streams.choose(path, container, picture) == sound_streams.guess(container, picture)
 
 
 def without_a_decoder(path, number: int, tag: bytes = b"sowt") -> None:

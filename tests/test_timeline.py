@@ -262,6 +262,50 @@ def test_a_bare_bitstream_has_the_rate_that_its_frames_tell(tmp_path, name, fps)
     assert shown(path, step=1 / fps)[0] == [*range(fps)]
 
 
+def association(programmes):
+    """The packet of a transport stream that says where the tables of its programmes are."""
+    body = struct.pack(">HBBB", 1, 0xC1, 0, 0) + b"".join(
+        struct.pack(">HH", number, 0xE000 | place) for number, place in programmes
+    )
+    section = struct.pack(">BH", 0, 0xB000 | len(body) + 4) + body
+    remainder = 0xFFFFFFFF
+    for byte in section:
+        remainder ^= byte << 24
+        for _ in range(8):
+            remainder = (remainder << 1 ^ (0x04C11DB7 if remainder >> 31 else 0)) & 0xFFFFFFFF
+    packet = b"\x47\x40\x00\x10\x00" + section + remainder.to_bytes(4, "big")
+    return packet.ljust(188, b"\xff")
+
+
+def test_a_broadcast_of_several_programmes(tmp_path):
+    """The sound is that of the picture, though another programme's has more channels."""
+    packets, programmes = [], [(1, 0x1000), (2, 0x1010)]
+    for number, table in programmes:
+        path = tmp_path / f"{number}.ts"
+        options = {"mpegts_service_id": number, "mpegts_pmt_start_pid": table, "mpegts_start_pid": 0x100 * number}
+        with av.open(str(path), "w", options={key: str(value) for key, value in options.items()}) as new:
+            layout = "stereo" if number == 1 else "5.1"
+            source = film(tmp_path / f"{number}.mkv", seconds=2, clicks=[0.25 + number / 2], layout=layout)
+            with av.open(str(source)) as old:
+                streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+                for packet in old.demux():
+                    if packet.size:
+                        packet.stream = streams[packet.stream_index]
+                        new.mux(packet)
+        data = path.read_bytes()
+        own = (data[at : at + 188] for at in range(0, len(data), 188))
+        packets.append([each for each in own if int.from_bytes(each[1:3], "big") & 0x1FFF])
+    path = tmp_path / "both.ts"
+    path.write_bytes(association(programmes) + b"".join(b"".join(both) for both in zip(*packets, strict=False)))
+    with av.open(str(path)) as container:
+        assert len(container.streams.video) == len(container.streams.audio) == 2
+    numbers, clicks, notes = shown(path)
+    assert numbers[:10] == [*range(10)]
+    assert clicks == pytest.approx([0.75], abs=0.03)
+    assert notes == ("video stream 1 of 2", "sound track 1 of 2: the programme of the picture")
+    assert clicks_in(media.read_audio(path, Reading(audio_track=2))[0]) == pytest.approx([1.25], abs=0.03)
+
+
 def written(path, streams, *, flags=()):
     """A file with a video stream for each list of pictures, ten a second; some flagged."""
     with av.open(str(path), "w") as container:

@@ -110,7 +110,8 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
     Raises:
       MediaError: it has no pictures.
     """
-    video, sound, tally = ready(pictures_of(container, name)[0]), sound_streams.guess(container), Tally()
+    video, tally = ready(pictures_of(container, name)[0]), Tally()
+    sound = sound_streams.guess(container, video)
 
     def pieces() -> Iterator[Came]:
         times = Times(video, timeless=False)

@@ -139,7 +139,8 @@ def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
       MediaError: the file cannot be used as a video.
     """
     with opened(path) as container:
-        (video, chosen), sound = film_of(container, path), sound_streams.choose(path, container, reading.audio_track)
+        video, chosen = film_of(container, path)
+        sound = sound_streams.choose(path, container, video, reading.audio_track)
         timeless, first = container.format.name in _TIMELESS, None
         times, tally, splicer, heard = Times(video, timeless), Tally(), Splicer(container), 0.0
         for packet in readable(container, video, *sound_streams.sound_of(container, sound), moves=splicer):

@@ -57,40 +57,50 @@ class _Track:
 _WHY = "the others are beside the film", "the default one", "the one with most channels", "the longest", "the first"
 
 
-def guess(container: av.container.InputContainer) -> Sound:
-    """What a file's header says, before anything is decoded."""
-    tracks = _ranked(container)
+def guess(container: av.container.InputContainer, picture: av.VideoStream) -> Sound:
+    """What a file's header says of the sound of a picture, before anything is decoded."""
+    tracks = _ranked(container, _programme(container, picture))
     if not tracks:
         return _none(container)
     why = (_why(tracks),) if len(container.streams.audio) > 1 else ()
     return _sound(tracks[:1], container, why)
 
 
-def choose(path: str | os.PathLike, container: av.container.InputContainer, number: int | None = None) -> Sound:
+def choose(
+    path: str | os.PathLike,
+    container: av.container.InputContainer,
+    picture: av.VideoStream,
+    number: int | None = None,
+) -> Sound:
     """The sound of a file: the track with this number, or the one that is meant for everybody.
 
-    That is the default one, else the one with most channels, then the longest, then the first; but one that does not
-    decode or is silent for a minute is passed over. The channels of a camera, a track each, are all taken.
+    That is, in the programme of the picture, the default one, else the one with most channels, then the longest, then
+    the first; but one that does not decode or is silent for a minute is passed over. The channels of a camera, a track
+    each, are all taken.
 
     Args:
       path: of the file, which is opened again where some of its tracks have to be listened to.
       container: the file.
+      picture: the video stream that is read.
       number: of a track, from 1; None chooses.
 
     Raises:
       MediaError: there is no track with this number.
     """
-    count, tracks = len(container.streams.audio), _ranked(container)
+    count, audio = len(container.streams.audio), container.streams.audio
     if number is not None:
         if number > count:
             there = f"only {count}; take one of 1 to {count}" if count else "none"
             raise MediaError("undecodable", path, f"it has no sound track {number}: there are {there}")
-        named = [track for track in tracks if track.number == number]
+        named = [track for track in _ranked(container, audio) if track.number == number]
         return _sound(named, container) if named else Sound(notes=(f"no sound: track {number} has no decoder",))
+    own = _programme(container, picture)
+    tracks = _ranked(container, own)
     if count < 2 or not tracks:
         return _sound(tracks, container) if tracks else _none(container)
     together = _of_a_camera(tracks)
-    faults = dict.fromkeys(range(1, count + 1), "has no decoder") | dict.fromkeys((t.number for t in tracks), "")
+    faults = {number: "has no decoder" for number, stream in enumerate(audio, 1) if stream in own}
+    faults |= dict.fromkeys((track.number for track in tracks), "")
     for track in tracks if len(tracks) > 1 else ():
         faults[track.number] = _fault(path, track)
         if not (faults[track.number] or together):
@@ -102,6 +112,7 @@ def choose(path: str | os.PathLike, container: av.container.InputContainer, numb
         return _sound(sorted(heard, key=lambda track: track.number), container, passed)
     left = heard or silent or tracks
     why = passed + ([_why(left)] if len(left) > 1 and heard else [])
+    why += ["the programme of the picture"] if len(own) < count else []
     return _sound(left[:1], container, why)
 
 
@@ -130,9 +141,17 @@ def _none(container: av.container.InputContainer) -> Sound:
     return Sound(notes=("no sound: there is no decoder for it",)) if container.streams.audio else SILENT
 
 
-def _ranked(container: av.container.InputContainer) -> list[_Track]:
-    """The tracks that have a decoder, the best one first."""
-    streams = [(n, s) for n, s in enumerate(container.streams.audio, 1) if s.codec_context is not None]
+def _programme(container: av.container.InputContainer, picture: av.VideoStream) -> Sequence[av.AudioStream]:
+    """The sounds that may belong to a picture: of a broadcast of several programmes, that of its own."""
+    best = lambda video: container.streams.best("audio", related=video)
+    others = [best(video) for video in container.streams.video if video is not picture]
+    own = best(picture) if others else None
+    return container.streams.audio if own is None or own in others else [own]
+
+
+def _ranked(container: av.container.InputContainer, among: Sequence[av.AudioStream]) -> list[_Track]:
+    """Those of some tracks that have a decoder, the best one first."""
+    streams = [(n, s) for n, s in enumerate(container.streams.audio, 1) if s in among and s.codec_context is not None]
     longest = max((_seconds(stream) for _, stream in streams), default=0.0)
     tracks = []
     for number, stream in streams:
