@@ -61,7 +61,7 @@ def prepare(film: Path, count: int, workers: int = 1) -> int:
     with tempfile.TemporaryDirectory() as name:
         out, names = Path(name, "out"), [f"{i}.mp4" for i in range(count)]
         for each in names:
-            Path(name, each).symlink_to(film)
+            shutil.copy(film, Path(name, each))
         Path(name, "list.csv").write_text("path,label,split\n" + "".join(f"{each},a,train\n" for each in names))
         lists = [f"--videos={name}/list.csv", f"--out={out}", f"--shards={workers}", f"--workers={workers}"]
         subprocess.run([sys.executable, "-m", "data_prep.write_shards", *lists], check=True, capture_output=True)
