@@ -49,5 +49,23 @@ def test_the_code_reads_them(tmp_path):
             assert np.abs(media.decode_jpeg(jpeg).astype(int) - picture).max() <= 8
 
 
+def test_the_code_shows_them(tmp_path, monkeypatch):
+    """TFDS draws the first picture of every clip over the name of its class."""
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    begin = README.index("    import tensorflow_datasets as tfds\n")
+    block = README[begin : README.index("\n\n", README.index("show_examples(", begin))]
+    assert block.count("data/mine") == 1
+    index = write_dataset(rows_of(tmp_path), LABELS, tmp_path / "out", POLICY, shards=1)
+    told = {}
+    exec(textwrap.dedent(block).replace("data/mine", str(tmp_path / "out")), told)
+    drawn = list(records(tmp_path / "out", index, "train"))
+    assert len(told["shown"].axes) == len(drawn)
+    for axes, record in zip(told["shown"].axes, drawn, strict=True):
+        label, *_ = record["labels"].int64_list.value
+        assert axes.get_xlabel() == f"{LABELS[label]} ({label})"
+        picture = media.decode_jpeg(record["frames"].bytes_list.value[0])
+        assert np.abs(axes.images[0].get_array().astype(int) - picture).max() <= 8
+
+
 def found_in(found):
     return lambda clip: found.update({(clip["video_id"], int(clip["clip"])): clip})
