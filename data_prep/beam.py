@@ -20,6 +20,7 @@ from data_prep import files, finish, plan, prepare, write_shards
 from data_prep.plan import Plan
 from data_prep.rows import PrepareError, Row
 from data_prep.shards import ACCOUNTS, Job, write_shard
+from l2l import command
 from l2l.data import schema
 from l2l.data.decoder import Decoder, DecoderError
 
@@ -106,4 +107,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

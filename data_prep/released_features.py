@@ -32,6 +32,7 @@ from data_prep.files import tensorflow
 from data_prep.lists import lines, once
 from data_prep.rows import PrepareError, stable_key
 from data_prep.shards import encode, sha256_of
+from l2l import command
 from l2l.data import safe_pickle, schema
 
 FUSED = "imageAudio_features/"  # what the lists name
@@ -286,4 +287,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -42,6 +42,7 @@ from data_prep import sample_untrimmed as untrimmed
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from data_prep.sample_parts import DEMO, PARTS, SHARDS, Item, items_of
+from l2l import command
 from l2l.data import schema
 
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
@@ -221,4 +222,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command.run(main)

@@ -20,6 +20,7 @@ from data_prep import files, pool
 from data_prep.files import tensorflow
 from data_prep.rows import PrepareError
 from data_prep.shards import sha256_of
+from l2l import command
 from l2l.data import schema
 from l2l.data.media import decode_jpeg
 
@@ -234,4 +235,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -10,7 +10,6 @@ of as many positions, some also of fewer. Each has top1, mAP, and the mean GMACs
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import metrics, runs, sharding
+from l2l import command, metrics, runs, sharding
 from l2l.data import schema
 from l2l.data.source import Source
 from l2l.evaluate import evaluate, open_for
@@ -221,4 +220,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -9,11 +9,10 @@ cache. It needs nothing but Python, whatever else is missing or broken.
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Sequence
 
+from l2l import command, doctor_packages
 from l2l import doctor_checks as checks
-from l2l import doctor_packages
 
 EPILOG = """\
 --json prints one object: ok, and findings: a list of
@@ -37,7 +36,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    sys.stdout.reconfigure(errors="backslashreplace")
     found = [*doctor_packages.versions(), *checks.devices(), *checks.codecs(), *checks.folders()]
     bad = [x for x in found if x.required and x.status != checks.OK]
     if args.json:
@@ -59,4 +57,4 @@ def text(found: Sequence[checks.Finding]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

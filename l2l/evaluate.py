@@ -6,7 +6,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, metrics, npz, sharding
+from l2l import build, command, metrics, npz, sharding
 from l2l.data import schema
 from l2l.data.source import Source, source_of
 from l2l.log import Bar, tell
@@ -232,4 +231,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -11,6 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from l2l import command
+
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
@@ -35,4 +37,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

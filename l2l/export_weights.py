@@ -11,6 +11,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from l2l import command
+
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
@@ -60,4 +62,4 @@ def export(path: str, out: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

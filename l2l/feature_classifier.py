@@ -10,7 +10,6 @@ directory's index then names that run. No video can be described by it: its netw
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from l2l import losses, published, runs
+from l2l import command, losses, published, runs
 from l2l.data import schema
 from l2l.data.source import Source, open_features
 from l2l.log import tell
@@ -126,4 +125,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

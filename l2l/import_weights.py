@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from l2l import command
+
 I3D = "i3d_kinetics400"
 NAMES = {
     "r2plus1d_18": "teacher: torchvision's r2plus1d_18, any of its Kinetics weights",
@@ -109,4 +111,4 @@ def class_names(path: str | None) -> list[str] | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

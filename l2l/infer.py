@@ -13,10 +13,11 @@ read there.
 import argparse
 import itertools
 import json
-import os
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+from l2l import command
 
 EPILOG = """\
 --json prints one object per video and line:
@@ -74,15 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if bool(args.follow) == bool(args.videos or args.list):
         parser().error("name videos, or one with --follow")
-    sys.stdout.reconfigure(errors="backslashreplace")  # labels that the terminal's encoding lacks
     try:
         return asked(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -209,4 +206,4 @@ def so_far(told: dict[str, Any], until: float, known: Sequence[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

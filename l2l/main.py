@@ -20,6 +20,8 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
+from l2l import command
+
 EXIT_STOPPED = 75  # the state is saved, the same command goes on
 EXIT_INTERRUPTED = 130
 
@@ -134,4 +136,4 @@ def end(code: int) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, interrupted)
     signal.signal(signal.SIGTERM, interrupted)
-    app.run(main, flags_parser=parse)
+    command.run(lambda: app.run(main, flags_parser=parse))

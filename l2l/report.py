@@ -15,7 +15,6 @@ ends). Timelines also show where the action was if it has an actions.json ({vide
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ import numpy as np
 from l2l import (
     atomic,
     build,
+    command,
     curves,
     model_costs,
     npz,
@@ -213,4 +213,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

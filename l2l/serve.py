@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from l2l import command
+
 MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
 
 
@@ -106,4 +108,4 @@ def drawn(path: str, result: Any, decoder: Any) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -10,13 +10,12 @@ track on which there is nothing counts as none (`audio.silent`), so that such fi
 import argparse
 import dataclasses
 import json
-import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from l2l import build, metrics, runs, sharding
+from l2l import build, command, metrics, runs, sharding
 from l2l.data import schema
 from l2l.data.audio import RATE
 from l2l.data.batches import Batch
@@ -144,4 +143,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics, runs
+from l2l import command, metrics, runs
 from l2l.confidence import SOURCES, Arrays, Sure
 from l2l.data import schema
 
@@ -215,4 +215,4 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

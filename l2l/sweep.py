@@ -11,14 +11,13 @@ import argparse
 import importlib
 import importlib.util
 import statistics
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from l2l import inputs
+from l2l import command, inputs
 from l2l.atomic import replacing
 from l2l.clock import clock
 from l2l.data import schema
@@ -176,4 +175,4 @@ def main(argv: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command.run(main)

@@ -1,0 +1,110 @@
+"""How a command meets its terminal: a reader that has gone, output that is closed or full, names that move cursors."""
+
+import contextlib
+import io
+import os
+import signal
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+KEPT = "\n\t\r"  # of the characters that control a terminal
+# Change the direction of what follows, which can make a name look like another.
+_TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+
+
+class Enough(BaseException):
+    """Whoever reads the output has gone. No error: nothing that handles errors may hold it up."""
+
+
+class Unwritable(BaseException):
+    """The output cannot be written; nothing that handles errors of files takes this for one of its own."""
+
+
+class Output(io.TextIOWrapper):
+    """Standard output or error, which a command cannot use to move a cursor."""
+
+    def write(self, text: str) -> int:
+        with _ended():
+            return super().write(visible(text))
+
+    def flush(self) -> None:
+        with _ended():
+            super().flush()
+
+
+def visible(text: str) -> str:
+    r"""The text with characters that control a terminal written as \x1b or \u202e."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c.encode("unicode_escape").decode() if _controls(c) else c for c in text)
+
+
+def run(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a command and ends the process with its status.
+
+    As `yes | head` does, it ends of SIGPIPE without a word when whoever reads its output has gone. Output that cannot
+    be written is an error in one line, status 1; closed output swallows what is printed.
+    """
+    _open_closed()
+    sys.stdout, sys.stderr = _output(sys.stdout, 1), _output(sys.stderr, 2)
+    try:
+        try:
+            status = main()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+    except Enough:
+        _die()
+    except Unwritable as error:
+        with contextlib.suppress(Enough, Unwritable):
+            print(f"error: the output cannot be written: {error}", file=sys.stderr, flush=True)
+        _discard()
+        status = 1
+    sys.exit(status)
+
+
+def _controls(character: str) -> bool:
+    return character not in KEPT and (unicodedata.category(character) == "Cc" or character in _TURNING)
+
+
+@contextlib.contextmanager
+def _ended() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise Enough from error
+    except OSError as error:
+        raise Unwritable(error.strerror) from error
+
+
+def _open_closed() -> None:
+    """Opens what was closed, or the next file would take its number and get what libraries print."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+
+
+def _output(stream: io.TextIOWrapper | None, number: int) -> Output:
+    """A stream of its own beside Python's; what holds that one may go on writing to it."""
+    encoding = "utf-8" if stream is None else stream.encoding
+    buffered = stream is not None and stream.line_buffering
+    pipe = open(number, "wb", closefd=False)  # noqa: SIM115
+    return Output(pipe, encoding=encoding, errors="backslashreplace", line_buffering=buffered)
+
+
+def _discard() -> None:
+    """What could not be written is not tried again while the interpreter ends."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    for number in (1, 2):
+        os.dup2(null, number)
+
+
+def _die() -> NoReturn:
+    """Ends as a program does that knows nothing of pipes."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    os.kill(os.getpid(), signal.SIGPIPE)
+    raise AssertionError("SIGPIPE ends a process")

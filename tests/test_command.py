@@ -1,0 +1,112 @@
+"""What every command does about its terminal: `| head`, `>&-`, a full disk, names that would move a cursor."""
+
+import ast
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from l2l import command
+from tests.commands import ROOT
+
+LIGHT = ["l2l.infer", "data_prep.verify"]  # start in a fraction of a second
+COMMANDS = [
+    path
+    for folder in ("l2l", "data_prep")
+    for path in sorted((ROOT / folder).glob("*.py"))
+    if "def parser()" in path.read_text(encoding="utf-8") or path.name in ("main.py", "write_shards.py", "beam.py")
+]
+
+
+def asked(module, *args, **how):
+    return subprocess.run([sys.executable, "-m", module, *args], cwd=ROOT, text=True, check=False, **how)
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_every_command_is_run_so(path):
+    *_, last = ast.parse(path.read_text(encoding="utf-8")).body
+    assert isinstance(last, ast.If)
+    assert ast.unparse(last.body[-1]).startswith("command.run(")
+
+
+def test_there_are_as_many_commands_as_the_readme_shows():
+    assert {"infer", "serve", "main", "write_shards", "verify", "sample", "doctor", "export"} <= {
+        x.stem for x in COMMANDS
+    }
+    assert len(COMMANDS) >= 18
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_a_reader_that_has_gone(module):
+    """The command ends as `yes` does, whose status a shell tells as 141."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    found = asked(module, "--help", stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (found.returncode, found.stderr) == (-signal.SIGPIPE, "")
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_closed_output(module):
+    found = asked(module, "--help", preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE)
+    assert (found.returncode, found.stderr) == (0, "")
+
+
+def test_what_is_opened_first_does_not_take_the_number_of_closed_output(tmp_path):
+    script = (
+        "import os, sys\n"
+        "from l2l import command\n"
+        "def main():\n"
+        "    with open('kept', 'w') as file:\n"
+        "        os.write(1, b'what a library prints')\n"
+        "        file.write('kept')\n"
+        "        return 3\n"
+        "command.run(main)\n"
+    )
+    how = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "cwd": tmp_path, "preexec_fn": lambda: os.close(1)}
+    assert subprocess.run([sys.executable, "-c", script], check=False, **how).returncode == 3
+    assert (tmp_path / "kept").read_text() == "kept"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("module", LIGHT)
+def test_output_that_cannot_be_written(module):
+    with open("/dev/full", "w") as full:
+        found = asked(module, "--help", stdout=full, stderr=subprocess.PIPE)
+    assert found.returncode == 1
+    assert found.stderr == "error: the output cannot be written: No space left on device\n"
+    with open("/dev/full", "w") as full:
+        assert asked(module, "--nonsense", stdout=full, stderr=full).returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("tab\tand\r\n", "tab\tand\r\n"),
+        ("café ✓ 犬", "café ✓ 犬"),
+        ("\x1b[2Jgone", "\\x1b[2Jgone"),
+        ("\x9b31m\x07\x00\x7f", "\\x9b31m\\x07\\x00\\x7f"),
+        ("photo\u202egpj.exe", "photo\\u202egpj.exe"),
+    ],
+)
+def test_names_that_would_move_a_cursor(text, expected):
+    assert command.visible(text) == expected
+
+
+def test_what_is_printed_of_names(tmp_path):
+    """A path, a pattern that matches nothing, is told in an error; a class name goes the same way."""
+    found = asked("l2l.infer", "--run=x\x1b[31m", "y", capture_output=True)
+    assert found.returncode == 1
+    assert "\x1b" not in found.stdout + found.stderr
+    assert "x\\x1b[31m" in found.stderr
+
+
+@pytest.mark.parametrize(("status", "expected"), [("None", 0), ("0", 0), ("7", 7), ("True", 1)])
+@pytest.mark.parametrize("way", ["return {}", "import sys; sys.exit({})"])
+def test_status(status, expected, way):
+    script = f"from l2l import command\ndef main():\n    print('said')\n    {way.format(status)}\ncommand.run(main)\n"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr) == (expected, "said\n", "")
