@@ -6,6 +6,9 @@ The file is a zip archive, and nothing in it is a pickle:
     describe.jax, .npz      clips -> scores and descriptors: a program of `jax.export`, and its constants
     skim.jax, .npz          of a skimmer: descriptors of a video's clips -> which ones count, and the answer
 
+Such a file is a program: take it only from people whom you trust. Custom calls, which could reach into the process, are
+refused here (`artefact_check.py`) but not by JAX.
+
 Pixels and samples go in as they are: sizes, normalisation and log-mel are inside. JAX and numpy are enough to run it:
 
     import io, json, sys, zipfile
@@ -45,7 +48,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import programs, sharding
+from l2l import artefact_check, programs, sharding
 from l2l.confidence import Sure
 from l2l.data import schema
 
@@ -124,13 +127,19 @@ def read_about(file: zipfile.ZipFile) -> About:
 
 
 def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict[str, np.ndarray]]:
-    """One program and its constants. Raises ArtefactError if one of these is not finite."""
+    """One program and its constants. Raises ArtefactError if one of these is not finite, or it is not to be run."""
     with np.load(io.BytesIO(file.read(f"{name}.npz")), allow_pickle=False) as arrays:
         constants = dict(arrays)
     for key, value in constants.items():
         if not np.isfinite(value).all():
             raise ArtefactError(f"cannot be used: {key} of {name} is not finite (NaN or infinite): export another run")
-    return jax.export.deserialize(bytearray(file.read(f"{name}.jax"))), constants
+    read = jax.export.deserialize(bytearray(file.read(f"{name}.jax")))
+    if unknown := artefact_check.unknown(read):
+        raise ArtefactError(
+            f"is not run: its {name} holds {unknown[0]}, which no export of this project does; have the run exported "
+            "again, and take such files only from people whom you trust"
+        )
+    return read, constants
 
 
 def programs_of(

@@ -3,11 +3,12 @@
     python -m l2l.infer VIDEO... --run=RUN [--stride=5] [--stop_when_sure] [--json] [--html=DIR]
     python -m l2l.infer --follow=FILE --run=RUN
 
-RUN is the folder of any finished teacher, distill, finetune or skim run. VIDEO is a file, a folder (all videos below
-it), a pattern, or @LIST, a text file with one of these a line. Clips are cut as the run's data were. A clip model sees
-all clips of a video, however few of each were stored to learn from, and its scores are averaged; the moments are then
-the clips that speak most for the best class. A skimmer names what it picked, with the share of the prediction that was
-read there.
+RUN is the folder of any finished teacher, distill, finetune or skim run, or a file that `python -m l2l.export` made of
+one: such a file is a program, take it only from people whom you trust. VIDEO is a file, a folder (all videos below it),
+a pattern, or @LIST, a text file with one of these a line. Clips are cut as the run's data were. A clip model sees all
+clips of a video, however few of each were stored to learn from, and its scores are averaged; the moments are then the
+clips that speak most for the best class. A skimmer names what it picked, with the share of the prediction that was read
+there.
 """
 
 import argparse
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     add("videos", nargs="*", metavar="VIDEO", help="video file, folder, pattern, or @LIST")
     add("--list", action="append", default=[], metavar="LIST", help="text file with one VIDEO a line")
     add("--follow", metavar="FILE", help="a video that is still being written, or - for the standard input")
-    add("--run", required=True, help="folder of a finished run")
+    add("--run", required=True, help="folder of a finished run, or an exported file")
     add("--stride", type=at_least_one, help="skimmer: describe every so many-th position (default: as it was trained)")
     add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")
     add("--audio_track", type=at_least_one, metavar="N", help="read the N-th sound track (default: one is chosen)")

@@ -4,7 +4,8 @@
 
 What the stage builds on and is missing is made first where the config says how. The same command continues a stopped
 run and leaves a finished one alone; with more epochs it trains a finished one for longer, unless its rate falls along a
-cosine. Every key, its default and its meaning: configs/common.py.
+cosine. Every key, its default and its meaning: configs/common.py. The config's file is Python and is executed: take it
+only from people whom you trust.
 """
 
 import difflib

@@ -9,7 +9,8 @@
     /metrics counters and times, for Prometheus
 
 It answers one machine (127.0.0.1) unless --host says otherwise; it knows no users and no encryption, which is what a
-proxy before it is for. RUN is a finished run or an exported file.
+proxy before it is for. RUN is a finished run or an exported file; the latter is a program, to be taken only from people
+whom you trust.
 """
 
 import argparse

@@ -4,7 +4,8 @@
 
 A sweep file has get_runs(out), a list of runs, {name, config, seed, overrides}, and of commands on finished runs,
 {command, makes}. All run in this process, which spares each the start. What is finished is left alone, what was
-stopped goes on, so the same command continues a sweep. Writes OUT/sweep.json and OUT/sweep.md.
+stopped goes on, so the same command continues a sweep. Writes OUT/sweep.json and OUT/sweep.md. The sweep file is Python
+and is executed: take it only from people whom you trust.
 """
 
 import argparse
