@@ -1,9 +1,11 @@
 """Writes what `artefact.py` reads: the programs of a finished run, lowered for every platform, with all they need."""
 
+import contextlib
 import dataclasses
 import io
 import json
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +79,19 @@ def lower(task: Any, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.ex
         return task.predict(tree["variables"], tree["frozen"], batch)
 
     shapes = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in constants.items()}
-    return jax.export.export(jax.jit(program), platforms=PLATFORMS)(shapes, batch), constants
+    with without_places():
+        return jax.export.export(jax.jit(program), platforms=PLATFORMS)(shapes, batch), constants
+
+
+@contextlib.contextmanager
+def without_places() -> Iterator[None]:
+    """Programs are lowered without the files and lines that made them: these are paths of this machine."""
+    before = jax.config.jax_traceback_in_locations_limit
+    jax.config.update("jax_traceback_in_locations_limit", 0)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_traceback_in_locations_limit", before)
 
 
 def signature(program: jax.export.Exported) -> tuple[dict[str, Any], dict[str, Any]]:
