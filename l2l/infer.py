@@ -174,7 +174,7 @@ def write_page(result: Any, folder: str, taken: set[str], model: Any) -> str:
     name = next(name for name in names if name.lower() not in taken)
     taken.add(name.lower())
     with replacing(Path(folder) / name) as temporary:
-        html = html_of(result, result.path, decoder=model.decoders, reading=model.reading)
+        html = html_of(result, result.path, folder=folder, decoder=model.decoders, reading=model.reading)
         temporary.write_text(html, encoding="utf-8")
     return str(Path(folder) / name)
 

@@ -95,8 +95,10 @@ def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
     return (found, "") if same else (None, f"{path} is of other weights or another split: {cure} makes it again")
 
 
-def skim_section(run: Shown, arrays: report_skim.Arrays, shown: Sequence[Shown], count: int) -> dict[str, Any]:
-    """What the page says of one skim run.
+def skim_section(
+    run: Shown, arrays: report_skim.Arrays, shown: Sequence[Shown], count: int, folder: Path
+) -> dict[str, Any]:
+    """What the page in a folder says of one skim run.
 
     Raises:
       RunError, ValueError: its predictions, or what lies beside its clips, are damaged.
@@ -114,7 +116,7 @@ def skim_section(run: Shown, arrays: report_skim.Arrays, shown: Sequence[Shown],
     directory = clip_directory(run)
     actions = report_skim.read_actions(directory / "actions.json") if directory else None
     inside = report_skim.inside(config, arrays, actions) if actions else None
-    files = report_files.Files(directory, run.record["policy"])
+    files = report_files.Files(directory, run.record["policy"], folder)
     picks, kept = pick_videos(arrays, model.index_by, count)
     return {
         "run": run,
@@ -141,19 +143,20 @@ def pick_videos(arrays: report_skim.Arrays, index_by: str, count: int) -> tuple[
     return report_videos.choose(arrays["video_id"][:kept], labels, right, count), kept
 
 
-def page_of(paths: Sequence[Path], videos: int) -> str:
+def page_of(paths: Sequence[Path], videos: int, folder: Path = Path()) -> str:
     """The page.
 
     Args:
       paths: run folders.
       videos: how many test videos of each skim run are shown.
+      folder: where the page will lie.
 
     Raises:
       RunError, ShardError, ValueError: a folder is not a finished run, or damaged.
     """
     shown = [report_runs.load(path, name) for path, name in zip(paths, report_runs.names(paths), strict=True)]
     predicted = [(run, arrays) for run in shown if (arrays := predictions_of(run)) is not None]
-    sections = [skim_section(run, arrays, shown, videos) for run, arrays in predicted if run.stride is not None]
+    sections = [skim_section(run, arrays, shown, videos, folder) for run, arrays in predicted if run.stride is not None]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
     return page.render(
@@ -204,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.table:
             tables.write(args.table, args.runs, args.out)
         else:
-            write(args.out, page_of(args.runs, max(args.videos, 0)))
+            write(args.out, page_of(args.runs, max(args.videos, 0), args.out.parent))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

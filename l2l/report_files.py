@@ -45,15 +45,15 @@ class Place:
 
 
 class Files:
-    """The videos behind a directory of clip shards, by `videos.json` beside them.
+    """The videos behind a directory of clip shards, by `videos.json` beside them, for a page that will lie in a folder.
 
     Raises:
       RunError: videos.json is damaged.
     """
 
-    def __init__(self, directory: Path | None, policy: Mapping[str, Any]):
+    def __init__(self, directory: Path | None, policy: Mapping[str, Any], folder: Path = Path()):
         self.places: dict[str, Place] = {}
-        self.decoder = Decoders()
+        self.folder, self.decoder = folder, Decoders()
         self.missing = "the clips that were read are not where they were"
         whole = schema.ClipPolicy(**policy)
         self.policy = dataclasses.replace(whole, short_side=min(whole.short_side, THUMB), width=None)

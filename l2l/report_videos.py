@@ -110,7 +110,7 @@ def describe(
         lanes=[attention(arrays, m, row, looks, picked[m]) for m in index_by],
         moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
         evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
-        sources=[] if missing else sources(files.places[name].path),
+        sources=[] if missing else sources(files.places[name].path, files.folder),
         begin=0.0 if missing else files.clock(name),
         missing=missing,
     )

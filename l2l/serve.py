@@ -105,7 +105,7 @@ def drawn(path: str, result: Any, decoder: Any) -> str:
     """The page of a video, which does not say where that lies."""
     from l2l import video_page
 
-    return video_page.html_of(result, path, play=False, decoder=decoder)
+    return video_page.html_of(result, path, folder=None, decoder=decoder)
 
 
 if __name__ == "__main__":

@@ -67,7 +67,7 @@ def html_of(
     result: Result,
     video: str | os.PathLike | None,
     *,
-    play: bool = True,
+    folder: str | os.PathLike | None = ".",
     decoder: Asking | None = None,
     reading: Reading = USUAL,
 ) -> str:
@@ -75,8 +75,8 @@ def html_of(
 
     Args:
       result: what a run found.
-      video: the file, which the page plays and shows pictures and the sound of; None leaves them out.
-      play: False leaves out the player, which names the file's place.
+      video: the file, which the page shows pictures and the sound of; None leaves them out.
+      folder: where the page will lie and, from there, play the file; None leaves out the player.
       decoder: reads the file; None starts one for this page.
       reading: which parts of it.
     """
@@ -100,7 +100,7 @@ def html_of(
         moments=moments(result, reel) | closer(decoder, result, video, reel, reading),
         names=NAMES,
         evidence=evidence(result),
-        sources=sources(Path(video)) if video is not None and play and not reel.missing else [],
+        sources=[] if video is None or folder is None or reel.missing else sources(Path(video), Path(folder)),
     )
 
 

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import os
 import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
@@ -156,9 +157,14 @@ def evidence_chart(names: Sequence[str], scores: np.ndarray, what: str = "look")
     return chart(f"Probability after each {what}", f"{what}s", "probability, %", curves, percent=True)
 
 
-def sources(path: Path) -> list[str]:
-    """Where a page finds a video: at its path or, if the page went elsewhere together with it, beside the page."""
-    return [path.resolve().as_uri(), urllib.parse.quote(path.name.encode("utf-8", "surrogateescape"))]
+def sources(path: Path, folder: Path) -> list[str]:
+    """Where a page in a folder finds a video: on the way from there, which tells least of the machine, or beside it."""
+    quoted = lambda x: urllib.parse.quote(x.encode("utf-8", "surrogateescape"))
+    try:
+        way = quoted(Path(os.path.relpath(path, folder)).as_posix())
+    except ValueError:  # none leads to another drive
+        way = path.absolute().as_uri()
+    return list(dict.fromkeys((way, quoted(path.name))))
 
 
 def spectrogram(mel: np.ndarray) -> str:

@@ -66,7 +66,7 @@ def video(tmp_path_factory):
 @pytest.fixture(scope="module")
 def page(video, tmp_path_factory):
     path = tmp_path_factory.mktemp("page") / "page.html"
-    path.write_text(video_page.html_of(result_of(video), video), encoding="utf-8")
+    path.write_text(video_page.html_of(result_of(video), video, folder=path.parent), encoding="utf-8")
     return path
 
 
@@ -305,7 +305,7 @@ def test_a_film_whose_file_has_a_clock_of_its_own(browser, tmp_path, sound):
     path = write_video(tmp_path / "a.webm", times=2 + np.arange(60) / 10, seconds=8, audio=sound, **how)
     at = 3.05 if sound else 1.05
     result = result_of(path, moments=(Moment("image", at, 0.3),))
-    (tmp_path / "page.html").write_text(video_page.html_of(result, path), encoding="utf-8")
+    (tmp_path / "page.html").write_text(video_page.html_of(result, path, folder=tmp_path), encoding="utf-8")
     look_still(browser, tmp_path / "page.html")
     (moment,) = browser.find_elements("css selector", "button.moment")
     moment.click()
@@ -350,7 +350,7 @@ def test_a_player_that_has_not_yet_chosen_its_file_is_not_given_up(browser, page
 
 def test_a_file_that_went_away(browser, page, tmp_path):
     alone = tmp_path / "page.html"
-    alone.write_text(re.sub(r'src="file:[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
+    alone.write_text(re.sub(r'src="[.][.]/[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
     chrome.look(browser, alone)
     wait_for(browser, "return document.querySelector('.unplayable').checkVisibility()")
     assert not browser.execute_script("return document.querySelector('video').checkVisibility()")
@@ -359,7 +359,7 @@ def test_a_file_that_went_away(browser, page, tmp_path):
 
 def test_the_video_beside_the_page(browser, page, video, tmp_path):
     alone = tmp_path / "page.html"
-    alone.write_text(re.sub(r'src="file:[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
+    alone.write_text(re.sub(r'src="[.][.]/[^"]*"', 'src="gone.mp4"', page.read_text(encoding="utf-8")))
     (tmp_path / video.name).write_bytes(video.read_bytes())
     chrome.look(browser, alone)
     wait_for(browser, "return document.querySelector('video').readyState > 0")
