@@ -8,7 +8,6 @@ import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
@@ -16,10 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from l2l.data.decoder import DecoderError
 from l2l.data.scan import MediaError
+from l2l.serve_guard import CLOSE, SizeLimit, error
 from l2l.service import Service
 
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -32,7 +31,6 @@ FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 """
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
 AGAIN = {"Retry-After": "5"}
-CLOSE = {"Connection": "close"}  # what is left of the request is not read
 
 
 def application(service: Service, root: Path | None) -> FastAPI:
@@ -178,33 +176,3 @@ def inside(root: Path | None, asked: str) -> Path:
     if not there:
         raise HTTPException(404, "there is no such file")
     return path
-
-
-def error(code: int, status: str, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"error": reason, "status": status}, code, headers)
-
-
-class SizeLimit:
-    """Ends requests that are too large, as soon as they say or show it."""
-
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
-        if scope["type"] != "http":
-            return await self.app(scope, receive, send)
-        too_large = HTTPException(413, f"a request may have {self.most:,} bytes")
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if int(declared) > self.most:  # the server lets only digits through
-            return await error(413, "refused", too_large.detail, CLOSE)(scope, receive, send)
-        total = 0
-
-        async def counted() -> Message:
-            nonlocal total
-            message = await receive()
-            total += len(message.get("body", b""))
-            if total > self.most:
-                raise too_large
-            return message
-
-        return await self.app(scope, counted, send)
