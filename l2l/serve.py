@@ -8,9 +8,10 @@
     /health  {"status": "ok"} once it answers
     /metrics counters and times, for Prometheus
 
-It answers one machine (127.0.0.1) unless --host says otherwise; it knows no users and no encryption, which is what a
-proxy before it is for. RUN is a finished run or an exported file; the latter is a program, to be taken only from people
-whom you trust.
+It answers one machine (127.0.0.1) unless --host says otherwise, to requests that call it localhost, by its address or
+by an --allowed_host, and to no page of another site. With --token_file all but /health needs the token; a browser asks
+for it as a password. It knows no users and no encryption, which is what a proxy before it is for. RUN is a finished run
+or an exported file; the latter is a program, to be taken only from people whom you trust.
 """
 
 import argparse
@@ -35,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--run", required=True, help="folder of a finished run, or an exported file")
     result.add_argument("--root", type=Path, help="videos below this folder may be named by path (default: none may)")
     result.add_argument("--host", default="127.0.0.1", help="address to answer at (default: %(default)s)")
+    result.add_argument(
+        "--allowed_host", action="append", default=[], metavar="NAME", help="it may be called by, too; may be repeated"
+    )
+    result.add_argument("--token_file", type=Path, metavar="FILE", help="its first line must come with every request")
     add("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
     add("--stride", type=int, help="of a skimmer: describe every N-th position (default: as it was trained)")
     add("--megabytes", type=float, default=200, help="of an upload (default: %(default)s)")
@@ -55,9 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         import uvicorn
 
         app = prepared(args)
-        with socket.create_server((args.host, args.port)) as listening:
-            print(f"http://{args.host}:{listening.getsockname()[1]}", flush=True)
-            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5)
+        family, shown = (socket.AF_INET6, f"[{args.host}]") if ":" in args.host else (socket.AF_INET, args.host)
+        with socket.create_server((args.host, args.port), family=family) as listening:
+            print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
+            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, ws="none")
             uvicorn.Server(config).run([listening])
     except ImportError as problem:
         print(f"{MISSING} ({problem})", file=sys.stderr)
@@ -74,14 +80,17 @@ def prepared(args: argparse.Namespace) -> Any:
     """The application, with a model that is loaded and compiled.
 
     Raises:
-      ValueError: the run or the root cannot be used.
+      ValueError: the run, the root, a name or the token cannot be used.
+      OSError: the token cannot be read.
     """
     import l2l
     from l2l.serve_app import application
+    from l2l.serve_guard import names, token_in
     from l2l.service import How, Limits, Service
 
     if args.root and not args.root.is_dir():
         raise ValueError(f"--root={args.root} is no folder")
+    called, token = names(args.host, args.allowed_host), args.token_file and token_in(args.token_file)
     model = l2l.load(args.run, stride=args.stride)
     model.decoders.close()  # the service has decoding processes with limits of its own
     parts = model.programs
@@ -98,7 +107,7 @@ def prepared(args: argparse.Namespace) -> Any:
         window=args.window,
         most=args.most,
     )
-    return application(service, args.root and args.root.resolve())
+    return application(service, args.root and args.root.resolve(), names=called, token=token)
 
 
 def drawn(path: str, result: Any, decoder: Any) -> str:

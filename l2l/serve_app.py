@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 
 from l2l.data.decoder import DecoderError
 from l2l.data.scan import MediaError
-from l2l.serve_guard import CLOSE, SizeLimit, error
+from l2l.serve_guard import CLOSE, Guard, SizeLimit, error
 from l2l.service import Service
 
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -33,12 +33,13 @@ AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers,
 AGAIN = {"Retry-After": "5"}
 
 
-def application(service: Service, root: Path | None) -> FastAPI:
+def application(service: Service, root: Path | None, *, names: frozenset[str], token: bytes | None) -> FastAPI:
     """The application.
 
     Args:
       service: answers.
       root: folder, resolved, of the videos that may be named by their path; None if none may.
+      names, token: see `Guard`.
     """
 
     @contextlib.asynccontextmanager
@@ -49,6 +50,7 @@ def application(service: Service, root: Path | None) -> FastAPI:
     # Its pages of documentation would load scripts from elsewhere.
     app = FastAPI(title="Listen to look", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_middleware(SizeLimit, most=service.limits.upload + AROUND)
+    app.add_middleware(Guard, names=names, token=token)
 
     @app.get("/", response_class=HTMLResponse)
     async def form() -> str:

@@ -5,11 +5,15 @@ import http.client
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import uvicorn
 
 from tests import xla
 
@@ -19,16 +23,17 @@ HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class Client:
-    """Talks to a service at a port of this machine."""
+    """Talks to a service at a port of this machine; `headers` go with every request."""
 
     def __init__(self, port: int) -> None:
         self.port = port
+        self.headers: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
         """(status, content) of one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
         with contextlib.closing(connection):
-            connection.request(method, path, body, headers or {})
+            connection.request(method, path, body, self.headers | (headers or {}))
             answer = connection.getresponse()
             return answer.status, answer.read()
 
@@ -67,3 +72,35 @@ def serving(*flags: object) -> Iterator[Client]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+@contextlib.contextmanager
+def hosting(app: Any, host: str = "127.0.0.1", **config: Any) -> Iterator[int]:
+    """An application in a thread of this process, as `l2l.serve` has it; yields its port."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listening:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", **config))
+        thread = threading.Thread(target=server.run, args=([listening],))
+        thread.start()
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            server.should_exit = True
+            thread.join(60)
+
+
+def exchange(port: int, *lines: str, host: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:
+    """(status, headers with names in lower case, content) of a request of these lines, to the byte."""
+    with socket.create_connection((host, port), timeout=60) as connection:
+        connection.sendall("\r\n".join((*lines, "", "")).encode("latin-1"))
+        return answer_of(connection, lines[0].split()[0])
+
+
+def answer_of(connection: socket.socket, method: str = "GET") -> tuple[int, dict[str, str], bytes]:
+    """What comes through a connection, as `exchange` tells it."""
+    answer = http.client.HTTPResponse(connection, method=method)
+    answer.begin()
+    headers: dict[str, str] = {}
+    for name, value in answer.getheaders():
+        headers[name.lower()] = f"{headers[name.lower()]}, {value}" if name.lower() in headers else value
+    return answer.status, headers, answer.read()

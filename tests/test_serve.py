@@ -45,7 +45,8 @@ def work(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def client(work):
-    with serving(f"--run={work / 'run'}", f"--root={work / 'shown'}", *LIMITS) as client:
+    flags = (f"--run={work / 'run'}", f"--root={work / 'shown'}", "--allowed_host=films.example", *LIMITS)
+    with serving(*flags) as client:
         yield client
 
 
@@ -92,6 +93,16 @@ def test_a_browser_gets_a_page(work, client):
     status, content = client.ask("GET", "/")
     assert status == 200
     assert b'enctype="multipart/form-data"' in content
+
+
+def test_it_is_called_by_its_names_and_from_its_own_page(client):
+    for headers, status in (
+        ({"Host": "films.example"}, 200),
+        ({"Host": "films.example", "Origin": "https://films.example", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Host": "evil.example"}, 421),
+        ({"Origin": "http://evil.example", "Accept": "text/html"}, 403),
+    ):
+        assert client.ask("POST", "/classify", form(path="sub/film.mp4"), HEADERS | headers)[0] == status
 
 
 @pytest.mark.parametrize(
@@ -257,9 +268,13 @@ def test_more_than_may_wait_are_sent_away(work):
         )
 
 
-def test_decoding_that_takes_too_long_ends(work):
+def test_decoding_that_takes_too_long_ends_and_a_token_is_asked_for(work):
+    (work / "token").write_text("secret\n")
+    flags = (f"--run={work / 'run'}", f"--root={work / 'shown'}", f"--token_file={work / 'token'}", "--patience=2")
     os.truncate(write_video(work / "shown/hang.avi", codec="mpeg4", audio_codec="mp3", sample_format="s16p"), 1 << 40)
-    with serving(f"--run={work / 'run'}", f"--root={work / 'shown'}", "--patience=2") as client:
+    with serving(*flags) as client:
+        assert client.classify(path="sub/film.mp4")[0] == 401
+        client.headers["Authorization"] = "Bearer secret"
         status, found = client.classify(path="hang.avi")
         assert (status, found["status"]) == (422, "timed_out")
         assert client.classify(path="sub/film.mp4")[0] == 200
