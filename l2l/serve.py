@@ -44,9 +44,10 @@ def parser() -> argparse.ArgumentParser:
     add("--stride", type=int, help="of a skimmer: describe every N-th position (default: as it was trained)")
     add("--megabytes", type=float, default=200, help="of an upload (default: %(default)s)")
     add("--seconds", type=float, default=600, help="that a video may last (default: %(default)s)")
-    add("--patience", type=float, default=60, help="seconds an upload may take, and decoding (default: %(default)s)")
+    add("--patience", type=float, default=60, help="seconds to upload, decode, or read (default: %(default)s)")
     add("--memory", type=float, default=4, help="GiB that decoding a video may take (default: %(default)s)")
-    add("--waiting", type=int, default=64, help="requests in progress; others get 503 (default: %(default)s)")
+    add("--waiting", type=int, default=64, help="received requests in progress; others get 503 (default: %(default)s)")
+    add("--connections", type=int, default=128, help="open at once; idle ones make room (default: %(default)s)")
     add("--decoders", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
     add("--window", type=float, default=0.02, help="seconds in which requests are batched (default: %(default)s)")
     add("--most", type=int, default=16, help="videos of a batch (default: %(default)s)")
@@ -59,11 +60,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         import uvicorn
 
-        app = prepared(args)
+        app, protocol = prepared(args)
         family, shown = (socket.AF_INET6, f"[{args.host}]") if ":" in args.host else (socket.AF_INET, args.host)
         with socket.create_server((args.host, args.port), family=family) as listening:
             print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
-            config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=5, ws="none")
+            config = uvicorn.Config(app, http=protocol, ws="none", log_level="warning", timeout_graceful_shutdown=5)
             uvicorn.Server(config).run([listening])
     except ImportError as problem:
         print(f"{MISSING} ({problem})", file=sys.stderr)
@@ -76,8 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def prepared(args: argparse.Namespace) -> Any:
-    """The application, with a model that is loaded and compiled.
+def prepared(args: argparse.Namespace) -> tuple[Any, Any]:
+    """(the application, with a model that is loaded and compiled; what makes a connection, as uvicorn asks for it).
 
     Raises:
       ValueError: the run, the root, a name or the token cannot be used.
@@ -85,6 +86,7 @@ def prepared(args: argparse.Namespace) -> Any:
     """
     import l2l
     from l2l.serve_app import application
+    from l2l.serve_connections import Connection
     from l2l.serve_guard import names, token_in
     from l2l.service import How, Limits, Service
 
@@ -97,7 +99,7 @@ def prepared(args: argparse.Namespace) -> Any:
     if parts.recogniser:
         raise ValueError(f"another model judges the looks of {args.run}: `infer` takes it, the service does not")
     memory = round(args.memory * 2**30)
-    limits = Limits(round(args.megabytes * 1e6), args.patience, memory, args.waiting, args.seconds)
+    limits = Limits(round(args.megabytes * 1e6), args.patience, memory, args.waiting, args.seconds, args.connections)
     service = Service(
         How(parts.policy, parts.frames, model.stride),
         model.classify,
@@ -107,7 +109,8 @@ def prepared(args: argparse.Namespace) -> Any:
         window=args.window,
         most=args.most,
     )
-    return application(service, args.root and args.root.resolve(), names=called, token=token)
+    app = application(service, args.root and args.root.resolve(), names=called, token=token)
+    return app, functools.partial(Connection, limits=limits, metrics=service.metrics)
 
 
 def drawn(path: str, result: Any, decoder: Any) -> str:

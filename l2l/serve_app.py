@@ -6,7 +6,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from fastapi import FastAPI, Request
@@ -31,6 +31,10 @@ FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 """
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
 AGAIN = {"Retry-After": "5"}
+
+
+class BusyError(Exception):
+    """As many requests are in progress as may be; the message is one line."""
 
 
 def application(service: Service, root: Path | None, *, names: frozenset[str], token: bytes | None) -> FastAPI:
@@ -79,12 +83,7 @@ def application(service: Service, root: Path | None, *, names: frozenset[str], t
 
 async def answered(service: Service, root: Path | None, request: Request) -> Response:
     """The answer, or a refusal that says why."""
-    busy = service.metrics.in_progress >= service.limits.waiting
-    service.metrics.entered(1)
     try:
-        if busy:
-            await drained(service, request)
-            return error(503, "busy", f"{service.limits.waiting} requests are in progress: come again", AGAIN)
         async with asked(service, root, request) as (path, name):
             return await looked_at(service, path, name, page="text/html" in request.headers.get("accept", ""))
     except MediaError as problem:
@@ -92,10 +91,8 @@ async def answered(service: Service, root: Path | None, request: Request) -> Res
         return error(422, problem.status, problem.reason)
     except HTTPException as problem:
         return error(problem.status_code, "refused", problem.detail, CLOSE)
-    except DecoderError as problem:
+    except (BusyError, DecoderError) as problem:
         return error(503, "busy", str(problem), AGAIN)
-    finally:
-        service.metrics.entered(-1)
 
 
 async def looked_at(service: Service, path: Path, name: str, *, page: bool) -> Response:
@@ -109,12 +106,16 @@ async def looked_at(service: Service, path: Path, name: str, *, page: bool) -> R
 async def asked(service: Service, root: Path | None, request: Request) -> AsyncIterator[tuple[Path, str]]:
     """(the file that a request is about, what the request calls it). An upload is a temporary file.
 
+    Only what has come takes a place among those in progress: whoever sends slowly keeps nobody from work.
+
     Raises:
+      BusyError: all places are taken.
       HTTPException: the request is not understood, takes too long to come, or names what it may not.
     """
     form = await received(service, request)
     with contextlib.ExitStack() as stack:
         stack.callback(lambda: [x.file.close() for _, x in form.multi_items() if isinstance(x, UploadFile)])
+        stack.enter_context(place(service))
         video, path = form.get("video"), form.get("path")
         if isinstance(video, UploadFile) and path is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="l2l-upload-"))
@@ -131,28 +132,26 @@ async def asked(service: Service, root: Path | None, request: Request) -> AsyncI
 
 
 async def received(service: Service, request: Request) -> FormData:
-    """The form of a request. Raises HTTPException if it is none, or does not come."""
-    async with coming(service):
-        return await request.form(max_files=1, max_fields=2)
-
-
-async def drained(service: Service, request: Request) -> None:
-    """Reads a request to its end, as some clients hear no answer before. Raises as `received`."""
-    async with coming(service):
-        async for _ in request.stream():
-            pass
-
-
-@contextlib.asynccontextmanager
-async def coming(service: Service) -> AsyncIterator[None]:
-    """Something is read of a request. Raises HTTPException if that takes too long or breaks off."""
+    """The form of a request. Raises HTTPException if it is none, takes too long to come or breaks off."""
     try:
         async with asyncio.timeout(service.limits.patience):
-            yield
+            return await request.form(max_files=1, max_fields=2)
     except ClientDisconnect:
         raise HTTPException(400, "the upload broke off") from None
     except TimeoutError:
         raise HTTPException(408, f"the upload took longer than {service.limits.patience:g} s") from None
+
+
+@contextlib.contextmanager
+def place(service: Service) -> Iterator[None]:
+    """A place among the requests in progress. Raises BusyError if all are taken."""
+    if service.metrics.in_progress >= service.limits.waiting:
+        raise BusyError(f"{service.limits.waiting} requests are in progress: come again")
+    service.metrics.entered(1)
+    try:
+        yield
+    finally:
+        service.metrics.entered(-1)
 
 
 def keep(video: UploadFile, path: Path) -> None:

@@ -17,8 +17,9 @@ class Metrics:
         self._lock = threading.Lock()
         self._answers: collections.Counter[int] = collections.Counter()  # HTTP status -> how many
         self._refused: collections.Counter[str] = collections.Counter()  # why a video was not used -> how many
+        self._ended: collections.Counter[str] = collections.Counter()  # why a connection was ended -> how many
         self._below = [0] * (len(BUCKETS) + 1)  # answers by the first bucket that holds their time
-        self._seconds = self._batches = self._videos = self._bytes = self.in_progress = 0
+        self._seconds = self._batches = self._videos = self._bytes = self._connections = self.in_progress = 0
 
     def answered(self, status: int, seconds: float) -> None:
         with self._lock:
@@ -30,6 +31,16 @@ class Metrics:
         """A request came (1) or went (-1)."""
         with self._lock:
             self.in_progress += change
+
+    def connected(self, change: int) -> None:
+        """A connection was opened (1) or closed (-1)."""
+        with self._lock:
+            self._connections += change
+
+    def ended(self, reason: str) -> None:
+        """A connection was ended for a reason that lies with its client, or with how many there are."""
+        with self._lock:
+            self._ended[reason] += 1
 
     def received(self, size: int) -> None:
         with self._lock:
@@ -54,6 +65,9 @@ class Metrics:
         yield from (f'l2l_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answers.items()))
         yield from _head("l2l_refused_total", "counter", "Videos that could not be used, by reason.")
         yield from (f'l2l_refused_total{{reason="{reason}"}} {n}' for reason, n in sorted(self._refused.items()))
+        yield from _head("l2l_connections_ended_total", "counter", "Connections that were not waited for, by reason.")
+        ended = sorted(self._ended.items())
+        yield from (f'l2l_connections_ended_total{{reason="{reason}"}} {n}' for reason, n in ended)
         yield from _head("l2l_request_seconds", "histogram", "From a request to its answer.")
         total = 0
         for limit, count in zip((*BUCKETS, "+Inf"), self._below, strict=True):
@@ -62,7 +76,8 @@ class Metrics:
         yield f"l2l_request_seconds_sum {self._seconds:.6f}"
         yield f"l2l_request_seconds_count {total}"
         for name, kind, meaning, value in (
-            ("l2l_in_progress", "gauge", "Requests that wait for their answer.", self.in_progress),
+            ("l2l_connections", "gauge", "Open connections.", self._connections),
+            ("l2l_in_progress", "gauge", "Requests that were received and wait for their answer.", self.in_progress),
             ("l2l_received_bytes_total", "counter", "Bytes of uploaded videos.", self._bytes),
             ("l2l_batches_total", "counter", "Calls of the model.", self._batches),
             ("l2l_videos_total", "counter", "Videos that the model saw in them.", self._videos),

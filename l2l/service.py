@@ -27,10 +27,11 @@ class Limits:
 
     Attributes:
       upload: bytes of an upload.
-      patience: seconds that receiving an upload may take, and decoding a video.
+      patience: seconds that receiving an upload may take, decoding a video, and reading the answer.
       memory: bytes of addresses that a decoding process may take.
-      waiting: requests that may be in progress; others are told to come again.
+      waiting: requests, wholly received, that may be in progress; others are told to come again.
       longest: seconds that a video may last.
+      connections: that may be open.
     """
 
     upload: int
@@ -38,6 +39,7 @@ class Limits:
     memory: int
     waiting: int
     longest: float
+    connections: int
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,7 +79,7 @@ def hosting(app: Any, host: str = "127.0.0.1", **config: Any) -> Iterator[int]:
     """An application in a thread of this process, as `l2l.serve` has it; yields its port."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, 0), family=family) as listening:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", ws="none", **config))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", log_config=None, ws="none", **config))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
         try:

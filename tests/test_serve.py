@@ -1,7 +1,9 @@
 """The service over loopback: answers as infer's, paths stay below the root, strangers' files do no harm."""
 
+import contextlib
 import os
 import random
+import socket
 import struct
 import subprocess
 import sys
@@ -256,12 +258,16 @@ def test_fifty_at_once(work, client):
 def test_more_than_may_wait_are_sent_away(work):
     slow = write_video(work / "slow.mp4", seconds=15, size=(640, 480)).read_bytes()
     with (
-        serving(f"--run={work / 'run'}", "--waiting=1", "--decoders=1") as client,
+        serving(f"--run={work / 'run'}", "--waiting=1", "--decoders=1", "--connections=9") as client,
         futures.ThreadPoolExecutor(4) as pool,
+        contextlib.ExitStack() as idle,
     ):
+        for _ in range(20):
+            idle.enter_context(socket.create_connection(("127.0.0.1", client.port)))
         statuses = sorted(status for status, _ in pool.map(lambda _: client.classify(video=("x", slow)), range(4)))
         assert statuses[0] == 200
         assert statuses[-1] == 503
+        assert client.metric("l2l_connections_ended_total") >= 11
         assert client.classify(path="x") == (
             403,
             {"error": "this service takes no paths: start it with --root=FOLDER", "status": "refused"},

@@ -78,11 +78,14 @@ def test_metrics_are_what_prometheus_reads():
         metrics.answered(status, seconds)
     metrics.entered(1)
     metrics.refused("undecodable")
+    metrics.connected(1)
+    metrics.ended("slow")
     metrics.batched(3)
     lines = metrics.text().splitlines()
     values = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     assert values['l2l_requests_total{status="200"}'] == "2"
     assert values['l2l_refused_total{reason="undecodable"}'] == "1"
+    assert values['l2l_connections_ended_total{reason="slow"}'] == values["l2l_connections"] == "1"
     assert values['l2l_request_seconds_bucket{le="0.05"}'] == "1"
     assert values['l2l_request_seconds_bucket{le="0.5"}'] == "2"
     assert values['l2l_request_seconds_bucket{le="+Inf"}'] == values["l2l_request_seconds_count"] == "3"

@@ -14,7 +14,7 @@ from l2l.serve_guard import names, token_in
 from l2l.service import Limits, Service
 from tests.served import exchange, hosting
 
-LIMITS = Limits(upload=1 << 20, patience=20, memory=1 << 30, waiting=2, longest=60)
+LIMITS = Limits(upload=1 << 20, patience=20, memory=1 << 30, waiting=2, longest=60, connections=8)
 TOKEN = b"a:secret"
 
 
