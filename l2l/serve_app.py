@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import shutil
 import tempfile
 import time
@@ -16,6 +17,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from l2l import serve_uploads
 from l2l.data.decoder import DecoderError
 from l2l.data.scan import MediaError
 from l2l.serve_guard import CLOSE, Guard, SizeLimit, error
@@ -29,6 +31,7 @@ FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 <p><label>A video: <input type="file" name="video" accept="video/*" required></label> <button>Look</button>
 </form></html>
 """
+LOG = logging.getLogger("uvicorn.error")
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
 AGAIN = {"Retry-After": "5"}
 
@@ -47,9 +50,10 @@ def application(service: Service, root: Path | None, *, names: frozenset[str], t
     """
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with service.running():
-            yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with serve_uploads.kept() as app.state.uploads:
+            async with service.running():
+                yield
 
     # Its pages of documentation would load scripts from elsewhere.
     app = FastAPI(title="Listen to look", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -93,6 +97,11 @@ async def answered(service: Service, root: Path | None, request: Request) -> Res
         return error(problem.status_code, "refused", problem.detail, CLOSE)
     except (BusyError, DecoderError) as problem:
         return error(503, "busy", str(problem), AGAIN)
+    except OSError as problem:
+        if problem.errno not in serve_uploads.FULL:
+            raise
+        LOG.warning("no space for an upload in %s: free some, or set TMPDIR", tempfile.gettempdir())
+        return error(507, "full", "the service's disk is full: tell whoever runs it", CLOSE)
 
 
 async def looked_at(service: Service, path: Path, name: str, *, page: bool) -> Response:
@@ -118,7 +127,7 @@ async def asked(service: Service, root: Path | None, request: Request) -> AsyncI
         stack.enter_context(place(service))
         video, path = form.get("video"), form.get("path")
         if isinstance(video, UploadFile) and path is None:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="l2l-upload-"))
+            folder = stack.enter_context(tempfile.TemporaryDirectory(dir=request.app.state.uploads))
             file = Path(folder) / "video"
             await run_in_threadpool(keep, video, file)
             service.metrics.received(file.stat().st_size)

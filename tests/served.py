@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,9 @@ def hosting(app: Any, host: str = "127.0.0.1", **config: Any) -> Iterator[int]:
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", log_config=None, ws="none", **config))
         thread = threading.Thread(target=server.run, args=([listening],))
         thread.start()
+        while not server.started:
+            assert thread.is_alive(), "the application did not start"
+            time.sleep(0.01)
         try:
             yield listening.getsockname()[1]
         finally:
