@@ -1,13 +1,15 @@
 """How a command meets its terminal: a reader that has gone, output that is closed or full, names that move cursors."""
 
+import argparse
 import contextlib
 import io
+import math
 import os
 import signal
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 KEPT = "\n\t\r"  # of the characters that control a terminal
 # Change the direction of what follows, which can make a name look like another.
@@ -63,6 +65,23 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         _discard()
         status = 1
     sys.exit(status)
+
+
+def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], Any]:
+    """What argparse makes of a flag: a number from `least` to `most`, and neither infinity nor NaN."""
+
+    def read(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and least <= value <= most):
+            name = "a whole number" if kind is int else "a number"
+            bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
+            raise argparse.ArgumentTypeError(f"must be {name} {bounds}, got {text!r}")
+        return value
+
+    return read
 
 
 def _controls(character: str) -> bool:

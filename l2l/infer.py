@@ -42,13 +42,6 @@ Exit status: 0, 1 if a video or the run cannot be used, 130 after Ctrl-C.
 """
 
 
-def at_least_one(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
-
-
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m l2l.infer",
@@ -61,13 +54,22 @@ def parser() -> argparse.ArgumentParser:
     add("--list", action="append", default=[], metavar="LIST", help="text file with one VIDEO a line")
     add("--follow", metavar="FILE", help="a video that is still being written, or - for the standard input")
     add("--run", required=True, help="folder of a finished run, or an exported file")
-    add("--stride", type=at_least_one, help="skimmer: describe every so many-th position (default: as it was trained)")
+    add(
+        "--stride",
+        type=command.number(int, 1),
+        help="skimmer: describe every so many-th position (default: as it was trained)",
+    )
     add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")
-    add("--audio_track", type=at_least_one, metavar="N", help="read the N-th sound track (default: one is chosen)")
+    add(
+        "--audio_track",
+        type=command.number(int, 1),
+        metavar="N",
+        help="read the N-th sound track (default: one is chosen)",
+    )
     add("--trust_length", choices=("yes", "no"), default="yes", help="no: take files shorter than they say")
     add("--json", action="store_true", help="one JSON object per video and line")
     add("--html", metavar="DIR", help="write a page per video into this folder")
-    add("--top", type=at_least_one, default=5, help="how many classes (default: %(default)s)")
+    add("--top", type=command.number(int, 1), default=5, help="how many classes (default: %(default)s)")
     return result
 
 

@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
         prog="python -m l2l.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    add = functools.partial(result.add_argument, metavar="N")
+    add, number = functools.partial(result.add_argument, metavar="N"), command.number
     result.add_argument("--run", required=True, help="folder of a finished run, or an exported file")
     result.add_argument("--root", type=Path, help="videos below this folder may be named by path (default: none may)")
     result.add_argument("--host", default="127.0.0.1", help="address to answer at (default: %(default)s)")
@@ -40,17 +40,39 @@ def parser() -> argparse.ArgumentParser:
         "--allowed_host", action="append", default=[], metavar="NAME", help="it may be called by, too; may be repeated"
     )
     result.add_argument("--token_file", type=Path, metavar="FILE", help="its first line must come with every request")
-    add("--port", type=int, default=8000, help="0 for any that is free (default: %(default)s)")
-    add("--stride", type=int, help="of a skimmer: describe every N-th position (default: as it was trained)")
-    add("--megabytes", type=float, default=200, help="of an upload (default: %(default)s)")
-    add("--seconds", type=float, default=600, help="that a video may last (default: %(default)s)")
-    add("--patience", type=float, default=60, help="seconds to upload, decode, or read (default: %(default)s)")
-    add("--memory", type=float, default=4, help="GiB that decoding a video may take (default: %(default)s)")
-    add("--waiting", type=int, default=64, help="received requests in progress; others get 503 (default: %(default)s)")
-    add("--connections", type=int, default=128, help="open at once; idle ones make room (default: %(default)s)")
-    add("--decoders", type=int, default=os.cpu_count() or 1, help="processes (default: one per core)")
-    add("--window", type=float, default=0.02, help="seconds in which requests are batched (default: %(default)s)")
-    add("--most", type=int, default=16, help="videos of a batch (default: %(default)s)")
+    add("--port", type=number(int, 0, 65_535), default=8000, help="0 for any that is free (default: %(default)s)")
+    add("--stride", type=number(int, 1), help="of a skimmer: describe every N-th position (default: as it was trained)")
+    add("--megabytes", type=number(float, 0.001, 1e6), default=200, help="of an upload (default: %(default)s)")
+    add("--seconds", type=number(float, 0.1), default=600, help="that a video may last (default: %(default)s)")
+    add(
+        "--patience",
+        type=number(float, 0.1),
+        default=60,
+        help="seconds to upload, decode, or read (default: %(default)s)",
+    )
+    add(
+        "--memory", type=number(float, 0.1), default=4, help="GiB that decoding a video may take (default: %(default)s)"
+    )
+    add(
+        "--waiting",
+        type=number(int, 1),
+        default=64,
+        help="received requests in progress; others get 503 (default: %(default)s)",
+    )
+    add(
+        "--connections",
+        type=number(int, 1),
+        default=128,
+        help="open at once; idle ones make room (default: %(default)s)",
+    )
+    add("--decoders", type=number(int, 1), default=os.cpu_count() or 1, help="processes (default: one per core)")
+    add(
+        "--window",
+        type=number(float, 0),
+        default=0.02,
+        help="seconds in which requests are batched (default: %(default)s)",
+    )
+    add("--most", type=number(int, 1), default=16, help="videos of a batch (default: %(default)s)")
     return result
 
 

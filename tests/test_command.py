@@ -2,16 +2,18 @@
 
 import ast
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 
-from l2l import command
+from l2l import command, serve
 from tests.commands import ROOT
 
 LIGHT = ["l2l.infer", "data_prep.verify"]  # start in a fraction of a second
+CLOSED = ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable]  # Python without standard output
 COMMANDS = [
     path
     for folder in ("l2l", "data_prep")
@@ -50,7 +52,7 @@ def test_a_reader_that_has_gone(module):
 
 @pytest.mark.parametrize("module", LIGHT)
 def test_closed_output(module):
-    found = asked(module, "--help", preexec_fn=lambda: os.close(1), stderr=subprocess.PIPE)
+    found = subprocess.run([*CLOSED, "-m", module, "--help"], cwd=ROOT, text=True, check=False, stderr=subprocess.PIPE)
     assert (found.returncode, found.stderr) == (0, "")
 
 
@@ -65,8 +67,8 @@ def test_what_is_opened_first_does_not_take_the_number_of_closed_output(tmp_path
         "        return 3\n"
         "command.run(main)\n"
     )
-    how = {"env": os.environ | {"PYTHONPATH": str(ROOT)}, "cwd": tmp_path, "preexec_fn": lambda: os.close(1)}
-    assert subprocess.run([sys.executable, "-c", script], check=False, **how).returncode == 3
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    assert subprocess.run([*CLOSED, "-c", script], check=False, env=environment, cwd=tmp_path).returncode == 3
     assert (tmp_path / "kept").read_text() == "kept"
 
 
@@ -110,3 +112,17 @@ def test_status(status, expected, way):
     script = f"from l2l import command\ndef main():\n    print('said')\n    {way.format(status)}\ncommand.run(main)\n"
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
     assert (found.returncode, found.stdout, found.stderr) == (expected, "said\n", "")
+
+
+NUMBERS = {"port": "99999", "memory": "inf", "patience": "nan", "seconds": "nan", "megabytes": "-1", "waiting": "0"}
+NUMBERS |= {"connections": "1.5", "decoders": "0", "window": "-0.1", "most": "many", "stride": "0"}
+
+
+@pytest.mark.parametrize(("flag", "value"), NUMBERS.items())
+def test_numbers_that_cannot_be(capsys, flag, value):
+    with pytest.raises(SystemExit) as end:
+        serve.parser().parse_args(["--run=x", f"--{flag}={value}"])
+    assert end.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert re.search(rf"--{flag}: must be a (whole )?number (of at least|from) [\d.]+.*, got {value!r}$", last)
+    assert vars(serve.parser().parse_args(["--run=x", "--port=0", "--window=0", "--memory=0.5"]))["memory"] == 0.5
