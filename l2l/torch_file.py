@@ -9,7 +9,7 @@ import functools
 import io
 import math
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from l2l.data import safe_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 DEPTH = 8  # of dictionaries within dictionaries
+VIEWS = 2  # times a file's own size, what its tensors may take
 DTYPES = {
     "DoubleStorage": np.float64,
     "FloatStorage": np.float32,
@@ -60,11 +61,12 @@ class Tensor:
     shape: tuple[int, ...]
     strides: tuple[int, ...]
 
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape) * self.storage.dtype.itemsize
+
     def array(self, values: np.ndarray) -> np.ndarray:
         """The tensor, cut out of its storage's values. Raises TorchFileError if it reaches beyond them."""
-        numbers = (self.offset, *self.shape, *self.strides)
-        if len(self.shape) != len(self.strides) or not all(type(n) is int and n >= 0 for n in numbers):
-            raise TorchFileError("a tensor has no proper shape")
         last = self.offset + sum((n - 1) * stride for n, stride in zip(self.shape, self.strides, strict=True))
         if not 0 < math.prod(self.shape) <= len(values) or last >= len(values):
             raise TorchFileError("a tensor does not fit its storage")
@@ -85,18 +87,43 @@ def read(path: str | Path) -> Content:
     """
     data = Path(path).read_bytes()
     content, stored = _archive(data) if data[:2] == b"PK" else _stream(data)
-    values = functools.cache(lambda storage: np.frombuffer(stored(storage), storage.dtype))
-    return _filled(content, values, DEPTH)
+    return _filled(content, _Arrays(stored, VIEWS * len(data)), {}, DEPTH)
 
 
-def _filled(content: Any, values: Callable[[Storage], np.ndarray], depth: int) -> Content:
+class _Arrays:
+    """Tensors as arrays, each made once and no more in all than `left` bytes."""
+
+    def __init__(self, stored: Bytes, left: int):
+        self.values = functools.cache(lambda storage: np.frombuffer(stored(storage), storage.dtype))
+        self.made: dict[Tensor, np.ndarray] = {}
+        self.left = left
+
+    def of(self, tensor: Tensor) -> np.ndarray:
+        if tensor not in self.made:
+            values = self.values(tensor.storage)
+            self.left -= tensor.size
+            if self.left < 0:
+                raise TorchFileError("its tensors show the same bytes over and over: save copies of them (clone)")
+            self.made[tensor] = tensor.array(values)
+        return self.made[tensor]
+
+
+def _filled(content: Any, arrays: _Arrays, done: dict[int, Content], depth: int) -> Content:
+    """A dictionary with arrays for its tensors; one that is in several places is filled once."""
     if not isinstance(content, dict) or not depth:
         raise TorchFileError("it holds no named tensors")
-    kept = {str(key): value for key, value in content.items() if isinstance(value, Tensor | dict)}
-    return {
-        key: x.array(values(x.storage)) if isinstance(x, Tensor) else _filled(x, values, depth - 1)
-        for key, x in kept.items()
-    }
+    if id(content) not in done:
+        kept = {str(key): x for key, x in content.items() if _is_name(key) and isinstance(x, Tensor | dict)}
+        done[id(content)] = {
+            key: arrays.of(x) if isinstance(x, Tensor) else _filled(x, arrays, done, depth - 1)
+            for key, x in kept.items()
+        }
+    return done[id(content)]
+
+
+def _is_name(key: Any) -> bool:
+    """Texts, and the numbers by which optimisers know parameters."""
+    return isinstance(key, str) or (type(key) is int and key.bit_length() < 64)
 
 
 def _archive(data: bytes) -> tuple[Any, Bytes]:
@@ -138,13 +165,13 @@ def _stream(data: bytes) -> tuple[Any, Bytes]:
         raise TorchFileError("it is a pickle, but not one of PyTorch")
     protocol, at, _ = _unpickle(data, at)
     if protocol != PROTOCOL:
-        raise TorchFileError(f"its protocol is {protocol!r}, this code reads {PROTOCOL}")
+        raise TorchFileError(f"its protocol is {safe_pickle.said(protocol)}, this code reads {PROTOCOL}")
     _, at, _ = _unpickle(data, at)  # byte order and sizes of the machine that wrote it
     content, at, storages = _unpickle(data, at)
     keys, at, _ = _unpickle(data, at)
     found = {}
     for key in keys if isinstance(keys, list) else ():
-        if key not in storages:
+        if not isinstance(key, str) or key not in storages:
             raise TorchFileError("it is damaged: a storage belongs to no tensor")
         found[key] = data[at + 8 : at + 8 + storages[key].size]
         at += 8 + storages[key].size
@@ -172,9 +199,10 @@ class _Reader(safe_pickle.Reader):
 
     def persistent_load(self, reference: tuple) -> Storage:
         kind, dtype, key, _, count, *view = reference
-        if kind != "storage" or view not in ([], [None]) or not isinstance(count, int) or count < 0:
+        texts = all(isinstance(x, str) for x in (kind, dtype, key))
+        if not texts or kind != "storage" or view not in ([], [None]) or not safe_pickle.is_shape((count,)):
             raise TorchFileError("a storage is not described as expected")
-        storage = Storage(np.dtype(DTYPES[dtype]), str(key), count)
+        storage = Storage(np.dtype(DTYPES[dtype]), key, count)
         return self.storages.setdefault(storage.key, storage)
 
 
@@ -182,7 +210,10 @@ def _tensor(storage: Storage, offset: int, shape: tuple, strides: tuple, *more: 
     del more  # whether it wants a gradient, and hooks
     if not isinstance(storage, Storage):
         raise TorchFileError("a tensor without a storage")
-    return Tensor(storage, offset, tuple(shape), tuple(strides))
+    shape, strides = tuple(shape), tuple(strides)
+    if len(shape) != len(strides) or not all(map(safe_pickle.is_shape, (shape, strides, (offset,)))):
+        raise TorchFileError("a tensor has no proper shape")
+    return Tensor(storage, offset, shape, strides)
 
 
 class Inert:
@@ -198,14 +229,17 @@ class Inert:
 class Named(dict):
     """Stands for collections.OrderedDict, whose state is the version of each module."""
 
+    def __init__(self, pairs: Iterable[Any] = ()):
+        super().__init__((safe_pickle.flat(key), value) for key, value in pairs)
+
     def __setstate__(self, state: Any) -> None:
         del state
 
 
 ADMITTED = {
     "collections.OrderedDict": Named,
-    "builtins.set": set,
-    "__builtin__.set": set,
+    "builtins.set": safe_pickle.BUILTIN["set"],
+    "__builtin__.set": safe_pickle.BUILTIN["set"],
     "torch.Size": tuple,
     "torch.device": Inert,
     "collections.Counter": Inert,
