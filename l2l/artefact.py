@@ -48,7 +48,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact_check, programs, sharding
+from l2l import archive, artefact_check, programs, sharding
 from l2l.confidence import Sure
 from l2l.data import schema
 
@@ -100,7 +100,7 @@ def load(path: str | os.PathLike) -> programs.Programs:
       ArtefactError: it cannot be used.
     """
     try:
-        with zipfile.ZipFile(path) as file:
+        with archive.Archive(path) as file:
             about = read_about(file)
             read = {name: program(file, name) for name in about.programs}
         return programs_of(Path(path).name, about, read)
@@ -109,8 +109,7 @@ def load(path: str | os.PathLike) -> programs.Programs:
     except ArtefactError as error:
         raise ArtefactError(f"{path} {error}") from error
     except Exception as error:  # flatbuffers, MLIR and zlib raise types of their own for damaged content
-        reason = " ".join(str(error).split())
-        raise ArtefactError(f"{path} is damaged, or of a JAX too far from this one: {reason}") from error
+        raise ArtefactError(f"{path} is damaged, or of a JAX too far from this one: {archive.reason(error)}") from error
 
 
 def read_about(file: zipfile.ZipFile) -> About:
@@ -128,8 +127,8 @@ def read_about(file: zipfile.ZipFile) -> About:
 
 def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict[str, np.ndarray]]:
     """One program and its constants. Raises ArtefactError if one of these is not finite, or it is not to be run."""
-    with np.load(io.BytesIO(file.read(f"{name}.npz")), allow_pickle=False) as arrays:
-        constants = dict(arrays)
+    with archive.Archive(io.BytesIO(file.read(f"{name}.npz"))) as arrays:
+        constants = archive.arrays(arrays)
     for key, value in constants.items():
         if not np.isfinite(value).all():
             raise ArtefactError(f"cannot be used: {key} of {name} is not finite (NaN or infinite): export another run")

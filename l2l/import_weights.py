@@ -83,10 +83,16 @@ def import_file(args: argparse.Namespace) -> str:
     elif not file:
         raise ValueError(f"{args.model} needs a FILE")
     else:
-        arrays = weights.read(file)
-        record = weights.record(file) or published.record_of(args.model, arrays, class_names(args.labels))
-        record = runs.completed(record)
-        variables, part = published.variables_of(args.model, arrays, record, student)
+        arrays, record = weights.read(file), weights.record(file)
+        own = record is not None
+        record = runs.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
+        try:
+            variables, part = published.variables_of(args.model, arrays, record, student)
+        except (KeyError, TypeError, AttributeError) as error:
+            if not own:
+                raise
+            reason = f"the config in its record has no usable {' '.join(str(error).split()):.200}"
+            raise ValueError(f"{file} is damaged: {reason}") from error
     inputs = {"weights": {"path": file, "hash": weights.hash_of(file)}}
     if student:
         inputs["student"] = {"path": args.student, "hash": student.hash}

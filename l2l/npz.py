@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
+from l2l import archive
 from l2l.atomic import replacing
 
 Tree = dict[str, Any]
@@ -35,12 +36,12 @@ def load_arrays(path: Path) -> Tree:
       ValueError: not a whole .npz of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            flat = {name: file[name] for name in file.files}
+        with archive.Archive(path) as file:
+            flat = archive.arrays(file)
     except (OSError, ValueError, EOFError, KeyError) as error:
-        raise ValueError(f"{path} cannot be read as a weight file: {error}") from error
+        raise ValueError(f"{path} cannot be read as a weight file: {archive.reason(error)}") from error
     except Exception as error:  # zipfile and zlib raise types of their own for damaged archives
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged: {archive.reason(error)}") from error
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from l2l.archive import Archive
 from l2l.data import safe_pickle
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
@@ -129,7 +130,9 @@ def _is_name(key: Any) -> bool:
 def _archive(data: bytes) -> tuple[Any, Bytes]:
     """(content, reader of storages) of the newer format."""
     try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
+        archive = Archive(io.BytesIO(data))
+    except zipfile.BadZipFile as error:
+        raise TorchFileError(f"it is a damaged zip archive: {error}") from error
     except Exception as error:  # a damaged directory can raise anything
         raise TorchFileError("it is a damaged zip archive") from error
     pickles = [name for name in archive.namelist() if name.rsplit("/")[-1] == "data.pkl"]
@@ -140,7 +143,7 @@ def _archive(data: bytes) -> tuple[Any, Bytes]:
     return content, lambda storage: _exactly(_member(archive, f"{root}data/{storage.key}"), storage)
 
 
-def _member(archive: zipfile.ZipFile, name: str) -> bytes:
+def _member(archive: Archive, name: str) -> bytes:
     """A member's bytes, checked against their CRC."""
     try:
         if archive.getinfo(name).compress_type != zipfile.ZIP_STORED:

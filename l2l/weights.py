@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,15 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from l2l import atomic, torch_file
+from l2l import archive, atomic, torch_file
 from l2l.models.import_torch import WeightsError
 
 Arrays = dict[str, np.ndarray]
 WRAPPERS = ("model", "state_dict")  # under which a training program may store the weights
-RECORD = "l2l"  # metadata of a .safetensors file of ours: config, labels, policy and student of the run, as JSON
+RECORD = "l2l"  # metadata of a .safetensors file of ours: KEYS of the run, as JSON
+KEYS = ("config", "labels", "policy", "student")
+# Types of .safetensors that are read.
+TYPES = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL")
 PARALLEL = "module."  # what data parallelism puts before every name
 
 
@@ -27,6 +29,7 @@ def read(path: str | Path) -> Arrays:
     """
     path = Path(path)
     try:
+        atomic.demand_file(path)
         content = _content(path)
     except OSError as error:
         raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -50,15 +53,24 @@ def record(path: str | Path) -> dict[str, Any] | None:
     """
     if not _is_safetensors(Path(path)):
         return None
-    with safetensors.safe_open(path, "numpy") as file:
-        said = (file.metadata() or {}).get(RECORD)
+    try:
+        with safetensors.safe_open(path, "numpy") as file:
+            said = (file.metadata() or {}).get(RECORD)
+        value = None if said is None else json.loads(said)
+    except (safetensors.SafetensorError, ValueError, RecursionError) as error:
+        raise _damaged(path, error) from error
     if said is None:
         return None
-    try:
-        value = json.loads(said)
-        return {key: value[key] for key in ("config", "labels", "policy", "student")}
-    except (ValueError, KeyError, TypeError) as error:
-        raise WeightsError(f"{path} is damaged: its record is not whole ({error})") from error
+    if not _is_record(value):
+        raise WeightsError(f"{path} is damaged: its record of a run is not whole; export the run again")
+    return {key: value[key] for key in KEYS}
+
+
+def _is_record(value: Any) -> bool:
+    if not isinstance(value, dict) or not value.keys() >= set(KEYS) or not isinstance(value["config"], dict):
+        return False
+    maps = all(isinstance(value[key], dict | None) for key in ("policy", "student"))
+    return maps and isinstance(value["labels"], list) and all(isinstance(x, str) for x in value["labels"])
 
 
 def save(path: str | Path, arrays: Arrays, record: dict[str, Any]) -> None:
@@ -95,22 +107,36 @@ def _is_safetensors(path: Path) -> bool:
 
 def _is_npz(path: Path) -> bool:
     try:
-        with zipfile.ZipFile(path) as archive:
-            return all(name.endswith(".npy") for name in archive.namelist())
+        with archive.Archive(path) as file:
+            return all(name.endswith(".npy") for name in file.namelist())
     except Exception:  # a damaged archive can raise anything; the reader says it better
         return False
 
 
 def _npz(path: Path) -> dict:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return dict(archive)
-    except Exception as error:
-        raise WeightsError(f"{path} is damaged: {error}") from error
+        with archive.Archive(path) as file:
+            return archive.arrays(file)
+    except Exception as error:  # zipfile and numpy raise any type
+        raise _damaged(path, error) from error
 
 
 def _safetensors(path: Path) -> dict:
     try:
-        return safetensors.numpy.load_file(path)
-    except (safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise WeightsError(f"{path} is damaged, or has values of a type that is not read: {error}") from error
+        with safetensors.safe_open(path, "numpy") as file:
+            types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+            other = next((name for name, kind in types.items() if kind not in TYPES), None)
+            if other is not None:
+                raise WeightsError(
+                    f"{path} is not used: {other!r:.100} in it is of type {types[other]}, and those that are read are "
+                    f"{', '.join(TYPES)}: convert it to one of them"
+                )
+            return {name: file.get_tensor(name) for name in types}
+    except WeightsError:
+        raise
+    except Exception as error:  # also those of numpy, of more axes than it can have
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: str | Path, error: BaseException) -> WeightsError:
+    return WeightsError(f"{path} is damaged: {archive.reason(error)}")

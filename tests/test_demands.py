@@ -2,6 +2,8 @@
 
 import contextlib
 import io
+import json
+import os
 import pickle
 import struct
 import tracemalloc
@@ -10,8 +12,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from l2l import weights
-from l2l.data import safe_pickle
+import l2l
+from l2l import archive, artefact, import_weights, npz, weights
+from l2l.data import safe_pickle, schema
 from l2l.models.import_torch import WeightsError
 
 ROOM = 2**23  # bytes that any reader may take, whatever it reads
@@ -155,3 +158,206 @@ def test_tensors_that_cannot_be(tmp_path, count, shape, stride):
     with within(ROOM), pytest.raises(WeightsError) as caught:
         weights.read(path)
     one_line(path, caught)
+
+
+def safetensors_file(path, header, data=b""):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(u64(len(header)) + header + data)
+    return path
+
+
+def entry(kind="F32", shape=(2,), begin=0, end=8):
+    return {"dtype": kind, "shape": list(shape), "data_offsets": [begin, end]}
+
+
+VALUES = np.array([0.5, -3.0])
+NARROW = np.array([0x3F00, 0xC040], "<u2")  # the upper halves of the same as float32
+TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1"}
+
+
+@pytest.mark.parametrize("kind", [*TYPES, "BF16"])
+def test_types_of_safetensors(kind, tmp_path):
+    wanted = VALUES if "F" in kind else np.array([3, -7])
+    data = NARROW.tobytes() if kind == "BF16" else wanted.astype(TYPES[kind]).tobytes()
+    path = safetensors_file(tmp_path / "file", {"a": entry(kind, end=len(data))}, data)
+    np.testing.assert_array_equal(weights.read(path)["a"].astype(np.float64), wanted)
+
+
+@pytest.mark.parametrize("kind", ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "C64", "I4", "", 3, None])
+def test_types_that_are_not_read(kind, tmp_path):
+    size = {"C64": 32, "F4": 2, "F6_E2M3": 3}.get(kind, 4)
+    header = {"first": entry(), "odd": entry(kind, (4,), 8, 8 + size)}
+    path = safetensors_file(tmp_path / "file", header, bytes(8 + size))
+    with pytest.raises(WeightsError, match="is of type|unknown variant|invalid type") as caught:
+        weights.read(path)
+    one_line(path, caught)
+
+
+HEADERS = {
+    "overlap": {"a": entry(), "b": entry(begin=4, end=12)},
+    "negative offsets": {"a": entry(begin=-8, end=0)},
+    "offsets the wrong way round": {"a": entry(begin=8, end=0)},
+    "offsets beyond the file": {"a": entry(shape=(2**28,), end=2**30)},
+    "a hole": {"a": entry(begin=4, end=12)},
+    "a negative size": {"a": entry(shape=(-2,))},
+    "sizes that overflow": {"a": entry(shape=(2**62, 8))},
+    "more axes than an array can have": {"a": entry(shape=(1,) * 100 + (2,))},
+    "a list": [1],
+    "a tensor that is a list": {"a": [1]},
+    "nested": b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "nested dictionaries": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "cut": b'{"a":',
+}
+
+
+@pytest.mark.parametrize("what", HEADERS)
+def test_headers_of_safetensors(what, tmp_path):
+    path = safetensors_file(tmp_path / "file", HEADERS[what], bytes(8))
+    with within(ROOM), pytest.raises(WeightsError) as caught:
+        weights.read(path)
+    one_line(path, caught)
+
+
+RUN = {"config": {}, "labels": ["a"], "policy": {}, "student": None}
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "[" * 100_000 + "]" * 100_000,
+        '{"config":' * 50_000 + "1" + "}" * 50_000,
+        *map(json.dumps, ([1], 3, None, "config", True, {}, [[]])),
+        *(json.dumps(RUN | {key: value}) for key in ("config", "labels") for value in (None, 3, [3], "a", [None])),
+        *(json.dumps(RUN | {key: value}) for key in ("policy", "student") for value in (3, [3], "a")),
+        *(json.dumps({key: value for key, value in RUN.items() if key != gone}) for gone in RUN),
+        "NaN",
+        "not JSON",
+    ],
+    ids=lambda said: said[:40],
+)
+def test_records_of_safetensors(said, tmp_path):
+    path = safetensors_file(tmp_path / "file", {"__metadata__": {"l2l": said}, "a": entry()}, bytes(8))
+    with pytest.raises(WeightsError) as caught:
+        weights.record(path)
+    one_line(path, caught)
+
+
+def test_whole_and_missing_records(tmp_path):
+    metadata = {"__metadata__": {"l2l": json.dumps(RUN | {"more": 1})}, "a": entry()}
+    assert weights.record(safetensors_file(tmp_path / "file", metadata, bytes(8))) == RUN
+    assert weights.record(safetensors_file(tmp_path / "file", {"a": entry()}, bytes(8))) is None
+
+
+@pytest.mark.parametrize("config", [{}, {"model": 3}, {"model": {"name": "student"}}, {"task": ["skim"]}])
+def test_record_of_a_run_that_cannot_be_built(config, tmp_path, capsys):
+    header = {"__metadata__": {"l2l": json.dumps(RUN | {"config": config})}, "a": entry()}
+    path = safetensors_file(tmp_path / "file", header, bytes(8))
+    assert import_weights.main([str(path), "--model=r2plus1d_18", f"--out={tmp_path / 'out'}"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def npy(shape, descr="<f4", data=b""):
+    header = f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
+    header += b" " * (-(len(header) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\0" + struct.pack("<H", len(header)) + header + data
+
+
+NPYS = {
+    "3 GiB": npy((3 << 28,), data=bytes(16)),
+    "more than there is": npy((2**31, 2**31), data=bytes(16)),
+    "beyond any number": npy((2**62, 2**62), data=bytes(16)),
+    "no bytes each": npy((2**40,), "|S0"),
+    "a negative size": npy((-4,), data=bytes(16)),
+    "too many bytes": npy((2,), data=bytes(16)),
+    "objects": npy((2,), "|O", bytes(16)),
+    "nested": npy("(" * 3000 + ")" * 3000),
+    "a size that is a text": npy("('a',)", data=bytes(16)),
+    "version 3": b"\x93NUMPY\x03" + npy((4,), data=bytes(16))[7:],
+}
+
+
+def packed(path, members, method=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", method) as file:
+        for name, data in members.items():
+            file.writestr(name, data)
+    return path
+
+
+ARRAYS = ((weights.read, WeightsError), (npz.load_arrays, ValueError))
+READERS = (*ARRAYS, (l2l.load, artefact.ArtefactError))
+
+
+@pytest.mark.parametrize("what", NPYS)
+def test_arrays_that_claim_what_is_not_there(what, tmp_path):
+    path = packed(tmp_path / "a.npz", {"a.npy": NPYS[what]})
+    for read, error in ARRAYS:
+        with within(ROOM), pytest.raises(error, match=r"a\.npz") as caught:
+            read(path)
+        one_line(path, caught)
+
+
+def inflated(size):
+    """A member of a zip archive that is small and large at once: zeros."""
+    return npy((size // 4,), data=bytes(size))
+
+
+def claimed(path, size):
+    """Lets the directory and the member's own head claim another size."""
+    data = bytearray(path.read_bytes())
+    data[22:26] = data[(at := data.index(b"PK\x01\x02") + 24) : at + 4] = struct.pack("<I", size)
+    path.write_bytes(data)
+    return path
+
+
+@pytest.mark.parametrize("claim", [None, 100])
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_members_that_inflate(method, claim, tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "SMALL", 2**20)
+    path = packed(tmp_path / "a.npz", {"a.npy": inflated(2**24)}, method)
+    if claim:
+        claimed(path, claim)
+    for read, error in READERS:
+        with within(ROOM), pytest.raises(error) as caught:
+            read(path)
+        one_line(path, caught)
+
+
+def test_members_that_share_their_bytes(tmp_path):
+    """Entries of the directory that all point at one member."""
+    path = packed(tmp_path / "a.npz", {"0000.npy": inflated(2**20)})
+    data = path.read_bytes()
+    at, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+    entries = b"".join(data[at:end].replace(b"0000", b"%04d" % i) for i in range(100))
+    tail = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 100, 100, len(entries), at, 0)
+    path.write_bytes(data[:at] + entries + tail)
+    for read, error in READERS:
+        with within(ROOM), pytest.raises(error) as caught:
+            read(path)
+        one_line(path, caught)
+
+
+def test_archives_that_are_well_compressed_are_read(tmp_path):
+    values = {"a": np.zeros((1000, 1000), np.float32), "b": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
+    np.savez_compressed(tmp_path / "a.npz", **values)
+    for got in (weights.read(tmp_path / "a.npz"), npz.load_arrays(tmp_path / "a.npz")):
+        assert got.keys() == values.keys()
+        assert all(np.array_equal(got[key], x) and got[key].flags.writeable for key, x in values.items())
+
+
+@pytest.mark.parametrize("read", [weights.read, npz.load_arrays, artefact.load, safe_pickle.load])
+def test_pipes_are_not_waited_for(read, tmp_path):
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    with pytest.raises((ValueError, OSError), match="is a pipe or a device") as caught:
+        read(path)
+    one_line(path, caught)
+
+
+def test_the_index_is_no_pipe(tmp_path):
+    os.mkfifo(tmp_path / schema.INDEX)
+    with pytest.raises(schema.ShardError, match="holds no finished shards") as caught:
+        schema.load_index(tmp_path)
+    one_line(tmp_path, caught)

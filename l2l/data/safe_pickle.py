@@ -23,6 +23,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from l2l.atomic import demand_file
+
 SMALL = 10_000  # values that calls may be handed beside all that the file holds, once
 AXES = 32  # of an array
 
@@ -215,6 +217,8 @@ def load(source: str | os.PathLike | BinaryIO, names: Mapping[str, Any] | None =
       OSError: it cannot be read.
     """
     opened = hasattr(source, "read")
+    if not opened:
+        demand_file(source)
     data = source.read() if opened else Path(source).read_bytes()
     try:
         return Reader(io.BytesIO(data), NAMES | (names or {})).load()

@@ -1,0 +1,79 @@
+"""Zip archives and the arrays in them, which may be anybody's: what comes out is in proportion to the file."""
+
+import io
+import math
+import os
+import zipfile
+from typing import BinaryIO
+
+import numpy as np
+
+from l2l.atomic import demand_file
+from l2l.data import safe_pickle
+
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without limit
+RATIO, SMALL = (
+    20,
+    2**26,
+)  # times an archive's size that its members may take in all, and bytes that they may in any case
+
+
+class Archive(zipfile.ZipFile):
+    """An archive to read.
+
+    Raises:
+      zipfile.BadZipFile: it is damaged, or holds more than can be believed.
+      OSError: it cannot be read.
+    """
+
+    def __init__(self, source: str | os.PathLike | BinaryIO):
+        if isinstance(source, str | os.PathLike):
+            demand_file(source)
+        super().__init__(source)
+        size, members = self.fp.seek(0, os.SEEK_END), self.infolist()
+        for info in members:
+            if info.compress_type not in METHODS:
+                raise zipfile.BadZipFile(f"{info.filename!r} in it is compressed in a way that is not read")
+        whole, packed = sum(info.file_size for info in members), sum(info.compress_size for info in members)
+        if packed > size or whole > max(RATIO * size, SMALL):
+            raise zipfile.BadZipFile(
+                f"{size:,} bytes that say that they hold {max(whole, packed):,}: it is not used; write it uncompressed"
+            )
+
+    def read(self, name: str) -> bytes:
+        """A member's bytes, checked against their CRC, and no more than the directory says."""
+        info = self.getinfo(name)
+        with self.open(info) as member:
+            data = member.read(info.file_size + 1)
+        if len(data) != info.file_size:
+            raise zipfile.BadZipFile(f"{name!r} in it has {len(data):,} bytes instead of {info.file_size:,}")
+        return data
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in one line that is not too long to read, whatever it repeats of the file."""
+    return f"{' '.join(str(error).split()) or type(error).__name__:.300}"
+
+
+def arrays(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
+    """The arrays of an .npz by name. Raises ValueError, or as zipfile does, if one is not whole."""
+    other = next((name for name in archive.namelist() if not name.endswith(".npy")), None)
+    if other is not None:
+        raise ValueError(f"{other!r} in it is no array")
+    return {name.removesuffix(".npy"): _array(name, archive.read(name)) for name in archive.namelist()}
+
+
+def _array(name: str, data: bytes) -> np.ndarray:
+    """An .npy. Unlike `np.load` it reserves nothing before the bytes are there."""
+    file = io.BytesIO(data)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    version = np.lib.format.read_magic(file)
+    if version not in readers:
+        raise ValueError(f"{name!r} in it is an array of version {version}, which is not read")
+    shape, fortran, dtype = readers[version](file)
+    if dtype.hasobject or not dtype.itemsize or not safe_pickle.is_shape(shape):
+        raise ValueError(f"{name!r} in it is no plain array")
+    there = len(data) - file.tell()
+    if math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"{name!r} in it has {there:,} bytes for an array of shape {shape} and type {dtype}")
+    return np.ndarray(shape, dtype, data, file.tell(), order="F" if fortran else "C").copy("K")
