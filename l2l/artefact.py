@@ -37,7 +37,6 @@ older. Keep the run folder: it can be exported again.
 import dataclasses
 import io
 import itertools
-import json
 import math
 import os
 import zipfile
@@ -48,9 +47,10 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import archive, artefact_check, programs, sharding
+from l2l import archive, artefact_about, artefact_check, programs, sharding
 from l2l.confidence import Sure
 from l2l.data import schema
+from l2l.rules import whole
 
 FORMAT = 1
 ABOUT = "artefact.json"
@@ -103,6 +103,8 @@ def load(path: str | os.PathLike) -> programs.Programs:
         with archive.Archive(path) as file:
             about = read_about(file)
             read = {name: program(file, name) for name in about.programs}
+        if wrong := artefact_about.unlike(about.programs, {name: exported for name, (exported, _) in read.items()}):
+            raise ArtefactError(f"is damaged: {wrong}; export the run again")
         return programs_of(Path(path).name, about, read)
     except (zipfile.BadZipFile, OSError) as error:
         raise ArtefactError(f"{path} is no exported model: {error}") from error
@@ -113,12 +115,21 @@ def load(path: str | os.PathLike) -> programs.Programs:
 
 
 def read_about(file: zipfile.ZipFile) -> About:
-    """Raises ArtefactError if the file is of another format or for other machines."""
+    """Raises ArtefactError if the file is of another format or for other machines, or says what cannot be."""
     if ABOUT not in file.namelist():
         raise ArtefactError(f"is no exported model: it has no {ABOUT}")
-    said = json.loads(file.read(ABOUT))
-    if said["format"] != FORMAT:
-        raise ArtefactError(f"has format {said['format']}, this code reads {FORMAT}: export the run again")
+    try:
+        said = schema.read_json(file.read(ABOUT))
+        form = said.get("format") if isinstance(said, dict) else None
+        if whole(0)[0](form) and form != FORMAT:
+            raise ArtefactError(f"has format {form}, this code reads {FORMAT}: export the run again")
+        wrong = artefact_about.wrong(said)
+    except ArtefactError:
+        raise
+    except (ValueError, RecursionError) as error:
+        wrong = archive.reason(error)
+    if wrong:
+        raise ArtefactError(f"is damaged: its {ABOUT} cannot be used: {wrong}; export the run again")
     about, here = About(**said), jax.export.default_export_platform()
     if here not in about.platforms:
         raise ArtefactError(f"was made for {', '.join(about.platforms)}, this machine has {here}")
@@ -127,8 +138,11 @@ def read_about(file: zipfile.ZipFile) -> About:
 
 def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict[str, np.ndarray]]:
     """One program and its constants. Raises ArtefactError if one of these is not finite, or it is not to be run."""
-    with archive.Archive(io.BytesIO(file.read(f"{name}.npz"))) as arrays:
-        constants = archive.arrays(arrays)
+    try:
+        with archive.Archive(io.BytesIO(file.read(f"{name}.npz"))) as arrays:
+            constants = archive.arrays(arrays)
+    except zipfile.BadZipFile as error:
+        raise ValueError(f"its {name}.npz: {error}") from error
     for key, value in constants.items():
         if not np.isfinite(value).all():
             raise ArtefactError(f"cannot be used: {key} of {name} is not finite (NaN or infinite): export another run")

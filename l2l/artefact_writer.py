@@ -14,7 +14,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, atomic, build, predict, run_programs, runs
+from l2l import artefact, artefact_about, atomic, build, predict, run_programs, runs
 from l2l.data import schema
 from l2l.programs import Programs
 
@@ -94,12 +94,6 @@ def without_places() -> Iterator[None]:
         jax.config.update("jax_traceback_in_locations_limit", before)
 
 
-def signature(program: jax.export.Exported) -> tuple[dict[str, Any], dict[str, Any]]:
-    """By name, shape and dtype of what a program takes beside its constants, and of what it gives."""
-    (_, batch), _ = jax.tree.unflatten(program.in_tree, program.in_avals)
-    return batch, jax.tree.unflatten(program.out_tree, program.out_avals)
-
-
 def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> artefact.About:
     """What artefact.json says."""
     return artefact.About(
@@ -115,17 +109,10 @@ def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Expo
         sure=parts.sure and dataclasses.asdict(parts.sure),
         macs=artefact.factors_of(parts.macs),
         platforms=list(PLATFORMS),
-        programs={name: described(program) for name, program in programs.items()},
+        programs={name: artefact_about.described(program) for name, program in programs.items()},
         made_of=run.hash,
         versions=runs.versions(),
     )
-
-
-def described(program: jax.export.Exported) -> dict[str, dict[str, str]]:
-    """What goes into a program and what comes out, see `artefact.About`."""
-    words = lambda arrays: {name: f"{x.dtype}[{','.join(map(str, x.shape))}]" for name, x in sorted(arrays.items())}
-    takes, gives = signature(program)
-    return {"takes": words(takes), "gives": words(gives)}
 
 
 def npz(arrays: Constants) -> bytes:

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from l2l.rules_index import wrong
+
 VERSION = 1
 AUDIO_RATE = 16_000  # Hz, mono, int16
 INDEX = "index.json"
@@ -256,6 +258,15 @@ def save_index(directory: str | os.PathLike, index: Index) -> None:
     write_json(Path(directory) / INDEX, value)
 
 
+def read_json(text: str | bytes) -> Any:
+    """JSON without the numbers that are none. Raises ValueError, or RecursionError if it is nested too deep."""
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"it says {name} where a number belongs")
+
+    return json.loads(text, parse_constant=refuse)
+
+
 def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Index:
     """Reads `index.json`.
 
@@ -266,17 +277,24 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
     if not path.is_file():
         raise ShardError(f"{path} does not exist: the directory holds no finished shards")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path.read_text(encoding="utf-8"))
+        version = value.get("version") if isinstance(value, dict) else None
+        if type(version) is int and version != VERSION:
+            raise ShardError(f"{path} has schema version {version}, this code reads {VERSION}; prepare it again")
+        if problem := wrong(value, tuple(RECORDS)):
+            raise ValueError(problem)
         said = {key: value.pop(key) for key in ("label_hash", "hash")}
-        value.pop("table", None)  # for people: it follows from the rest
+        value.pop("table", None)
         splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
         lists = {key: tuple(value.pop(key)) for key in ("labels", "failed")}
         lists |= {key: tuple(value.pop(key, ())) for key in ("notes", "noted")}
         index = Index(splits=splits, **lists, **value)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if index.kind == "clips":
+            ClipPolicy(**index.policy)
+    except ShardError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise ShardError(f"{path} is damaged ({error}); prepare the directory again") from error
-    if index.version != VERSION:
-        raise ShardError(f"{path} has schema version {index.version}, this code reads {VERSION}; prepare it again")
     if kind is not None and index.kind != kind:
         raise ShardError(f"{path} holds {index.kind}, not {kind}")
     if said != {"label_hash": index.label_hash, "hash": index.hash}:

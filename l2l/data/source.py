@@ -116,12 +116,12 @@ def open_features(directory: str, *, lengths: tuple[int, ...], recognition: str 
       ShardError: no finished feature shards there, or the two do not go together.
     """
     index = schema.load_index(directory, kind="features")
-    widths = index.policy["widths"]
+    widths = widths_of(directory, index)
     numbers = (widths["image"], widths["audio"], len(index.labels), tuple(lengths))
     if not recognition:
         return Source(Path(directory), index, FeatureReader(*numbers, glances=index.policy.get("glances", {})))
     beside = schema.load_index(recognition, kind="features")
-    others = beside.policy["widths"]
+    others = widths_of(recognition, beside)
     reader = PairReader(*numbers, others=(others["image"], others["audio"]))
     check_splits(directory, index, recognition, beside)
     source = SideBySide(Path(directory), index, reader, beside=Path(recognition), beside_index=beside)
@@ -129,6 +129,15 @@ def open_features(directory: str, *, lengths: tuple[int, ...], recognition: str 
         for pair, _ in source.shards(split):
             check_pair(*pair)
     return source
+
+
+def widths_of(directory: str, index: schema.Index) -> dict[str, int]:
+    """How wide the descriptors are. Raises ShardError if the index does not say."""
+    if "widths" not in index.policy:
+        raise schema.ShardError(
+            f"{directory}/{schema.INDEX} does not say how wide its descriptors are: extract it again"
+        )
+    return index.policy["widths"]
 
 
 def check_splits(directory: str, index: schema.Index, recognition: str, beside: schema.Index) -> None:

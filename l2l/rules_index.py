@@ -1,0 +1,72 @@
+"""What the index.json of a directory of shards may hold, see `data/schema.py`."""
+
+import collections
+import re
+from typing import Any
+
+from l2l.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, maybe, number, problem, record, whole
+
+# What a dictionary may hold that a `ClipPolicy` is made of.
+POLICY: dict[str, Rule] = {
+    "frames": whole(1, 64),
+    "stride": whole(1, 10**6),
+    "fps": maybe(number(0, 10**6, over=True)),
+    "hop": maybe(number(0, 10**9, over=True)),
+    "hop_frames": maybe(whole(1, 10**9)),
+    "short_side": whole(1, 65_500),
+    "width": maybe(whole(1, 65_500)),
+    "quality": whole(1, 100),
+    "clips": whole(0, 10**6),
+    "audio": SWITCH,
+}
+
+_FILE: Rule = lambda x: WORD[0](x) and not {"/", "\\"} & set(x) and x not in (".", ".."), "the name of a file beside it"
+_COUNT = whole(0, 2**53)
+_DIGEST: Rule = lambda x: isinstance(x, str) and re.fullmatch("[0-9a-f]{64}", x), "64 hex digits"
+_LINE: Rule = lambda x: isinstance(x, str) and "\0" not in x, "a text"  # also the name of a file that is no UTF-8
+_SHARD = record({"file": _FILE, "records": _COUNT, "videos": _COUNT, "bytes": _COUNT, "sha256": _DIGEST})
+_VIDEO = {"path": _LINE, "split": WORD}
+# What index.json holds; LATER: what older ones have not.
+INDEX: dict[str, Rule] = {
+    "kind": WORD,
+    "labels": each(WORD),
+    "splits": mapping(WORD, each(_SHARD)),
+    "policy": mapping(TEXT, ANY),
+    "made_by": _LINE,
+    "failed": each(record(_VIDEO | {"status": WORD, "reason": _LINE})),
+    "multi_label": SWITCH,
+    "version": whole(0),
+    "label_hash": TEXT,
+    "hash": TEXT,
+}
+LATER: dict[str, Rule] = {
+    "notes": each(_LINE),
+    "noted": each(record(_VIDEO | {"notes": each(_LINE)})),
+    "table": ANY,  # for people: it follows from the rest
+}
+_WIDTH = whole(0, 2**20)
+_WIDTHS = {"widths": record({"image": _WIDTH, "audio": _WIDTH}), "glances": mapping(TEXT, _WIDTH)}
+FRAMING = 16  # bytes that a record takes in a file beside its content
+
+
+def wrong(index: Any, kinds: tuple[str, ...]) -> str:
+    """What keeps the content of index.json from being one of these kinds, "" if nothing does."""
+    if found := problem(index, INDEX, LATER):
+        return found
+    if index["kind"] not in kinds:
+        return f"kind is {index['kind']!r:.60}, it must be one of {', '.join(kinds)}"
+    policy = index["policy"]
+    own = {key: policy[key] for key in _WIDTHS if key in policy} if index["kind"] == "features" else {}
+    found = problem(policy, {}, POLICY) if index["kind"] == "clips" else problem(own, {}, _WIDTHS)
+    return f"policy: {found}" if found else _shards(index["splits"])
+
+
+def _shards(splits: dict[str, list[dict[str, Any]]]) -> str:
+    """Shards that cannot hold what they are said to hold, or that stand there twice."""
+    shards = [shard for own in splits.values() for shard in own]
+    for shard in shards:
+        if shard["videos"] > shard["records"] or shard["records"] * FRAMING > shard["bytes"]:
+            what = f"{shard['records']} records of {shard['videos']} videos in {shard['bytes']} bytes"
+            return f"{shard['file']} cannot have {what}"
+    twice = collections.Counter(shard["file"] for shard in shards).most_common(1)
+    return f"{twice[0][0]} is there twice" if twice and twice[0][1] > 1 else ""
