@@ -22,7 +22,7 @@ from data_prep.rows import PrepareError
 from data_prep.shards import sha256_of
 from l2l import command
 from l2l.data import schema
-from l2l.data.media import decode_jpeg
+from l2l.data.media import decode_jpeg, jpeg_size
 
 EVERY = 20  # one record in so many has its first image decoded
 
@@ -37,6 +37,7 @@ class Check:
     shard: schema.Shard
     kind: str
     labels: int
+    size: tuple[int, int | None] | None = None  # (short side or height, width or None) of a clip's images, pixels
 
 
 @dataclasses.dataclass
@@ -68,11 +69,7 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
     for split, shards in index.splits.items():
         if not shards:
             yield f"{files.join(directory, schema.INDEX)}: split {split} has no shards"
-    checks = [
-        Check(files.join(directory, shard.file), shard, index.kind, len(index.labels))
-        for shards in index.splits.values()
-        for shard in shards
-    ]
+    checks = checks_of(os.fspath(directory), index)
     with tqdm(total=len(checks), unit=" shards", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
         results = pool.run(read_again, checks, min(workers, len(checks)), bar) if checks else []
     seen: dict[bytes, str] = {}
@@ -82,6 +79,17 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
             if video in seen:
                 yield f"{check.path}: video {video!r} is in {seen[video]} too"
             seen[video] = check.path
+
+
+def checks_of(directory: str, index: schema.Index) -> list[Check]:
+    """All shards of a directory."""
+    policy = schema.ClipPolicy(**index.policy) if index.kind == "clips" else None
+    size = policy and (policy.short_side, policy.width)
+    return [
+        Check(files.join(directory, shard.file), shard, index.kind, len(index.labels), size)
+        for shards in index.splits.values()
+        for shard in shards
+    ]
 
 
 def read_again(check: Check, done: Callable[[], None]) -> Found:
@@ -170,10 +178,12 @@ def _faults(values: Values, check: Check, *, decode: bool) -> Iterator[str]:
         yield f"label id {wrong[0]} is outside the {check.labels} labels"
     if values["has_audio"][0] not in (0, 1):
         yield f"has_audio is {values['has_audio'][0]}, not 0 or 1"
-    yield from _clip_faults(values, decode) if check.kind == "clips" else _feature_faults(values)
+    yield from (
+        _clip_faults(values, check.size if decode else None) if check.kind == "clips" else _feature_faults(values)
+    )
 
 
-def _clip_faults(values: Values, decode: bool) -> Iterator[str]:
+def _clip_faults(values: Values, size: tuple[int, int | None] | None) -> Iterator[str]:
     frames, valid = len(values["frames"]), values["frames_valid"][0]
     if not 1 <= frames <= 64 or not 0 <= valid <= frames:
         yield f"{frames} frames of which {valid} are valid"
@@ -182,8 +192,13 @@ def _clip_faults(values: Values, decode: bool) -> Iterator[str]:
     first, stop = values["audio_valid"]
     if not 0 <= first <= stop <= schema.AUDIO_RATE:
         yield f"audio_valid is [{first}, {stop})"
-    if decode and frames:
+    if size and frames:
         try:
+            width, height = jpeg_size(values["frames"][0])
+            side, wide = size
+            if (min(width, height), None) != size and (height, width) != size:
+                of = f"a short side of {side}" if wide is None else f"{wide} x {side}"
+                raise ValueError(f"it says that it has {width:,} x {height:,} pixels, the index says {of}")
             decode_jpeg(values["frames"][0])
         except (OSError, ValueError) as error:
             yield f"its first frame does not decode: {error}"

@@ -1,4 +1,4 @@
-"""Every field of artefact.json and of index.json made wrong in every way: one line with the file's name, or no matter."""
+"""Every field of artefact.json and of index.json made wrong in every way: one line that names the file, or harmless."""
 
 import copy
 import dataclasses

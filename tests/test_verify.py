@@ -1,6 +1,7 @@
 """A whole directory passes; every kind of damage is named in one line."""
 
 import dataclasses
+import struct
 
 import numpy as np
 import pytest
@@ -146,3 +147,33 @@ def test_features(tmp_path, capsys):
         status, lines = said(tmp_path, capsys)
         assert status == index
         assert problem is None or problem in lines[0]
+
+
+@pytest.mark.parametrize("size", [(13_000, 13_000), (65_000, 65_000), (64, 32_000), (31, 31), (0, 0)])
+def test_images_of_another_size_are_not_decoded(directory, monkeypatch, size):
+    """A head of a JPEG that claims any number of pixels in a few bytes."""
+
+    def claiming(values):
+        data = values["frames"][0]
+        at = data.index(b"\xff\xc0") + 5
+        return values | {
+            "frames": [data[:at] + struct.pack(">2H", *size[::-1]) + data[at + 4 :], *values["frames"][1:]]
+        }
+
+    rewrite(directory, claiming)
+    path = directory / first_shard(directory).file
+    check = verify.checks_of(str(directory), schema.load_index(directory))[0]
+    decoded = []
+    monkeypatch.setattr(verify, "decode_jpeg", decoded.append)
+    found = verify.read_again(check, lambda: None)
+    assert not decoded  # half a gigabyte for the first of these sizes
+    assert len(found.problems) == 1
+    assert str(path) in found.problems[0]
+    assert "first frame does not decode" in found.problems[0]
+
+
+def test_images_of_a_given_width(tmp_path, capsys):
+    row = Row(str(write_video(tmp_path / "a.mp4", seconds=0.5)), ("a",), "train", video_id="a")
+    policy = dataclasses.replace(POLICY, short_side=24, width=40)
+    write_dataset([row], ["a"], tmp_path / "out", policy, shards=1)
+    assert said(tmp_path / "out", capsys)[0] == 0

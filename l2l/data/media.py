@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import io
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import av
@@ -89,6 +90,15 @@ def decode_jpeg(data: bytes) -> np.ndarray:
     """JPEG -> uint8 (h, w, 3); the same values as `tf.io.decode_jpeg(dct_method="INTEGER_ACCURATE")`."""
     with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def jpeg_size(data: bytes) -> tuple[int, int]:
+    """(width, height) that a JPEG says it has, pixels; decodes nothing. Raises OSError or ValueError if it is none."""
+    try:
+        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
+            return image.size
+    except Image.DecompressionBombError as error:
+        raise ValueError(str(error)) from error
 
 
 def read_clips(
