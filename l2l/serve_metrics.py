@@ -5,7 +5,8 @@ import collections
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
+
+from l2l.data.decoder import resident
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 
@@ -20,6 +21,7 @@ class Metrics:
         self._ended: collections.Counter[str] = collections.Counter()  # why a connection was ended -> how many
         self._below = [0] * (len(BUCKETS) + 1)  # answers by the first bucket that holds their time
         self._seconds = self._batches = self._videos = self._bytes = self._connections = self.in_progress = 0
+        self._replaced = 0
 
     def answered(self, status: int, seconds: float) -> None:
         with self._lock:
@@ -50,6 +52,10 @@ class Metrics:
         with self._lock:
             self._refused[status] += 1
 
+    def replaced(self, decoders: int) -> None:
+        with self._lock:
+            self._replaced += decoders
+
     def batched(self, videos: int) -> None:
         with self._lock:
             self._batches += 1
@@ -79,9 +85,10 @@ class Metrics:
             ("l2l_connections", "gauge", "Open connections.", self._connections),
             ("l2l_in_progress", "gauge", "Requests that were received and wait for their answer.", self.in_progress),
             ("l2l_received_bytes_total", "counter", "Bytes of uploaded videos.", self._bytes),
+            ("l2l_decoders_replaced_total", "counter", "Decoders that kept too much memory.", self._replaced),
             ("l2l_batches_total", "counter", "Calls of the model.", self._batches),
             ("l2l_videos_total", "counter", "Videos that the model saw in them.", self._videos),
-            ("process_resident_memory_bytes", "gauge", "Memory of this process.", resident()),
+            ("process_resident_memory_bytes", "gauge", "Memory of this process.", resident(os.getpid())),
         ):
             yield from _head(name, kind, meaning)
             yield f"{name} {value}"
@@ -89,11 +96,3 @@ class Metrics:
 
 def _head(name: str, kind: str, meaning: str) -> tuple[str, str]:
     return f"# HELP {name} {meaning}", f"# TYPE {name} {kind}"
-
-
-def resident() -> int:
-    """Bytes of memory that this process holds; 0 where the system does not say."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        return 0

@@ -127,7 +127,9 @@ class Service:
 
     def _lend(self, work: Callable[[Decoder, str], Any], path: str) -> Any:
         decoder = self._free.get()
+        before = decoder.outgrown
         try:
             return work(decoder, path)
         finally:
+            self.metrics.replaced(decoder.outgrown - before)
             self._free.put(decoder)

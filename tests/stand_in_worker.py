@@ -20,6 +20,7 @@ from l2l.data.scan import MediaError
 
 COMMAND = (sys.executable, "-m", "tests.stand_in_worker")
 NOTES = ("sound track 2 of 3: it is the default one", "HDR (HLG): tone-mapped")
+KEPT: list[np.ndarray] = []
 JPEG = encode_jpeg(np.zeros((1, 1, 3), np.uint8), 90)
 
 
@@ -49,6 +50,12 @@ def is_missing(path):
 
 def takes_too_much(path):
     yield text(np.ones(MEMORY // 8 + 1).sum())
+
+
+def keeps(path, size, film=None):
+    """So many bytes more, for good."""
+    KEPT.append(np.ones(size, np.uint8))
+    yield text(os.getpid())
 
 
 def dies(path, times, said=""):
@@ -107,7 +114,7 @@ def deadly(operation):
     return does
 
 
-MORE = (pids, fails, is_missing, takes_too_much, dies, stalls, prints, ignores_ctrl_c, modules, says)
+MORE = (pids, fails, is_missing, takes_too_much, keeps, dies, stalls, prints, ignores_ctrl_c, modules, says)
 OPERATIONS = {name: deadly(x) for name, x in operations.OPERATIONS.items()} | {x.__name__: x for x in MORE}
 
 if __name__ == "__main__":

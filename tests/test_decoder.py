@@ -129,6 +129,31 @@ def test_errors_and_memory(decoder, operation, status, says):
     assert asked(decoder, "pids", count=1)
 
 
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not say what a process holds")
+def test_one_that_keeps_much_memory_is_replaced_between_two_films(decoder, film):
+    """Not by little, nor while it holds a film that is open: then before the next one is opened."""
+    (first,) = asked(decoder, "keeps", size=decoder_module.KEPT // 8)
+    assert asked(decoder, "keeps", size=decoder_module.KEPT // 2) == [first]
+    assert asked(decoder, "keeps", size=decoder_module.KEPT // 2) == [first]  # it answers, and then goes
+    (second,) = asked(decoder, "keeps", size=decoder_module.KEPT + (16 << 20), film=1)
+    assert (second != first, decoder.outgrown) == (True, 1)
+    assert asked(decoder, "keeps", size=1, film=1) == [second]
+    same(list(decoder.film(film, POLICY).seen([1], 1)), list(media.open_film(film, POLICY).seen([1], 1)))
+    (third,) = asked(decoder, "pids", count=1)
+    assert (third != second, decoder.outgrown) == (True, 2)
+    assert not any(Path(f"/proc/{pid}").exists() for pid in (first, second))
+
+
+def test_one_that_is_closed_is_not_replaced(decoder, monkeypatch):
+    monkeypatch.setattr(decoder_module, "KEPT", -1)
+    values = decoder.run("pids", "x", count=1)
+    next(values)
+    decoder._closed = True
+    assert list(values) == []
+    with pytest.raises(Stopped):
+        asked(decoder, "pids", count=1)
+
+
 def test_one_death_is_made_good(decoder, tmp_path):
     marks = tmp_path / "marks"
     marks.write_text("")

@@ -1,11 +1,16 @@
 """Requests of a moment share a call; nobody's error or departure is another's."""
 
 import asyncio
+import re
 
 import pytest
 
+from l2l.data import decoder
+from l2l.data.schema import ClipPolicy
 from l2l.serve_batches import Batcher
 from l2l.serve_metrics import Metrics
+from l2l.service import How, Limits, Service
+from tests.videos import write_video
 
 
 def run(scenario, answer, **limits):
@@ -95,3 +100,20 @@ def test_metrics_are_what_prometheus_reads():
     for name in {line.split("{")[0].split(" ")[0] for line in lines if not line.startswith("#")}:
         family = name.removesuffix("_bucket").removesuffix("_sum").removesuffix("_count")
         assert any(line.startswith(f"# TYPE {family} ") for line in lines), name
+
+
+@pytest.mark.parametrize(("kept", "replaced"), [(decoder.KEPT, 0), (-1, 3)])
+def test_decoders_that_keep_memory_are_replaced_and_counted(tmp_path, monkeypatch, kept, replaced):
+    """And every request is answered."""
+    monkeypatch.setattr(decoder, "KEPT", kept)
+    film, limits = write_video(tmp_path / "a.mp4"), Limits(1 << 20, 20, 1 << 30, 2, 60, 8)
+    count = lambda films: [len(film.content) for film in films]
+    how = How(ClipPolicy(frames=1, hop=0.25), 1, 1)
+    service = Service(how, count, None, limits=limits, decoders=1, window=0, most=1)
+
+    async def asked():
+        async with service.running():
+            return [await service.classify(film) for _ in range(3)]
+
+    assert asyncio.run(asked()) == [4, 4, 4]
+    assert re.findall(r"^l2l_decoders_replaced_total (\d+)$", service.metrics.text(), re.MULTILINE) == [str(replaced)]

@@ -1,4 +1,4 @@
-"""A process that decodes videos. It may hang, die of a signal or run out of memory: another takes its place.
+"""A process that decodes videos. It may hang, die of a signal, run out of memory or keep it: another takes its place.
 
 It imports neither TensorFlow nor JAX, so it starts in a fraction of a second and is small. It is a program of its own
 (`worker.py`), whatever script, notebook or terminal asks for it, and what it says is read with care (`messages.py`):
@@ -28,6 +28,7 @@ from l2l.data.scan import MediaError
 
 TIME_LIMIT = 1800.0  # seconds; a one-hour film takes minutes
 MEMORY = 4 << 30  # bytes of addresses that decoding may take
+KEPT = 256 << 20  # bytes that it may hold for good; films of 1920 x 1080 leave 33 MiB, of 3840 x 2160 up to 137
 TICK = 0.5  # seconds
 GRACE = 10.0  # seconds
 PIPE = 1 << 20  # bytes that may be under way: decoding is that far ahead of whoever asked
@@ -61,6 +62,9 @@ class Decoder(Asking):
       memory: bytes of addresses that it may take.
       command: the program and its first arguments.
       stdin: what it reads as its standard input; None: nothing.
+
+    Attributes:
+      outgrown: how many processes were replaced because they kept more memory than they had when they were new.
     """
 
     def __init__(
@@ -72,7 +76,7 @@ class Decoder(Asking):
         stdin: BinaryIO | None = None,
     ) -> None:
         self.time_limit, self.memory, self.command, self.stdin = time_limit, memory, command, stdin
-        self._closed, self._lock = False, threading.RLock()
+        self._closed, self._lock, self.outgrown = False, threading.RLock(), 0
         self._process: _Process | None = None
 
     def __enter__(self) -> "Decoder":
@@ -123,6 +127,8 @@ class Decoder(Asking):
             process.kill()
 
     def _attempt(self, operation: str, path: str | os.PathLike, arguments: dict[str, Any]) -> Iterator[Any]:
+        if operation == "opened":  # until then what it holds may be the film before
+            self._renew()
         process, over = self._ready(), False
         try:
             process.ask({"operation": operation, "path": _absolute(path), "arguments": arguments})
@@ -145,6 +151,17 @@ class Decoder(Asking):
         finally:
             if not over:
                 self._end(process)
+            elif "film" not in arguments:
+                self._renew()
+
+    def _renew(self) -> None:
+        """Ends the process if it has kept too much memory, and starts another, which nobody need wait for."""
+        process = self._process
+        if process is not None and process.ready and process.resident() - process.fresh > KEPT:
+            self._end(process)
+            self.outgrown += 1
+            with contextlib.suppress(Stopped):
+                self.begin()
 
     def _started(self) -> "_Process":
         with self._lock:
@@ -167,7 +184,7 @@ class Decoder(Asking):
             return process
         try:
             value, _ = process.answer(float("inf"))
-            process.ready = isinstance(value, Ready)
+            process.ready, process.fresh = isinstance(value, Ready), process.resident()
         except (EOFError, ConnectionError) as error:
             death = self._death(process, _NotStartedError)
             self._end(process)
@@ -229,10 +246,10 @@ class Decoders(Asking):
 
 
 class _Process:
-    """A process and the pipes to it."""
+    """A process and the pipes to it; `fresh` is what it held, bytes, when it was ready."""
 
     def __init__(self, command: Sequence[str], memory: int, stdin: BinaryIO | None) -> None:
-        self.ready, self._stderr = False, tempfile.TemporaryFile()  # noqa: SIM115
+        self.ready, self.fresh, self._stderr = False, 0, tempfile.TemporaryFile()  # noqa: SIM115
         with contextlib.ExitStack() as theirs:
             reads, self._requests = _pipe(theirs, 0)
             self._answers, writes = _pipe(theirs, 1)
@@ -254,6 +271,10 @@ class _Process:
     @property
     def ended(self) -> bool:
         return self._child.poll() is not None
+
+    def resident(self) -> int:
+        """Bytes of memory that it holds."""
+        return resident(self._child.pid)
 
     def ask(self, request: dict[str, Any]) -> None:
         text = json.dumps(request).encode()
@@ -342,6 +363,14 @@ def _pipe(theirs: contextlib.ExitStack, own: int) -> tuple[Any, Any]:
     theirs.callback(os.close, ends[own])
     ends[1 - own] = open(ends[1 - own], ("wb", "rb")[own], buffering=0)  # noqa: SIM115
     return tuple(ends)
+
+
+def resident(number: int) -> int:
+    """Bytes of memory that the process of this number holds; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{number}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0
 
 
 def _absolute(path: str | os.PathLike) -> str:
