@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
+from python_multipart.multipart import parse_options_header
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
@@ -20,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from l2l import serve_uploads
 from l2l.data.decoder import DecoderError
 from l2l.data.scan import MediaError
-from l2l.serve_guard import CLOSE, Guard, SizeLimit, error
+from l2l.serve_guard import AGAIN, CLOSE, Guard, SizeLimit, error
 from l2l.service import Service
 
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
@@ -33,7 +34,8 @@ FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewp
 """
 LOG = logging.getLogger("uvicorn.error")
 AROUND = 1 << 16  # bytes of a form that are not the video: boundaries, headers, a path
-AGAIN = {"Retry-After": "5"}
+# What Python knows as a charset need not be one of text, nor end in text that can be written again.
+CHARSETS = (b"utf-8", b"utf8", b"us-ascii", b"ascii", b"iso-8859-1", b"latin-1", b"latin1", b"windows-1252", b"cp1252")
 
 
 class BusyError(Exception):
@@ -57,8 +59,12 @@ def application(service: Service, root: Path | None, *, names: frozenset[str], t
 
     # Its pages of documentation would load scripts from elsewhere.
     app = FastAPI(title="Listen to look", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.add_middleware(SizeLimit, most=service.limits.upload + AROUND)
-    app.add_middleware(Guard, names=names, token=token)
+    app.add_middleware(SizeLimit, most=service.limits.upload + AROUND, metrics=service.metrics)
+    app.add_middleware(Guard, names=names, token=token, metrics=service.metrics)
+
+    @app.exception_handler(HTTPException)
+    async def refused(request: Request, problem: HTTPException) -> Response:
+        return error(problem.status_code, "refused", problem.detail, problem.headers)
 
     @app.get("/", response_class=HTMLResponse)
     async def form() -> str:
@@ -142,6 +148,8 @@ async def asked(service: Service, root: Path | None, request: Request) -> AsyncI
 
 async def received(service: Service, request: Request) -> FormData:
     """The form of a request. Raises HTTPException if it is none, takes too long to come or breaks off."""
+    if parse_options_header(request.headers.get("content-type"))[1].get(b"charset", b"utf-8").lower() not in CHARSETS:
+        raise HTTPException(415, "send the form as UTF-8")
     try:
         async with asyncio.timeout(service.limits.patience):
             return await request.form(max_files=1, max_fields=2)

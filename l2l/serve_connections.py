@@ -7,15 +7,17 @@ the one that has been waited for longest.
 
 import asyncio
 import time
+from http import HTTPStatus
 from typing import Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from l2l.serve_guard import AGAIN, CLOSE, error
 from l2l.serve_metrics import Metrics
 from l2l.service import Limits
 
 HEADERS = 10.0  # seconds for the headers of a request, from the connection's begin or the end of the last answer
-TURNED_AWAY = {408: "Request Timeout", 503: "Service Unavailable"}
 
 
 class Connection(H11Protocol):
@@ -105,6 +107,21 @@ class Connection(H11Protocol):
             self.transport.abort()
             return
         if status == 503 or self.conn.trailing_data[0]:  # a client that is silent has asked nothing
-            head = f"HTTP/1.1 {status} {TURNED_AWAY[status]}\r\nConnection: close\r\nContent-Length: {len(why)}\r\n\r\n"
-            self.transport.write((head + why).encode("ascii"))
+            self._tell(status, why)
         self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Ends a connection that says what is not HTTP, with an answer unless one is under way or was given."""
+        if self.cycle is not None:  # what the application has to say is not for the wire any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self._tell(400, msg)
+        self.transport.close()
+
+    def _tell(self, status: int, why: str) -> None:
+        """Writes an answer that no application gives."""
+        told = error(status, "busy" if status == 503 else "refused", why, CLOSE | (AGAIN if status == 503 else {}))
+        lines = [b"HTTP/1.1 %d %s" % (status, HTTPStatus(status).phrase.encode())]
+        lines += [b"%s: %s" % header for header in told.raw_headers]
+        self.transport.write(b"\r\n".join([*lines, b"", told.body]))

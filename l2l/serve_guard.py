@@ -10,7 +10,7 @@ import binascii
 import hmac
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,10 +18,13 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from l2l.serve_metrics import Metrics
+
 HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::([0-9]{0,5}))?", re.IGNORECASE | re.ASCII)
 THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 PORTS = {"http": 80, "https": 443}
 CLOSE = {"Connection": "close"}  # what is left of the request is not read
+AGAIN = {"Retry-After": "5"}
 
 
 class Place(NamedTuple):
@@ -84,15 +87,18 @@ class Guard:
     Args:
       names: hosts that the service may be called by, beside the address at which a connection arrives.
       token: what an Authorization header must hold (Bearer, or as the password of Basic); None: it needs none.
+      metrics: counts them.
     """
 
-    def __init__(self, app: ASGIApp, names: frozenset[str], token: bytes | None) -> None:
-        self.app, self.names, self.token = app, names, token
+    def __init__(self, app: ASGIApp, names: frozenset[str], token: bytes | None, metrics: Metrics) -> None:
+        self.app, self.names, self.token, self.metrics = app, names, token, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        return await (self._refusal(scope) or self.app)(scope, receive, send)
+        if refusal := self._refusal(scope):
+            self.metrics.turned_away(refusal.status_code)
+        return await (refusal or self.app)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> JSONResponse | None:
         said = ", ".join(_all(scope, b"host"))
@@ -156,15 +162,15 @@ def _knows(scope: Scope, token: bytes) -> bool:
     return hmac.compare_digest(given.strip(), token)
 
 
-def error(code: int, status: str, reason: str, headers: dict[str, str] | None = None) -> JSONResponse:
+def error(code: int, status: str, reason: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     return JSONResponse({"error": reason, "status": status}, code, headers)
 
 
 class SizeLimit:
-    """Ends requests that are too large, as soon as they say or show it."""
+    """Ends requests that are too large, as soon as they say or show it; `metrics` counts those that say it."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self.app, self.most = app, most
+    def __init__(self, app: ASGIApp, most: int, metrics: Metrics) -> None:
+        self.app, self.most, self.metrics = app, most, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> Any:
         if scope["type"] != "http":
@@ -172,6 +178,7 @@ class SizeLimit:
         too_large = HTTPException(413, f"a request may have {self.most:,} bytes")
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if int(declared) > self.most:  # the server lets only digits through
+            self.metrics.turned_away(413)
             return await error(413, "refused", too_large.detail, CLOSE)(scope, receive, send)
         total = 0
 

@@ -21,6 +21,7 @@ class Metrics:
         self._ended: collections.Counter[str] = collections.Counter()  # why a connection was ended -> how many
         self._below = [0] * (len(BUCKETS) + 1)  # answers by the first bucket that holds their time
         self._seconds = self._batches = self._videos = self._bytes = self._connections = self.in_progress = 0
+        self._turned_away: collections.Counter[int] = collections.Counter()  # HTTP status -> how many
         self._replaced = 0
 
     def answered(self, status: int, seconds: float) -> None:
@@ -28,6 +29,11 @@ class Metrics:
             self._answers[status] += 1
             self._below[bisect.bisect_left(BUCKETS, seconds)] += 1
             self._seconds += seconds
+
+    def turned_away(self, status: int) -> None:
+        """A request was refused for who asked it, or for what it says of its size."""
+        with self._lock:
+            self._turned_away[status] += 1
 
     def entered(self, change: int) -> None:
         """A request came (1) or went (-1)."""
@@ -69,6 +75,9 @@ class Metrics:
     def _lines(self) -> Iterator[str]:
         yield from _head("l2l_requests_total", "counter", "Answers to /classify by HTTP status.")
         yield from (f'l2l_requests_total{{status="{status}"}} {n}' for status, n in sorted(self._answers.items()))
+        yield from _head("l2l_turned_away_total", "counter", "Requests that were not looked at, by HTTP status.")
+        away = sorted(self._turned_away.items())
+        yield from (f'l2l_turned_away_total{{status="{status}"}} {n}' for status, n in away)
         yield from _head("l2l_refused_total", "counter", "Videos that could not be used, by reason.")
         yield from (f'l2l_refused_total{{reason="{reason}"}} {n}' for reason, n in sorted(self._refused.items()))
         yield from _head("l2l_connections_ended_total", "counter", "Connections that were not waited for, by reason.")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import json
 import re
 import socket
 import time
@@ -43,6 +44,11 @@ def opened(port, count, begin=b""):
         yield connections
 
 
+def told(connection):
+    status, _, content = answer_of(connection)
+    return status, *json.loads(content).values()
+
+
 def counted(client, name):
     return sum(float(x) for x in re.findall(rf"^{name} (\S+)$", client.metrics.text(), re.MULTILINE))
 
@@ -65,7 +71,7 @@ def test_a_hundred_idle_connections_silence_nobody(begin, caplog):
             ended = counted(client, 'l2l_connections_ended_total{reason="crowded"}')
             assert 100 - FEW <= ended <= 100 - FEW + 5
             if begin:  # a request was under way, so it is told
-                assert answer_of(first)[::2] == (408, b"others needed its place")
+                assert told(first) == (408, "others needed its place", "refused")
             else:
                 assert first.recv(1) == b""
             others[-1].setblocking(False)
@@ -95,7 +101,7 @@ def test_headers_that_come_slowly(caplog):
             for byte in ASK[:-2]:
                 slow.sendall(bytes([byte]))
                 time.sleep(2 * HEADER_TIME / len(ASK))
-        assert answer_of(slow)[::2] == (408, b"no request came within 0.4 s")
+        assert told(slow) == (408, "no request came within 0.4 s", "refused")
         assert silent.recv(1) == b""
         assert HEADER_TIME <= time.monotonic() - since < 20
         assert client.ask("GET", "/health")[0] == 200
@@ -129,7 +135,8 @@ def test_slow_uploads_take_no_place_of_work(caplog):
             slow.sendall(f"--{BOUNDARY}".encode())
         (last,) = stack.enter_context(opened(client.port, 1))  # nobody is idle: who comes last is told so
         status, headers, content = answer_of(last)
-        assert (status, headers["connection"], content) == (503, "close", b"8 connections are busy: come again")
+        assert (status, headers["connection"], headers["retry-after"]) == (503, "close", "5")
+        assert json.loads(content) == {"error": "8 connections are busy: come again", "status": "busy"}
         assert counted(client, 'l2l_connections_ended_total{reason="full"}') == 1
     assert caplog.messages == ["closed a connection of 127.0.0.1: 8 connections are busy: come again"]
 

@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import json
+import re
 import socket
 import sys
 
@@ -229,6 +230,20 @@ def test_health_needs_no_token_and_the_token_opens_no_other_door(closed_port):
     token = "Authorization: Bearer a:secret"
     assert exchange(closed_port, "GET / HTTP/1.1", "Host: evil.example", token)[0] == 421
     assert exchange(closed_port, "GET / HTTP/1.1", "Host: localhost", token, "Origin: http://evil.example")[0] == 403
+
+
+def test_who_is_turned_away_is_counted():
+    """By status, beside what was answered by the endpoints."""
+    good, large = ("Host: localhost", "Authorization: Bearer a:secret"), "Content-Length: 99999999"
+    lines = [("Host: evil.example",)] * 3 + [(*good, "Origin: http://evil.example")] * 2 + [("Host: localhost",)]
+    with service(TOKEN) as port:
+        for headers in [*lines, (*good, large)]:
+            exchange(port, "POST /classify HTTP/1.1", *headers)
+        assert exchange(port, "POST /classify HTTP/1.1", *good)[0] == 400
+        text = exchange(port, "GET /metrics HTTP/1.1", *good)[2].decode()
+    counted = lambda name: dict(re.findall(rf'^l2l_{name}_total{{status="(\d+)"}} (\d+)$', text, re.MULTILINE))
+    assert counted("turned_away") == {"401": "1", "403": "2", "413": "1", "421": "3"}
+    assert counted("requests") == {"400": "1"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"  \nsecret", b"two words", b"\xef\xbb\xbfsecret", b"caf\xc3\xa9"])
