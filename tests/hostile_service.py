@@ -107,7 +107,7 @@ def forms() -> Iterator[tuple[str, bytes, int]]:
     yield "an empty boundary", posted(fields["a path"], b"multipart/form-data; boundary="), 400
     yield "a long boundary", posted(fields["a path"], b"multipart/form-data; boundary=" + b"b" * 50_000), 400
     yield "10,000 fields", posted(whole(part(PATH) * 10_000)), 400
-    yield "10,000 files", posted(whole(part(VIDEO) * 10_000)), 400
+    yield "5,000 files", posted(whole(part(VIDEO) * 5_000)), 400
     inner = b'--inner\r\nContent-Disposition: file; filename="a"\r\n\r\nx\r\n--inner--'
     yield (
         "parts in a part",
@@ -123,7 +123,7 @@ def forms() -> Iterator[tuple[str, bytes, int]]:
     yield "100 headers of a part", posted(whole(part(b"\r\n".join(b"X%d: y" % i for i in range(100))))), 400
     yield "a name of 100 kB", posted(whole(part(PATH[:-1] + b"n" * 100_000 + b'"'))), 400
     yield "a path of 1 MB", posted(whole(part(PATH, b"p" * 1_000_000))), 404
-    yield "a path of 2 MB", posted(whole(part(PATH, b"p" * 2_000_000))), 400
+    yield "a path of 1.05 MB", posted(whole(part(PATH, b"p" * 1_050_000))), 400
     yield "a NUL in a path", posted(whole(part(PATH, b"a\0b"))), 404
     yield "cut short", posted(whole(part(VIDEO))[:-20]), 400
     yield "no form at all", posted(b"\xff\0 junk"), 400

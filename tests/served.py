@@ -24,10 +24,10 @@ HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 class Client:
-    """Talks to a service at a port of this machine; `headers` go with every request."""
+    """Talks to a service at a port of this machine, of a process; `headers` go with every request."""
 
-    def __init__(self, port: int) -> None:
-        self.port = port
+    def __init__(self, port: int, process: int | None = None) -> None:
+        self.port, self.process = port, process
         self.headers: dict[str, str] = {}
 
     def ask(self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, bytes]:
@@ -68,7 +68,7 @@ def serving(*flags: object) -> Iterator[Client]:
     try:
         line = process.stdout.readline()
         assert line.startswith("http://127.0.0.1:"), f"the service did not start: {line!r}"
-        yield Client(int(line.rsplit(":", 1)[1]))
+        yield Client(int(line.rsplit(":", 1)[1]), process.pid)
         assert process.poll() is None, "the service has ended"
     finally:
         process.terminate()

@@ -15,10 +15,10 @@ import pytest
 
 import l2l
 from l2l import serve
-from tests import mutated
+from tests import mutated, serve_load
 from tests.served import BOUNDARY, HEADERS, ROOT, form, serving
 from tests.untrained import skim_run
-from tests.uploads import billion, bomb, pointing
+from tests.uploads import harmful
 from tests.videos import write_video
 
 SOAK = bool(os.environ.get("L2L_SOAK"))
@@ -174,7 +174,7 @@ def test_bad_uploads(work, client):
     dice, originals = random.Random(0), mutated.originals(work)
     broken = [mutated.mutated(dice.choice(originals), originals, dice) for _ in range(BAD)]
     claims = [mutated.claiming(originals, claim) for claim in mutated.CLAIMS]
-    never = [b"", b"not a video", bomb(work), billion(work), *pointing(work)]
+    never = harmful(work).values()
     upload = lambda data: client.classify(video=("x", data))
     with futures.ThreadPoolExecutor(8) as threads:
         statuses = [status for status, _ in threads.map(upload, [*broken, *claims])]
@@ -219,6 +219,29 @@ def test_fifty_at_once(work, client):
     assert max(scores) - min(scores) < 1e-3  # batches of other sizes round otherwise
     assert growth < 0.1
     assert client.metric("l2l_batches_total") < client.metric("l2l_videos_total")
+
+
+@pytest.mark.soak
+def test_videos_beside_what_is_damaged_odd_or_made_to_do_harm(work, client):
+    """Twenty clients: every video is answered as if it came alone, nothing is an error of the service's, memory stays.
+
+    Damaged films may be 200: of some of them enough can be read.
+    """
+    films, acts = serve_load.films(work), serve_load.acts(work, BAD)
+    alone = {name: client.classify(video=(name, content))[1]["top"][0] for name, content in films.items()}
+    first = serve_load.run(client, films, acts, SECONDS / 3)
+    before = serve_load.memory(client)
+    told = serve_load.run(client, films, acts, SECONDS)
+    growth = serve_load.memory(client) / before - 1
+    bad = {kind: {status for of, status in first.bad + told.bad if of == kind} for kind, _ in first.bad + told.bad}
+    print(f"\n{len(told.good)} videos beside {told.bad.total()} others: {dict(told.bad)}, memory {growth:+.1%}")
+    for video in first.good + told.good:
+        assert (video.status, video.best[0]) == (200, alone[video.name]["label"])
+        assert abs(video.best[1] - alone[video.name]["score"]) < 1e-3  # batches of other sizes round otherwise
+    assert bad.pop("damaged") <= {200, 422}
+    assert bad == {"harmful": {422}, "odd": {0}, "slow": {0}, "dropped": {0}}
+    assert growth < 0.15
+    assert client.metric("l2l_in_progress") == 0
 
 
 def test_more_than_may_wait_are_sent_away(work):
