@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+LINE = 1 << 20  # bytes: a line is written at once, so that two commands that append to one file mix no lines
 KEPT = "\n\t\r"  # of the characters that control a terminal
 # Change the direction of what follows, which can make a name look like another.
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -111,7 +112,7 @@ def _output(stream: io.TextIOWrapper | None, number: int) -> Output:
     """A stream of its own beside Python's; what holds that one may go on writing to it."""
     encoding = "utf-8" if stream is None else stream.encoding
     buffered = stream is not None and stream.line_buffering
-    pipe = open(number, "wb", closefd=False)  # noqa: SIM115
+    pipe = open(number, "wb", LINE, closefd=False)  # noqa: SIM115
     return Output(pipe, encoding=encoding, errors="backslashreplace", line_buffering=buffered)
 
 

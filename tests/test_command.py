@@ -4,6 +4,7 @@ import ast
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -126,3 +127,14 @@ def test_numbers_that_cannot_be(capsys, flag, value):
     last = capsys.readouterr().err.splitlines()[-1]
     assert re.search(rf"--{flag}: must be a (whole )?number (of at least|from) [\d.]+.*, got {value!r}$", last)
     assert vars(serve.parser().parse_args(["--run=x", "--port=0", "--window=0", "--memory=0.5"]))["memory"] == 0.5
+
+
+def test_a_line_is_written_at_once():
+    """However long it is: two commands that append to one file mix no lines. The socket keeps writes apart."""
+    code = "from l2l import command; command.run(lambda: [print('x' * 50_000, flush=True) for _ in range(3)] and None)"
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    with ours, theirs:
+        started = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=theirs)
+        ours.settimeout(60)
+        assert [ours.recv(1 << 17) for _ in range(3)] == [b"x" * 50_000 + b"\n"] * 3
+        assert started.wait(60) == 0
