@@ -12,7 +12,6 @@ there.
 """
 
 import argparse
-import itertools
 import json
 import sys
 from collections.abc import Iterable, Sequence
@@ -114,9 +113,9 @@ def look(args: argparse.Namespace) -> int:
     from l2l.video_paths import paths_of
 
     model, paths, failed = load(args), paths_of(args.videos, args.list), []
-    quiet, taken, calibrated = True if len(paths) == 1 else None, set(), True
+    quiet, pages, calibrated = True if len(paths) == 1 else None, pages_of(args), True
     for path, found in tqdm(answers(model, paths), "infer", len(paths), unit="video", leave=False, disable=quiet):
-        told = tell(path, found, args, taken, model)
+        told = tell(path, found, args, pages, model)
         calibrated &= told.get("calibrated", True)
         failed += [told] if "error" in told else []
         tqdm.write(show(told, args))
@@ -132,13 +131,13 @@ def answers(model: Any, paths: Sequence[Any]) -> Iterable[tuple[str, Any]]:
         yield (path, next(found)) if isinstance(path, str) else (path.path, path)
 
 
-def tell(path: str, found: Any, args: argparse.Namespace, taken: set[str], model: Any) -> dict[str, Any]:
-    """What a model says of a video; writes its page, under a name that is not taken."""
+def tell(path: str, found: Any, args: argparse.Namespace, pages: Any, model: Any) -> dict[str, Any]:
+    """What a model says of a video; writes its page, if there are any."""
     from l2l.data.scan import MediaError
 
     if isinstance(found, MediaError):
         return {"path": path, "error": found.reason}
-    page = {"page": write_page(found, args.html, taken, model)} if args.html else {}
+    page = {"page": write_page(found, pages, model)} if pages else {}
     return found.to_json(args.top) | page
 
 
@@ -163,22 +162,21 @@ def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> No
         print(summary.failures(failed, count), file=sys.stderr)
 
 
-def write_page(result: Any, folder: str, taken: set[str], model: Any) -> str:
-    """Writes a video's page into a folder and returns its path; the page is named after the video."""
-    from pathlib import Path
-
-    from l2l.atomic import replacing
+def write_page(result: Any, pages: Any, model: Any) -> str:
+    """Writes a video's page and returns its path."""
     from l2l.video_page import html_of
 
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    stem = "".join(c if c.isalnum() or c in "-_." else "_" for c in Path(result.path).stem)[:80] or "video"
-    names = (f"{stem}{'' if number == 1 else f'-{number}'}.html" for number in itertools.count(1))
-    name = next(name for name in names if name.lower() not in taken)
-    taken.add(name.lower())
-    with replacing(Path(folder) / name) as temporary:
-        html = html_of(result, result.path, folder=folder, decoder=model.decoders, reading=model.reading)
-        temporary.write_text(html, encoding="utf-8")
-    return str(Path(folder) / name)
+    return pages.write(
+        result.path,
+        html_of(result, result.path, folder=pages.folder, decoder=model.decoders, reading=model.reading),
+    )
+
+
+def pages_of(args: argparse.Namespace) -> Any:
+    """Where pages go; None if none are asked for."""
+    from l2l.page_folder import PageFolder
+
+    return PageFolder(args.html) if args.html else None
 
 
 def follow(args: argparse.Namespace) -> int:
@@ -192,9 +190,9 @@ def follow(args: argparse.Namespace) -> int:
             print(json_of(told) if args.json else so_far(told, float(result.times[-1]), known), flush=True)
             known = told["notes"]
     except MediaError as error:
-        print(show(tell(args.follow, error, args, set(), model), args))
+        print(show(tell(args.follow, error, args, pages_of(args), model), args))
         return 1
-    told = tell(args.follow, result, args, set(), model)
+    told = tell(args.follow, result, args, pages_of(args), model)
     if not args.json:
         print(show(told, args))
     remark([], 1, result.calibrated or args.json)
