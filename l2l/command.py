@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
 LINE = 1 << 20  # bytes: a line is written at once, so that two commands that append to one file mix no lines
+SHOWN = 60  # characters of a value that is refused
 KEPT = "\n\t\r"  # of the characters that control a terminal
 # Change the direction of what follows, which can make a name look like another.
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
@@ -79,7 +80,8 @@ def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], 
         if not (math.isfinite(value) and least <= value <= most):
             name = "a whole number" if kind is int else "a number"
             bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
-            raise argparse.ArgumentTypeError(f"must be {name} {bounds}, got {text!r}")
+            shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+            raise argparse.ArgumentTypeError(f"must be {name} {bounds}, got {shown!r}")
         return value
 
     return read

@@ -55,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     add("--run", required=True, help="folder of a finished run, or an exported file")
     add(
         "--stride",
-        type=command.number(int, 1),
+        type=command.number(int, 1, 1e6),
         help="skimmer: describe every so many-th position (default: as it was trained)",
     )
     add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")

@@ -21,6 +21,7 @@ from l2l.view import Clock, View, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
+STRIDE = 10**6  # at most; no film has so many positions
 
 
 def load(run: str | os.PathLike, **how: Any) -> "Model":
@@ -84,8 +85,8 @@ class Model:
         self.programs, self.stop_when_sure = parts, stop_when_sure
         self.decoders, self.reading = decoders or Decoders(), schema.Reading(audio_track, trust_length)
         self.stride = parts.stride if stride is None else stride
-        if self.stride < 1 or (self.stride > 1 and not parts.skim):
-            raise ValueError(f"stride={stride}: it must be at least 1, and 1 for a run that is not a skimmer")
+        if not 1 <= self.stride <= (STRIDE if parts.skim else 1):
+            raise ValueError(f"stride={stride}: it must be from 1 to {STRIDE:,}, and 1 for a run that is not a skimmer")
         if stop_when_sure and not parts.sure:
             raise ValueError(
                 "nothing says when this run is sure: measure it with python -m l2l.sure RUN --data=FEATURES"

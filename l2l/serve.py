@@ -41,17 +41,24 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--token_file", type=Path, metavar="FILE", help="its first line must come with every request")
     add("--port", type=number(int, 0, 65_535), default=8000, help="0 for any that is free (default: %(default)s)")
-    add("--stride", type=number(int, 1), help="of a skimmer: describe every N-th position (default: as it was trained)")
+    add(
+        "--stride",
+        type=number(int, 1, 1e6),
+        help="of a skimmer: describe every N-th position (default: as it was trained)",
+    )
     add("--megabytes", type=number(float, 0.001, 1e6), default=200, help="of an upload (default: %(default)s)")
     add("--seconds", type=number(float, 0.1), default=600, help="that a video may last (default: %(default)s)")
     add(
         "--patience",
-        type=number(float, 0.1),
+        type=number(float, 0.1, 1e6),
         default=60,
         help="seconds to upload, decode, or read (default: %(default)s)",
     )
     add(
-        "--memory", type=number(float, 0.1), default=4, help="GiB that decoding a video may take (default: %(default)s)"
+        "--memory",
+        type=number(float, 0.1, 1e6),
+        default=4,
+        help="GiB that decoding a video may take (default: %(default)s)",
     )
     add(
         "--waiting",
@@ -65,10 +72,10 @@ def parser() -> argparse.ArgumentParser:
         default=128,
         help="open at once; idle ones make room (default: %(default)s)",
     )
-    add("--decoders", type=number(int, 1), default=os.cpu_count() or 1, help="processes (default: one per core)")
+    add("--decoders", type=number(int, 1, 1024), default=os.cpu_count() or 1, help="processes (default: one per core)")
     add(
         "--window",
-        type=number(float, 0),
+        type=number(float, 0, 1e6),
         default=0.02,
         help="seconds in which requests are batched (default: %(default)s)",
     )
