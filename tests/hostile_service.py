@@ -17,7 +17,7 @@ from l2l.serve_app import application
 from l2l.serve_connections import Connection
 from l2l.serve_guard import names
 from l2l.service import How, Limits, Service
-from tests import mutated
+from tests import mutated, uploads
 from tests.hostile import Kind
 from tests.served import BOUNDARY, HEADERS, form, hosting
 
@@ -272,16 +272,14 @@ def request_cases(folder: Path, dice: random.Random) -> Cases:
 
 def upload_cases(folder: Path, dice: random.Random) -> Cases:
     """Videos with bytes that are wrong, files that claim what is not, and what is none."""
-    originals = mutated.originals(folder)
-    claims = [mutated.claiming(originals, claim) for claim in mutated.CLAIMS]
+    originals, harmful = mutated.originals(folder), [*uploads.harmful(folder).items()]
+    claims = [(claim, mutated.claiming(originals, claim)) for claim in mutated.CLAIMS]
 
     def made() -> Iterator[tuple[str, bytes]]:
         while True:
-            of = dice.choice(("claim", "noise", "fault", "fault", "fault"))
-            if of == "noise":
-                content = dice.randbytes(dice.choice((0, 1, 100, 100_000)))
-            else:
-                content = mutated.mutated(dice.choice(claims if of == "claim" else originals), originals, dice)
+            of, content = dice.choice((*harmful, *claims, *[("a film", film) for film in originals] * 8))
+            if (of, content) not in harmful:
+                content = mutated.mutated(content, originals, dice)
             yield of, posted(form(video=("x", content)))
 
     return served(folder, LIMITS, 10.0, made())
