@@ -190,7 +190,7 @@ def _unpickle(data: bytes, start: int) -> tuple[Any, int, dict[str, Storage]]:
         return reader.load(), file.tell(), reader.storages
     except Exception as error:  # a damaged pickle can raise anything
         reason = str(error) if isinstance(error, ValueError) else "it is damaged"
-        raise TorchFileError(reason.splitlines()[0] if reason else "it is damaged") from error
+        raise TorchFileError(reason.splitlines()[0][:300] if reason else "it is damaged") from error
 
 
 class _Reader(safe_pickle.Reader):

@@ -160,3 +160,9 @@ def test_damage_is_an_error_or_harmless(tmp_path, monkeypatch):
         with contextlib.suppress(ValueError):
             load(bytes(data))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_of_any_length_is_one_short_line():
+    with pytest.raises(ValueError, match="it asks for x+") as caught:
+        load(b"c" + b"x" * 10_000 + b"\ny\n.")
+    assert len(str(caught.value)) < 500

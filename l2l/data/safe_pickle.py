@@ -224,5 +224,5 @@ def load(source: str | os.PathLike | BinaryIO, names: Mapping[str, Any] | None =
         return Reader(io.BytesIO(data), NAMES | (names or {})).load()
     except Exception as error:  # damage shows as any of a dozen types
         name = getattr(source, "name", "the pickle") if opened else source
-        reason = str(error) or type(error).__name__
-        raise ValueError(f"{name} cannot be read as plain arrays and containers: {reason.splitlines()[0]}") from error
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ValueError(f"{name} cannot be read as plain arrays and containers: {reason:.300}") from error
