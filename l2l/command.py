@@ -75,9 +75,10 @@ def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], 
     def read(text: str) -> Any:
         try:
             value = kind(text)
-        except ValueError:
-            value = math.nan
-        if not (math.isfinite(value) and least <= value <= most):
+            finite = math.isfinite(value)
+        except (ValueError, OverflowError):  # no number, or a whole one beyond any other
+            finite = False
+        if not (finite and least <= value <= most):
             name = "a whole number" if kind is int else "a number"
             bounds = f"of at least {least:g}" if most == math.inf else f"from {least:g} to {most:g}"
             shown = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."

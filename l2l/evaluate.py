@@ -217,7 +217,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--by_video", action="store_true", help="average a clip model's scores over the clips of each video"
     )
-    result.add_argument("--batch", type=int, help="examples at a time (default: as the run was evaluated)")
+    size = command.number(int, 1, 1e6)
+    result.add_argument("--batch", type=size, help="examples at a time (default: as the run was evaluated)")
     result.add_argument(
         "--recognition", default="", help="features that recognise (default: the directory it has used)"
     )

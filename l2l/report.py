@@ -197,7 +197,8 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
     result.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")
     result.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
-    result.add_argument("--videos", type=int, default=6, help="test videos shown per skim run (default: %(default)s)")
+    shown = command.number(int, 0)
+    result.add_argument("--videos", type=shown, default=6, help="test videos shown per skim run (default: %(default)s)")
     return result
 
 
@@ -207,7 +208,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.table:
             tables.write(args.table, args.runs, args.out)
         else:
-            write(args.out, page_of(args.runs, max(args.videos, 0), args.out.parent))
+            write(args.out, page_of(args.runs, args.videos, args.out.parent))
     except (ValueError, OSError) as error:
         say(f"error: {error}")
         return 1

@@ -197,7 +197,8 @@ def parser() -> argparse.ArgumentParser:
     add("--recognition", default="", help="features that recognise (default: those it has used)")
     add("--val", help="split to fit on (default: the run's validation split)")
     add("--test", help="split to measure (default: the one that the run reports)")
-    add("--tolerance", type=float, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
+    share = command.number(float, 0, 1)
+    add("--tolerance", type=share, default=0.005, help="what top-1 may lose on --val, 0..1 (default: %(default)s)")
     return result
 
 
