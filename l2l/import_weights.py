@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l2l import command
+from l2l.data.texts import text_of
 
 I3D = "i3d_kinetics400"
 NAMES = {
@@ -88,7 +89,7 @@ def import_file(args: argparse.Namespace) -> str:
         record = runs.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
         try:
             variables, part = published.variables_of(args.model, arrays, record, student)
-        except (KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
             if not own:
                 raise
             reason = f"the config in its record has no usable {' '.join(str(error).split()):.200}"
@@ -106,13 +107,25 @@ def import_file(args: argparse.Namespace) -> str:
 
 
 def class_names(path: str | None) -> list[str] | None:
-    """The lines of a text file. Raises ValueError if it is not UTF-8, has an empty line, or one twice."""
+    """The lines of a text file.
+
+    Raises:
+      ValueError: it is no text, has no lines, an empty one, or one twice.
+      OSError: it cannot be read, or is a device without end.
+    """
     if path is None:
         return None
-    names = Path(path).read_text(encoding="utf-8").splitlines()
+    try:
+        names = text_of(path).splitlines()
+    except UnicodeError as error:
+        raise ValueError(f"{path} is no text in UTF-8: {error}") from error
+    if not names:
+        raise ValueError(f"{path} is empty")
+    known = set()
     for number, name in enumerate(names, 1):
-        if not name.strip() or name in names[: number - 1]:
+        if not name.strip() or name in known:
             raise ValueError(f"{path}, line {number}: {'empty' if not name.strip() else f'{name!r} is there twice'}")
+        known.add(name)
     return names
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from l2l import runs
+from l2l import archive, runs
 from l2l.data import schema
 from l2l.log import say
 
@@ -133,15 +133,34 @@ def load_config(argument: str) -> ml_collections.ConfigDict:
     """ "configs/teacher.py:sample" -> its config, as the command line would load it.
 
     Raises:
-      RunError: no such file.
+      RunError: no such file, or one that makes no config.
+      ValueError: it has no such variant.
     """
     file, _, variant = argument.partition(":")
+    return called("config", file, "get_config", *([variant] if variant else []))
+
+
+def called(what: str, file: str, function: str, *arguments: str) -> Any:
+    """What a function of a Python file returns. The file is executed: it is trusted like the command itself.
+
+    Raises:
+      RunError: there is no such file, it is no Python, or it raises an error; `what` says what it should be.
+      ValueError: the function raises it, with words of its own.
+    """
     if not Path(file).is_file():
-        raise runs.RunError(f"config {file} does not exist")
-    spec = importlib.util.spec_from_file_location(f"config_{Path(file).stem}", file)
+        raise runs.RunError(f"{what} {file} does not exist")
+    spec = importlib.util.spec_from_file_location(f"{what}_{Path(file).stem}", file)
+    if spec is None:
+        raise runs.RunError(f"{what} {file} is no Python file: its name must end in .py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config(variant) if variant else module.get_config()
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, function)(*arguments)
+    except ValueError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {archive.reason(error)}"
+        raise runs.RunError(f"{what} {file} cannot be used: {reason}") from error
 
 
 def plain(config: ml_collections.ConfigDict) -> dict[str, Any]:

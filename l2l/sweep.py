@@ -10,7 +10,6 @@ and is executed: take it only from people whom you trust.
 
 import argparse
 import importlib
-import importlib.util
 import statistics
 import time
 from pathlib import Path
@@ -31,13 +30,8 @@ EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
 
 
 def load_sweep(file: str, out: str) -> list[Run]:
-    """What a sweep file lists. Raises RunError if there is no such file."""
-    if not Path(file).is_file():
-        raise RunError(f"sweep {file} does not exist")
-    spec = importlib.util.spec_from_file_location("sweep", file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_runs(out)
+    """What a sweep file lists. Raises RunError if there is no such file, or it lists nothing."""
+    return inputs.called("sweep", file, "get_runs", out)
 
 
 def config_of(run: Run) -> Any:

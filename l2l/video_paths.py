@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from l2l.data.folders import listing, there
 from l2l.data.scan import MediaError
-from l2l.data.texts import encoding_of, printable
+from l2l.data.texts import printable, text_of
 
 Found = str | MediaError
 
@@ -60,9 +60,8 @@ def _matching(pattern: str) -> list[Found]:
 
 def _listed(path: str, say: Callable[[str], None]) -> list[Found]:
     try:
-        with open(path, encoding=encoding_of(path), errors="surrogateescape") as file:
-            names = [line.rstrip("\r\n") for line in file]
-    except (OSError, UnicodeError) as error:
+        names = text_of(path, "surrogateescape").split("\n")
+    except (OSError, ValueError) as error:  # ValueError: also of a path that cannot be
         return [MediaError("missing", path, f"the list cannot be read: {getattr(error, 'strerror', None) or error}")]
     return [found for name in map(meant, names) if name for found in _named(name, say)]
 

@@ -1,17 +1,41 @@
 """Texts that others wrote: how a file of them is encoded, and names of files as a line of text."""
 
 import codecs
+import errno
+import io
 import os
+import stat
 from collections.abc import Callable
 from typing import BinaryIO
 
 UTF16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+LONGEST = 1 << 26  # bytes that what is no file may give
 
 
 def encoding_of(path: str | os.PathLike, opener: Callable[..., BinaryIO] = open) -> str:
     """Of a text file, by its first bytes: UTF-16 where it says so, else UTF-8. Raises OSError if it cannot be read."""
     with opener(path, "rb") as file:
         return "utf-16" if file.read(2) in UTF16 else "utf-8-sig"
+
+
+def text_of(path: str | os.PathLike, errors: str = "strict") -> str:
+    """A text file, or what comes through a pipe that something writes to, such as <(...) of a shell.
+
+    Nobody is waited for who might open the pipe's other end.
+
+    Raises:
+      OSError: it cannot be read; or it is no file, and gives nothing or more than LONGEST bytes.
+      UnicodeError: it is neither UTF-8 nor UTF-16.
+    """
+    with open(path, "rb", opener=lambda name, how: os.open(name, how | os.O_NONBLOCK)) as file:
+        os.set_blocking(file.fileno(), True)
+        status = os.fstat(file.fileno())
+        data = file.read() if stat.S_ISREG(status.st_mode) else file.read(LONGEST + 1)
+    if not stat.S_ISREG(status.st_mode) and not 0 < len(data) <= LONGEST:
+        what = f"gives more than {LONGEST >> 20} MiB" if data else "nothing comes out of it"
+        raise OSError(errno.EINVAL, f"it is no file, and {what}", os.fspath(path))
+    encoding = "utf-16" if data[:2] in UTF16 else "utf-8-sig"
+    return io.TextIOWrapper(io.BytesIO(data), encoding, errors).read()
 
 
 def printable(text: str) -> str:
