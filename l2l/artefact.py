@@ -152,6 +152,8 @@ def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict
             f"is not run: its {name} holds {unknown[0]}, which no export of this project does; have the run exported "
             "again, and take such files only from people whom you trust"
         )
+    if not artefact_about.fits(read, constants):
+        raise ArtefactError(f"is damaged: its {name}.npz has other constants than {name} takes; export the run again")
     return read, constants
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.export
+import numpy as np
 
 from l2l.confidence import SOURCES
 from l2l.data import schema
@@ -84,6 +85,13 @@ def signature(program: jax.export.Exported) -> tuple[dict[str, Any], dict[str, A
     """By name, shape and dtype of what a program takes beside its constants, and of what it gives."""
     (_, batch), _ = jax.tree.unflatten(program.in_tree, program.in_avals)
     return batch, jax.tree.unflatten(program.out_tree, program.out_avals)
+
+
+def fits(program: jax.export.Exported, constants: Mapping[str, np.ndarray]) -> bool:
+    """Whether a program takes these constants."""
+    (taken, _), _ = jax.tree.unflatten(program.in_tree, program.in_avals)
+    kinds = lambda arrays: {name: (tuple(x.shape), np.dtype(x.dtype)) for name, x in arrays.items()}
+    return kinds(taken) == kinds(constants)
 
 
 def described(program: jax.export.Exported) -> dict[str, dict[str, str]]:

@@ -13,7 +13,7 @@ from jax.extend.mlir import ir
 from jax.interpreters import mlir
 
 import l2l
-from l2l import artefact, artefact_check, infer, programs
+from l2l import artefact, artefact_check, artefact_writer, infer, programs
 from tests.test_release import HERE
 
 CALLBACK = "xla_ffi_python_cpu_callback"  # takes the address of a Python object
@@ -70,6 +70,31 @@ def test_a_file_that_calls_into_the_process(tmp_path, capsys, nothing_compiled, 
         "",
         f"error: {path} is not run: its {name} holds a custom call of '{target}', which no export of this project "
         "does; have the run exported again, and take such files only from people whom you trust\n",
+    )
+
+
+CONSTANTS = {
+    "gone": lambda own, name: {key: x for key, x in own.items() if key != name},
+    "more": lambda own, name: own | {"more": own[name]},
+    "renamed": lambda own, name: {key + "x" * (key == name): x for key, x in own.items()},
+    "of another shape": lambda own, name: own | {name: own[name][None]},
+    "of another type": lambda own, name: own | {name: own[name].astype(np.float64)},
+}
+
+
+@pytest.mark.parametrize("what", CONSTANTS)
+def test_constants_of_another_program(tmp_path, nothing_compiled, what):
+    with zipfile.ZipFile(GOOD) as old:
+        _, constants = artefact.program(old, "skim")
+        changed = CONSTANTS[what](constants, min(constants))
+        members = {name: old.read(name) for name in old.namelist()} | {"skim.npz": artefact_writer.npz(changed)}
+    with zipfile.ZipFile(tmp_path / "bad.l2l", "w") as new:
+        for name, data in members.items():
+            new.writestr(name, data)
+    with pytest.raises(artefact.ArtefactError) as caught:
+        l2l.load(tmp_path / "bad.l2l")
+    assert str(caught.value) == (
+        f"{tmp_path / 'bad.l2l'} is damaged: its skim.npz has other constants than skim takes; export the run again"
     )
 
 
