@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import archive, artefact, import_weights, npz, weights
+from l2l import archive, artefact, import_weights, inputs, npz, weights
 from l2l.data import safe_pickle, schema
 from l2l.models.import_torch import WeightsError
 
@@ -231,6 +231,7 @@ RUN = {"config": {}, "labels": ["a"], "policy": {}, "student": None}
         *(json.dumps(RUN | {key: value}) for key in ("policy", "student") for value in (3, [3], "a")),
         *(json.dumps({key: value for key, value in RUN.items() if key != gone}) for gone in RUN),
         "NaN",
+        json.dumps(RUN | {"config": {"head": float("nan")}}),
         "not JSON",
     ],
     ids=lambda said: said[:40],
@@ -248,11 +249,15 @@ def test_whole_and_missing_records(tmp_path):
     assert weights.record(safetensors_file(tmp_path / "file", {"a": entry()}, bytes(8))) is None
 
 
-@pytest.mark.parametrize("config", [{}, {"model": 3}, {"model": {"name": "student"}}, {"task": ["skim"]}])
+STUDENT = inputs.plain(inputs.load_config("configs/finetune.py"))
+BEYOND = STUDENT | {"data": STUDENT["data"] | {"crop": 10**400}}
+
+
+@pytest.mark.parametrize("config", [{}, {"model": 3}, {"model": {"name": "student"}}, {"task": ["skim"]}, BEYOND])
 def test_record_of_a_run_that_cannot_be_built(config, tmp_path, capsys):
     header = {"__metadata__": {"l2l": json.dumps(RUN | {"config": config})}, "a": entry()}
     path = safetensors_file(tmp_path / "file", header, bytes(8))
-    assert import_weights.main([str(path), "--model=r2plus1d_18", f"--out={tmp_path / 'out'}"]) == 1
+    assert import_weights.main([str(path), "--model=student_released", f"--out={tmp_path / 'out'}"]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert said.count("\n") == 1
