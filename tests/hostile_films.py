@@ -1,10 +1,11 @@
-"""Films that are damaged or claim what they do not have, read by the process that decodes."""
+"""Films that are damaged or claim what they do not have, read by the process that decodes, in every way it is asked."""
 
 import functools
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from l2l.data.asking import FarLive
 from l2l.data.decoder import Decoder
 from l2l.data.media import MediaError
 from tests import mutated
@@ -12,6 +13,7 @@ from tests.hostile import Kind
 from tests.prepared import POLICY
 
 SECONDS = 30.0
+Way = Callable[[Decoder, Path], object]
 
 
 class LostError(Exception):
@@ -19,25 +21,55 @@ class LostError(Exception):
 
 
 def clips(decoder: Decoder, path: Path) -> int:
-    """How many clips a film gives, all of them decoded. Raises MediaError, or LostError."""
+    """As preparation does: all of them."""
+    return sum(1 for _ in decoder.clips(path, POLICY))
+
+
+def looks(decoder: Decoder, path: Path) -> int:
+    """As a skimmer that listens does: some sound, some pictures, the last clip whole."""
+    film = decoder.film(path, POLICY)
+    film.sound(0, 8000)
+    last = len(film.clips) - 1
+    return sum(1 for _ in film.seen([0], 1)) + sum(1 for _ in film.cut([last], POLICY.frames))
+
+
+def streamed(decoder: Decoder, path: Path) -> int:
+    """As a film that is followed, and does not grow."""
+    return sum(1 for _ in FarLive(decoder, path, POLICY, stdin=False, patience=0.0).clips(1, POLICY.frames))
+
+
+def pictures(decoder: Decoder, path: Path) -> int:
+    """As a page of a film shows it."""
+    return len(decoder.pictures(path, [0.0, 0.5, 3.0], short_side=32, slack=10.0))
+
+
+def told(read: Way, decoder: Decoder, path: Path) -> object:
+    """What reading gives. Raises MediaError, or LostError."""
     try:
-        return sum(1 for _ in decoder.clips(path, POLICY))
+        return read(decoder, path)
     except MediaError as error:
         if error.status in ("crashed", "timed_out"):
             raise LostError(str(error)) from error
         raise
 
 
-def containers(folder: Path, dice: random.Random) -> Iterator[tuple[str, Callable[[], object]]]:
+def films(folder: Path, dice: random.Random, *ways: Way) -> Iterator[tuple[str, Callable[[], object]]]:
+    """The claims first, each read in every way."""
     originals, path = mutated.originals(folder), folder / "film"
     with Decoder(SECONDS) as decoder:
         for claim in mutated.CLAIMS:
             path.write_bytes(mutated.claiming(originals, claim))
-            yield claim, functools.partial(clips, decoder, path)
+            for way in ways:
+                yield f"{claim}: {way.__name__}", functools.partial(told, way, decoder, path)
         while True:
             number = dice.randrange(len(originals))
             path.write_bytes(mutated.mutated(originals[number], originals, dice))
-            yield f"damaged original {number}", functools.partial(clips, decoder, path)
+            way = dice.choice(ways)
+            yield f"damaged original {number}: {way.__name__}", functools.partial(told, way, decoder, path)
 
 
-KINDS = (Kind("containers", containers, (MediaError,), 1000, seconds=SECONDS + 10),)
+WAYS = (looks, streamed, pictures, Decoder.probe, Decoder.audio)
+KINDS = (
+    Kind("containers", lambda folder, dice: films(folder, dice, clips), (MediaError,), 1000, seconds=SECONDS + 10),
+    Kind("films looked at", lambda folder, dice: films(folder, dice, *WAYS), (MediaError,), 1000, seconds=SECONDS + 10),
+)

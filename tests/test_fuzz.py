@@ -11,6 +11,7 @@ from data_prep import prepare, verify
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l.data import cut, media
+from l2l.data.asking import FarLive
 from l2l.data.decoder import Decoder
 from tests import mutated
 from tests.prepared import POLICY
@@ -81,3 +82,25 @@ def test_what_a_file_claims(tmp_path):
             path.write_bytes(mutated.claiming(originals, claim))
             assert outcome(decoder, path) in {"undecodable", "too_short", 1, 2, 3}, claim
         assert outcome(decoder, tmp_path / "a.mp4") == 2
+
+
+def followed(decoder: Decoder, path: Path) -> int | str:
+    """The same of a file that is followed and does not grow."""
+    try:
+        return sum(1 for _ in FarLive(decoder, path, POLICY, stdin=False, patience=0.0).clips(1, POLICY.frames))
+    except media.MediaError as error:
+        return error.status
+
+
+def test_what_a_followed_file_claims(tmp_path):
+    originals = mutated.originals(tmp_path)
+    with Decoder(LIMIT) as decoder:
+        for claim in mutated.CLAIMS:
+            path = tmp_path / "x"
+            path.write_bytes(mutated.claiming(originals, claim))
+            allowed = {"undecodable", "too_short", 1, 2, 3} | ({2048} if claim == "mp4 has no clock" else set())
+            assert followed(decoder, path) in allowed, claim  # without one a tick is a second
+        assert followed(decoder, tmp_path / "d.mkv") == 2
+        path.write_bytes(mutated.claiming(originals, "mp4 frames last for days"))
+        with pytest.raises(media.MediaError, match=r"stays for 1\d\d,\d{3} s: more than 100,000 clips"):
+            next(FarLive(decoder, path, POLICY, stdin=False, patience=0.0).clips(1, 1))

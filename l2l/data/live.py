@@ -207,15 +207,25 @@ class LiveFilm:
         yield from heard(own, self.policy, self.track)
 
     def _shown(self) -> Shown:
-        """Frames, each with the time at which it leaves the display."""
+        """Frames, each with the time at which it leaves the display.
+
+        Raises:
+          MediaError: one says that it stays for longer than all clips that a video may have.
+        """
         frame, now = self.first, self.begin - self.origin
         for after, at in self.pictures:
             gone = now + 1 / self.fps if at is None else at - self.origin
             gone = now + 1 / self.fps if gone < now - EPS else gone
-            yield frame, gone
+            yield frame, self._believed(now, gone)
             frame, now = after, gone
-        self.stop = max(self.feed.stop - self.origin, now)
+        self.stop = self._believed(now, max(self.feed.stop - self.origin, now))
         yield frame, self.stop
+
+    def _believed(self, now: float, gone: float) -> float:
+        if gone - now > CLIPS * self.hop:
+            most = f"more than {CLIPS:,} clips"
+            raise MediaError("undecodable", self.name, f"it says that a picture stays for {gone - now:,.0f} s: {most}")
+        return gone
 
     @property
     def notes(self) -> tuple[str, ...]:
