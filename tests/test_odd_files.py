@@ -69,6 +69,15 @@ def test_a_film(odd):
     }
 
 
+def test_a_film_opens_no_file_beside_it(tmp_path):
+    """Subtitles in two files: whoever opens the first is led to the second, and finds no video in them."""
+    index, beside = tmp_path / "film.idx", tmp_path / "film.sub"
+    index.write_text("# VobSub index file, v7 (do not modify this line!)\nid: en, index: 0\n")
+    beside.write_bytes((ROOT / "tests" / "release" / "film.mp4").read_bytes())
+    with Decoder(SECONDS) as decoder, pytest.raises(MediaError, match="it cannot be decoded: Invalid"):
+        decoder.probe(index)
+
+
 def raised(error):
     raise error
 

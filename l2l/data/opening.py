@@ -12,7 +12,7 @@ from l2l.data.splices import NONE, Moves, Splicer
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
 _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 # Formats that are not a video but point to other files, or draw any text file as pictures, are not even opened.
-_FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty"}))
+_FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty", "vobsub"}))
 
 
 class MediaError(Exception):
