@@ -187,6 +187,7 @@ def existing(*paths: str) -> None:
 def modules() -> tuple[str, ...]:
     """All modules that are commands; those below benchmarks/peers are run by other Pythons."""
     files = [path for top in ("l2l", "data_prep", "benchmarks") for path in (ROOT / top).glob("*.py")]
+    files.append(ROOT / "tests" / "hostile.py")
     guarded = (path for path in files if GUARD in path.read_text(encoding="utf-8"))
     return tuple(sorted(f"{path.parent.name}.{path.stem}" for path in guarded if path.stem != "doctor_probe"))
 
