@@ -27,7 +27,7 @@ gc.set_threshold(50_000, 20, 20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest, in the order in which the processes take them up: what is short evens out their ends.
-LONGEST = ["notebook", "train", "processes", "preview_task", "teacher_cache", "kill", "watch", "skimmer"]
+LONGEST = ["notebook", "train", "hostile", "processes", "preview_task", "teacher_cache", "kill", "watch", "skimmer"]
 LONGEST += ["multi_label", "recognise", "infer", "closer_film", "prepare_kill", "sharding", "pairs", "distill", "serve"]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import l2l
-from l2l import artefact, export_weights, import_weights, weights
+from l2l import artefact, import_weights, published, runs, weights
 from l2l.data import safe_pickle
 from l2l.models.import_torch import WeightsError
 from tests import mutated, untrained
@@ -175,12 +175,19 @@ def headed(data: bytes, others: list[bytes], dice: random.Random) -> tuple[str, 
 def files_of_weights(folder: Path) -> dict[str, bytes]:
     """One of each format, small."""
     arrays = {"a.weight": np.arange(60, dtype=np.float32).reshape(3, 4, 5), "b": np.ones(3, np.int64)}
-    np.savez(folder / "plain.npz", **arrays)
-    np.savez_compressed(folder / "packed.npz", **arrays)
-    export_weights.export(str(untrained.clip_run(folder / "run")), str(folder / "run.safetensors"))
-    files = [folder / "plain.npz", folder / "packed.npz", folder / "run.safetensors"]
-    files += [HERE / "golden" / "zip.pth", HERE / "golden" / "stream.pth"]
-    return {path.name: path.read_bytes() for path in files}
+    members = [(f"{name}.npy", npy(value)) for name, value in arrays.items()]
+    packed = {"plain.npz": archived(members, zipfile.ZIP_STORED), "packed.npz": archived(members, zipfile.ZIP_DEFLATED)}
+    run = runs.load_run(untrained.clip_run(folder / "run"))
+    own = {"config": run.config | {"run": "run"}, "labels": run.labels, "policy": run.policy, "student": run.student}
+    weights.save(folder / "run.safetensors", published.arrays_of(run)[1], own)
+    files = [folder / "run.safetensors", HERE / "golden" / "zip.pth", HERE / "golden" / "stream.pth"]
+    return packed | {path.name: path.read_bytes() for path in files}
+
+
+def npy(value: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, value)
+    return file.getvalue()
 
 
 FAULTS = {".npz": repacked, ".pth": repacked, ".safetensors": headed, ".l2l": repacked, ".pkl": operated}
@@ -228,7 +235,7 @@ def export_cases(folder: Path, dice: random.Random) -> Iterator[tuple[str, Calla
 
 
 def pickle_cases(folder: Path, dice: random.Random) -> Iterator[tuple[str, Callable[[], object]]]:
-    value = [{"a": np.arange(6.0), ("b", 1): {1, 2}, "c": [frozenset("xy"), b"bytes", 1 << 70, None, np.float32(3)]}]
+    value = [{"a": np.arange(6.0), ("b", 1): {1, 2}, "c": [frozenset({3, 4}), b"bytes", 1 << 70, None, np.float32(3)]}]
     originals = {f"protocol{protocol}.pkl": pickle.dumps(value, protocol) for protocol in range(6)}
     yield from mutants(originals, folder, dice, safe_pickle.load)
 

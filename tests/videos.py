@@ -54,6 +54,7 @@ def write_video(
     codec: str = "libx264",
     pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
+    container_options: dict[str, str] | None = None,
 ) -> Path:
     """Writes a video file.
 
@@ -69,8 +70,9 @@ def write_video(
       rate, layout, audio_codec, sample_format, audio_options: of the sound and its encoder.
       codec, pix_fmt: of the picture.
       options: of the picture's encoder.
+      container_options: of what writes the container.
     """
-    with av.open(str(path), "w") as container:
+    with av.open(str(path), "w", options=container_options or {}) as container:
         video = container.add_stream(codec, rate=Fraction(fps).limit_denominator(1001), options=options or {})
         video.width, video.height, video.pix_fmt = *size, pix_fmt
         if times is not None:
