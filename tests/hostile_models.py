@@ -242,6 +242,6 @@ def pickle_cases(folder: Path, dice: random.Random) -> Iterator[tuple[str, Calla
 
 KINDS = (
     Kind("weights", weights_cases, (ValueError, OSError), 1000),
-    Kind("exports", export_cases, (artefact.ArtefactError,), 300, seconds=60.0),
+    Kind("exports", export_cases, (artefact.ArtefactError,), 200, seconds=60.0),
     Kind("pickles", pickle_cases, (ValueError, OSError), 1000),
 )

@@ -175,6 +175,21 @@ def test_everything_that_does_not_fit_is_listed():
     ]
 
 
+def test_a_file_cannot_say_more_than_can_be_read():
+    rows, like = [("a", "x", "linear")], {"params": {"a": {"kernel": np.zeros((3, 2)), "bias": np.zeros(2)}}}
+    arrays = import_torch.from_variables(like, rows) | {f"y{i:03}\n" + "z" * 10_000: np.zeros(1) for i in range(600)}
+    with pytest.raises(WeightsError, match=r"\(600 differences\)") as caught:
+        import_torch.to_variables(arrays, rows, like)
+    lines = str(caught.value).split("\n  ")[1:]
+    assert lines[0] == f"+ 'y000\\n{'z' * 95}' has no place in the model"
+    assert (len(lines), lines[-1]) == (501, "and 100 more")
+    assert "\n" not in "".join(lines)
+    del arrays["x.weight"], arrays["x.bias"]
+    with pytest.raises(WeightsError, match=r"another model.*it has 'y000\\nz{95}', ") as caught:
+        import_torch.to_variables(arrays, rows, like)
+    assert "\n" not in str(caught.value)
+
+
 def test_every_name_is_explained():
     assert import_weights.NAMES.keys() == published.PUBLISHED.keys() | {import_weights.I3D}
 

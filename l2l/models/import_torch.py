@@ -77,6 +77,7 @@ KINDS = {
     ],
 }
 COUNTER = r"(.*\.)?num_batches_tracked"  # of a BatchNorm without a momentum; never read
+LISTED = 500  # lines, at most, of differences between a file and a model
 
 
 class WeightsError(ValueError):
@@ -206,13 +207,13 @@ def to_variables(arrays: Mapping[str, np.ndarray], rows: Sequence[Row], like: Tr
       unused: patterns of torch names that the table leaves out on purpose.
 
     Raises:
-      WeightsError: entries that are missing, unused, of another shape or not finite; all of them are listed. (If most
+      WeightsError: entries that are missing, unused, of another shape or not finite; up to LISTED are listed. (If most
         of them are missing, these are the weights of something else, and a line says so.)
     """
     named = [name for _, names, _ in _leaves(rows) for name in names]
     there = sum(name in arrays for name in named)
     if 2 * there < len(named):
-        others = ", ".join(list(arrays)[:3])
+        others = ", ".join(map(_shown, list(arrays)[:3]))
         raise WeightsError(
             f"these are the weights of another model: of {len(named)} entries ({named[0]}, ...) the file has {there}; "
             f"it has {others}, ..."
@@ -231,11 +232,18 @@ def to_variables(arrays: Mapping[str, np.ndarray], rows: Sequence[Row], like: Tr
             found[path] = None if problem else leaf.read(*(arrays[name] for name in names)).astype(np.float32)
     known = re.compile("|".join((COUNTER, *unused)))
     extra = [name for name in sorted(arrays.keys() - used) if not known.fullmatch(name)]
-    wrong += [f"+ {name} has no place in the model" for name in extra]
+    wrong += [f"+ {_shown(name)} has no place in the model" for name in extra]
     wrong += [f"? {path} of the model is in no table" for path in sorted(wanted.keys() - found.keys() - absent)]
     if wrong:
-        raise WeightsError(f"the weights do not fit the model ({len(wrong)} differences):\n  " + "\n  ".join(wrong))
+        more = [f"and {len(wrong) - LISTED} more"] if len(wrong) > LISTED else []
+        lines = "\n  ".join(wrong[:LISTED] + more)
+        raise WeightsError(f"the weights do not fit the model ({len(wrong)} differences):\n  {lines}")
     return flax.traverse_util.unflatten_dict(found, sep="/")
+
+
+def _shown(name: str) -> str:
+    """A name of a file as part of a line."""
+    return name[:100] if name.isprintable() else ascii(name[:100])
 
 
 def _problem(theirs: list[np.ndarray], leaf: Leaf, shape: tuple[int, ...]) -> str:
