@@ -45,7 +45,8 @@ def told(path: str | os.PathLike) -> Iterator[None]:
 def opened(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
     """An open file; whatever the decoder raises inside becomes a MediaError."""
     if not os.path.isfile(path):
-        raise MediaError("missing", path, "there is no such file")
+        what = "it is a folder, a pipe or a device" if os.path.exists(path) else "there is no such file"
+        raise MediaError("missing", path, what)
     if not os.path.getsize(path):
         raise MediaError("undecodable", path, "the file is empty")
     # "file:" keeps a colon in the name from being read as a protocol.
