@@ -11,6 +11,7 @@ from l2l.data.media import MediaError
 from tests import mutated
 from tests.hostile import Kind
 from tests.prepared import POLICY
+from tests.videos import write_video
 
 SECONDS = 30.0
 Way = Callable[[Decoder, Path], object]
@@ -43,6 +44,24 @@ def pictures(decoder: Decoder, path: Path) -> int:
     return len(decoder.pictures(path, [0.0, 0.5, 3.0], short_side=32, slack=10.0))
 
 
+def further(folder: Path) -> list[bytes]:
+    """A second of video in containers that say little of what they hold, or say it elsewhere."""
+    mpeg2, sound = (
+        {"codec": "mpeg2video", "fps": 25, "size": (64, 48)},
+        {"sample_format": "s16", "rate": 16_000, "layout": "mono"},
+    )
+    files = {
+        "a.ts": mpeg2 | sound | {"audio_codec": "mp2"},
+        "b.mpg": mpeg2 | sound | {"audio_codec": "mp2"},
+        "c.flv": sound | {"codec": "flv", "audio_codec": "pcm_s16le", "size": (64, 48)},
+        "d.nut": sound | {"codec": "mpeg4", "audio_codec": "pcm_s16le", "size": (64, 48)},
+        "e.mov": sound | {"codec": "mjpeg", "pix_fmt": "yuvj420p", "audio_codec": "pcm_s16le", "size": (64, 48)},
+    }
+    return [
+        write_video(folder / name, container_options=mutated.ALIKE, **how).read_bytes() for name, how in files.items()
+    ]
+
+
 def told(read: Way, decoder: Decoder, path: Path) -> object:
     """What reading gives. Raises MediaError, or LostError."""
     try:
@@ -56,14 +75,15 @@ def told(read: Way, decoder: Decoder, path: Path) -> object:
 def films(folder: Path, dice: random.Random, *ways: Way) -> Iterator[tuple[str, Callable[[], object]]]:
     """The claims first, each read in every way."""
     originals, path = mutated.originals(folder), folder / "film"
+    others = [*originals, *further(folder)]
     with Decoder(SECONDS) as decoder:
         for claim in mutated.CLAIMS:
             path.write_bytes(mutated.claiming(originals, claim))
             for way in ways:
                 yield f"{claim}: {way.__name__}", functools.partial(told, way, decoder, path)
         while True:
-            number = dice.randrange(len(originals))
-            path.write_bytes(mutated.mutated(originals[number], originals, dice))
+            number = dice.randrange(len(others))
+            path.write_bytes(mutated.mutated(others[number], others, dice))
             way = dice.choice(ways)
             yield f"damaged original {number}: {way.__name__}", functools.partial(told, way, decoder, path)
 

@@ -10,6 +10,7 @@ from tests.videos import write_video
 NUMBERS = (b"mvhd", b"mdhd", b"tkhd", b"stts", b"stsz", b"stsc", b"ctts", b"elst", b"avc1", b"mp4a")
 NUMBERS += (b"avih", b"strh", b"strf", b"idx1")
 NUMBERS += (b"\x44\x89", b"\x2a\xd7\xb1", b"\xb0\x81", b"\xba\x81", b"\x23\xe3\x83", b"\xe7\x81", b"\x1f\x43\xb6\x75")
+ALIKE = {"fflags": "+bitexact"}  # of containers: without numbers by chance, which Matroska has
 ABSURD = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\xff\xff", b"\xff\xff\0\0", b"\0\0\0\1")
 
 
@@ -19,8 +20,7 @@ def originals(folder: Path) -> list[bytes]:
     mpeg4 = {"codec": "mpeg4", "audio_codec": "mp3", "sample_format": "s16p", "size": (64, 48)}
     webm = {"codec": "libvpx", "audio_codec": "libopus", "rate": 48_000, "sample_format": "flt", "size": (64, 48)}
     files = {"a.mp4": how, "b.avi": mpeg4, "c.webm": webm, "d.mkv": how}
-    alike = {"fflags": "+bitexact"}  # without numbers by chance, which Matroska has
-    return [write_video(folder / name, container_options=alike, **how).read_bytes() for name, how in files.items()]
+    return [write_video(folder / name, container_options=ALIKE, **how).read_bytes() for name, how in files.items()]
 
 
 def mutated(data: bytes, others: list[bytes], dice: random.Random) -> bytes:
