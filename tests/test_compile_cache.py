@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import subprocess
 import sys
 
@@ -26,10 +25,10 @@ def environment(folder):
     return os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder), "PYTHONPATH": str(ROOT)}
 
 
-def asked(folder, **how):
+def asked(folder, before=""):
     """(how many compiled programs it found, what it says beside its answer)."""
-    command = [sys.executable, "-c", PROGRAM]
-    found = subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=True, **how)
+    command = [sys.executable, "-c", before + PROGRAM]
+    found = subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=True)
     answer, _, hits = found.stdout.strip().rpartition(" ")
     assert answer == "[1 3 5]"
     return int(hits), found.stderr
@@ -78,7 +77,7 @@ def test_folders_that_cannot_be_written(kept, tmp_path):
 def test_a_full_disk(tmp_path):
     """As a process sees it that may write no more than some bytes; what it leaves is made anew."""
     folder = tmp_path / "programs"
-    hits, says = asked(folder, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100)))
+    hits, says = asked(folder, "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n")
     assert (hits, says) == (0, f"compiled programs are not kept in {folder}: OSError: [Errno 27] File too large\n")
     assert [path.stat().st_size for path in folder.iterdir()] == [100]
     assert asked(folder) == (0, "")
