@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from l2l.values import OPTIMISERS, SCHEDULES
+
 Schedule = Callable[[int], float]
 Rules = Sequence[tuple[str, float]]  # (pattern of parameter paths, factor of the learning rate)
-NAMES = ("sgd", "adamw")
-SCHEDULES = ("cosine", "milestones", "constant")
 
 
 def steps_of(epochs: float, examples: int, batch: int) -> int:
@@ -89,7 +89,7 @@ def make_optimizer(
     elif name == "adamw":
         core = [optax.scale_by_adam(), decay]
     else:
-        raise ValueError(f"unknown optim.name {name!r}: choose from {', '.join(NAMES)}")
+        raise ValueError(f"unknown optim.name {name!r}: choose from {', '.join(OPTIMISERS)}")
     clip = [optax.clip_by_global_norm(clip_norm)] if clip_norm else []
     rates = optax.stateless(lambda updates, _: jax.tree.map(lambda u, s: u * s, updates, scale))
     return optax.chain(*clip, *core, rates, optax.scale_by_learning_rate(schedule))

@@ -6,7 +6,7 @@ from typing import Any
 
 import flax.traverse_util
 
-from l2l import distributed, optim
+from l2l import distributed
 from l2l.models import MODELS
 from l2l.models.closer import CHOICES
 from l2l.models.skimmer import SELECTIONS
@@ -15,6 +15,8 @@ from l2l.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_o
 from l2l.tasks import TASKS
 
 DTYPES = ("float32", "bfloat16")
+OPTIMISERS = ("sgd", "adamw")
+SCHEDULES = ("cosine", "milestones", "constant")
 BEST = ("", "top1", "top5", "mAP", "mAP_micro", "agree")
 
 
@@ -70,11 +72,11 @@ RULES: dict[str, Rule] = {
     "data.mean": each(FINITE, 3, 3),
     "data.std": each(POSITIVE, 3, 3),
     "data.lengths": each(whole(1), 1),
-    "optim.name": one_of(*optim.NAMES),
+    "optim.name": one_of(*OPTIMISERS),
     "optim.lr": POSITIVE,
     "optim.momentum": RATIO,
     "optim.weight_decay": number(0),
-    "optim.schedule": one_of(*optim.SCHEDULES),
+    "optim.schedule": one_of(*SCHEDULES),
     "optim.warmup_epochs": number(0),
     "optim.milestones": each(number(0)),
     "optim.factor": POSITIVE,

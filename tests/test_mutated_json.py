@@ -1,12 +1,8 @@
 """Every field of artefact.json and of index.json made wrong in every way: one line that names the file, or harmless."""
 
-import copy
 import dataclasses
 import io
-import itertools
 import json
-import math
-import re
 import zipfile
 from pathlib import Path
 
@@ -16,69 +12,9 @@ from data_prep import verify
 from l2l import artefact, artefact_about
 from l2l.data import schema
 from l2l.data.source import open_features
+from tests.mutated_json import WRONG, changed, faults, harmless, one_line, text
 
 RELEASE = Path(__file__).parent / "release"
-DEEP = "@deep@"  # stands for lists within lists, deeper than any reader goes
-GONE = object()
-WRONG = {
-    "deleted": GONE,
-    "null": None,
-    "true": True,
-    "-5": -5,
-    "10^18": 10**18,
-    "10^400": 10**400,
-    "NaN": math.nan,
-    "infinite": math.inf,
-    "a text": "text",
-    "nothing": "",
-    "NUL": "a\0b",
-    "elsewhere": "../../x",
-    "[]": [],
-    "[-4]": [-4],
-    "{}": {},
-    "{'': {}}": {"": {}},
-    "deep": DEEP,
-}
-
-
-def places(value, at=()):
-    """Every place in nested containers, as its keys."""
-    yield at
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, own in inside:
-        yield from places(own, (*at, key))
-
-
-def changed(value, at, wrong):
-    """A copy with something else in one place."""
-    value = copy.deepcopy(value)
-    inside = value
-    for key in at[:-1]:
-        inside = inside[key]
-    if not at:
-        return wrong
-    if wrong is GONE:
-        del inside[at[-1]]
-    else:
-        inside[at[-1]] = wrong
-    return value
-
-
-def text(value):
-    return json.dumps(value).replace(f'"{DEEP}"', "[" * 100_000 + "]" * 100_000)
-
-
-def faults(value):
-    """(place, what is wrong there, the value with it) of every mutation that changes anything."""
-    for at, (name, wrong) in itertools.product(places(value), WRONG.items()):
-        if (at or wrong is not GONE) and text(mutant := changed(value, at, wrong)) != text(value):
-            yield "/".join(map(str, at)), name, mutant
-
-
-def one_line(error, name):
-    assert name in str(error)
-    assert "\n" not in str(error)
-    assert len(str(error)) < 600
 
 
 def about():
@@ -118,10 +54,6 @@ INDEX = [
     (r"splits(/train.*)?", {"{}", "[]", "deleted"}),
     (r"splits/train/0/file", {"a text"}),
 ]
-
-
-def harmless(table, place, name):
-    return any(re.fullmatch(places, place) and name in names for places, names in table)
 
 
 def test_every_field_of_an_exported_model():
