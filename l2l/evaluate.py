@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, command, metrics, npz, sharding
+from l2l import build, command, fits, metrics, npz, sharding
 from l2l.data import schema
 from l2l.data.source import Source, source_of
 from l2l.log import Bar, tell
@@ -168,6 +168,7 @@ def open_for(run: Run, data: str, recognition: str) -> Source:
     Raises:
       RunError, ShardError, ValueError: other labels, or shards that do not fit the run.
     """
+    fits.check(run)
     source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
     build.check_labels(run, source.index.labels, source.directory)
     return source

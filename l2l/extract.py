@@ -8,7 +8,7 @@ from typing import Any
 
 import jax
 
-from l2l import build, predict, runs, sharding
+from l2l import build, fits, predict, runs, sharding
 from l2l.data import features, schema
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
@@ -26,6 +26,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     student = runs.load_run(config.student)
     if student.config["task"] == "skim":
         raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a clip model")
+    fits.check(student)
     reading = {"task": "classify", "data": student.config["data"] | {"frames": build.frames_of(student.config)}}
     source = source_of(reading, config.data.dir)
     build.check_labels(student, source.index.labels, source.directory)

@@ -55,7 +55,7 @@ class MetricLog:
         self.lines = lines
         if active:
             temporary = run / ".metrics.tmp"
-            temporary.write_text("".join(_lines(self._path)[:lines]), encoding="utf-8")
+            temporary.write_bytes(b"".join(line + b"\n" for line in written(self._path)[:lines]))
             os.replace(temporary, self._path)
             self._board = _tensorboard(run)
 
@@ -75,11 +75,9 @@ class MetricLog:
             self._board.close()
 
 
-def _lines(path: Path) -> list[str]:
+def written(path: Path) -> list[bytes]:
     """The whole lines of a file; a last one without its end was cut by a kill."""
-    if not path.is_file():
-        return []
-    return [line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")]
+    return path.read_bytes().split(b"\n")[:-1] if path.is_file() else []
 
 
 def _tensorboard(run: Path) -> Any:

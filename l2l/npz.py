@@ -42,13 +42,26 @@ def load_arrays(path: Path) -> Tree:
         raise ValueError(f"{path} cannot be read as a weight file: {archive.reason(error)}") from error
     except Exception as error:  # zipfile and zlib raise types of their own for damaged archives
         raise ValueError(f"{path} is damaged: {archive.reason(error)}") from error
+    inner = next((name for name in flat for other in _above(name) if other in flat), None)
+    if inner is not None:
+        raise ValueError(f"{path} is damaged: {inner!r} in it lies below another array")
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
+def _above(name: str) -> list[str]:
+    """ "a/b/c" -> "a", "a/b"."""
+    parts = name.split("/")
+    return ["/".join(parts[:i]) for i in range(1, len(parts))]
+
+
 def not_finite(tree: Tree) -> str:
-    """The "/"-joined name of the first array with a value that is NaN or infinite, "" if there is none."""
+    """The "/"-joined name of the first array with a value that is NaN, infinite or no number, "" if there is none."""
     flat = flax.traverse_util.flatten_dict(tree, sep="/")
-    return next((name for name, value in flat.items() if not np.isfinite(np.asarray(value)).all()), "")
+    return next((name for name, value in flat.items() if not _finite(np.asarray(value))), "")
+
+
+def _finite(value: np.ndarray) -> bool:
+    return value.dtype.kind in "fiub" and bool(np.isfinite(value).all())
 
 
 def digest(tree: Tree) -> str:

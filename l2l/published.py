@@ -239,9 +239,16 @@ def clip_shapes(config: Config, classes: int) -> Tree:
     return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
 
 
-def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree) -> Tree:
-    """As `clip_shapes`, of a skimmer over the features of a student; `frozen` as in `build.skim_frozen`."""
-    banks = {m: jax.ShapeDtypeStruct((2, 3, width), np.float32) for m, width in build.widths_of(student).items()}
-    batch = banks | {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_)}
-    task = build.skim_task(config, classes, student)
+def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree, recogniser: Config | None = None) -> Tree:
+    """As `clip_shapes`, of a video model over the features of a student; `frozen` as in `build.skim_frozen`.
+
+    Args:
+      recogniser: of the clip model whose features recognise its looks, if others do.
+    """
+    glances = build.glances_of(student)
+    widths = build.widths_of(student) | (glances.widths if glances else {})
+    widths |= {"recognition": sum(build.widths_of(recogniser).values())} if recogniser else {}
+    batch = {key: jax.ShapeDtypeStruct((2, 3, width), np.float32) for key, width in widths.items()}
+    batch |= {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_), "has_audio": jax.ShapeDtypeStruct((2,), np.bool_)}
+    task = build.skim_task(config, classes, student, recogniser)
     return jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)

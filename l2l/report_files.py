@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from l2l.data import schema
 from l2l.data.cut import Clip
 from l2l.data.decoder import DecoderError, Decoders
 from l2l.data.scan import MediaError
-from l2l.runs import RunError
+from l2l.runs import read_json
 
 THUMB = 96  # largest short side of a picture, pixels
 SLACK = 0.05  # seconds by which the clips of a file may lie apart from those that were read
@@ -107,11 +106,7 @@ def read_places(listed: Path) -> dict[str, Place]:
     Raises:
       RunError: it is damaged.
     """
-    try:
-        found = json.loads(listed.read_text(encoding="utf-8"))
-        return {name: place_of(listed.parent, value) for name, value in found.items()}
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
-        raise RunError(f"{listed} is damaged: {error}") from error
+    return {name: place_of(listed.parent, value) for name, value in read_json(listed).items()}
 
 
 def place_of(directory: Path, value: str | Mapping[str, Any]) -> Place:

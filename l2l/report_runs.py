@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import model_costs, report_skim, runs
+from l2l import model_costs, report_skim, rules_runs, runs
+from l2l.archive import reason
 from l2l.data import schema
+from l2l.log import written
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError, read_json
 
@@ -69,42 +71,42 @@ def load(path: Path, name: str) -> Shown:
         raise RunError(f"{path} is not a run folder: it has no {runs.CONFIG}")
     if not marker.is_file() and not index.is_file():
         raise RunError(f"{path} has not finished: start the command that makes it again")
-    record = read_json(path / runs.CONFIG)
+    record = runs.completed(read_json(path / runs.CONFIG))
     done = read_json(marker) if marker.is_file() else {"step": None, "metrics": {}}
-    try:
-        record = runs.completed(record)
-        config = record["config"]
-        training = "fine-tuning" if config["init"] else "training"
-        return Shown(
-            path=path,
-            name=name,
-            stage="extraction" if config["mode"] == "extract" else STAGES.get(config["task"], training),
-            record={key: record[key] for key in KEPT},
-            hash=done["hash"] if marker.is_file() else schema.load_index(path).hash,
-            step=done["step"],
-            metrics=done["metrics"],
-            log=read_log(path / "metrics.jsonl"),
-            finished=finished(done, record, marker if marker.is_file() else index),
-            kept=kept(done),
-        )
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: {error} in its {runs.CONFIG} or {runs.DONE}") from error
+    config = record["config"]
+    training = "fine-tuning" if config["init"] else "training"
+    return Shown(
+        path=path,
+        name=name,
+        stage="extraction" if config["mode"] == "extract" else STAGES.get(config["task"], training),
+        record={key: record[key] for key in KEPT},
+        hash=done["hash"] if marker.is_file() else schema.load_index(path).hash,
+        step=done["step"],
+        metrics=done["metrics"],
+        log=read_log(path / "metrics.jsonl"),
+        finished=finished(done, record, marker if marker.is_file() else index),
+        kept=kept(done),
+    )
 
 
 def read_log(path: Path) -> list[dict[str, float]]:
     """The lines of metrics.jsonl; none if there is no such file.
 
     Raises:
-      RunError: a line is not JSON or has no step.
+      RunError: a line is not JSON or holds something else than numbers by their names.
     """
     if not path.is_file():
         return []
     lines = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(written(path), 1):
         try:
-            lines.append({"step": 0} | json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise RunError(f"{path} is damaged in line {number}: {error}") from error
+            value = json.loads(line)
+            if problem := rules_runs.wrong_line(value):
+                raise ValueError(problem)
+        except (ValueError, RecursionError) as error:
+            cure = "delete that line; it is for the plots alone"
+            raise RunError(f"{path} is damaged in line {number}: {reason(error)}; {cure}") from error
+        lines.append({"step": 0} | value)
     return lines
 
 
@@ -120,18 +122,11 @@ def stamp(seconds: float) -> str:
 
 
 def finished(done: Mapping[str, Any], record: Mapping[str, Any], file: Path) -> str:
-    """When a run finished, as it wrote down; of earlier runs the time of a file, which a copy does not keep.
-
-    Raises:
-      RunError: what it wrote down is no time.
-    """
+    """When a run finished, as it wrote down; of earlier runs the time of a file, which a copy does not keep."""
     said = done.get("finished") or record.get("finished")
     if not said:
         return f"{stamp(file.stat().st_mtime)} (its file's time)"
-    try:
-        return stamp(datetime.datetime.fromisoformat(said).timestamp())
-    except ValueError as error:
-        raise RunError(f"{file.parent} is damaged: finished is {said!r}: {error}") from error
+    return stamp(datetime.datetime.fromisoformat(said).timestamp())
 
 
 def kept(done: Mapping[str, Any]) -> str:
@@ -203,18 +198,19 @@ def clip_cost(run: Shown, prefix: str) -> float | None:
 
 def curves(run: Shown) -> list[Chart]:
     """Learning curves: loss, and top-1 and agreement with a teacher in training and validation."""
-    points = lambda key, scale=1: [(line["step"], scale * line[key]) for line in run.log if key in line]
+    drawn = lambda line, key: key in line and math.isfinite(line[key])
+    points = lambda key, scale=1: [(line["step"], scale * line[key]) for line in run.log if drawn(line, key)]
     loss = [Series("train", points("train/loss"), "train")]
     both = lambda key: [
         Series("train", points(f"train/{key}", 100), "train"),
         Series("validation", points(f"val/{key}", 100), "accent", "circle"),
     ]
-    drawn = [
+    found = [
         chart("Loss", "step", "training loss", loss),
         chart("Accuracy", "step", "top-1, %", both("top1"), percent=True),
         chart("Agreement with the teacher", "step", "same best class, %", both("agree"), percent=True),
     ]
-    return [x for x in drawn if x]
+    return [x for x in found if x]
 
 
 def grouped(facts: dict[str, dict[str, Any]]) -> list[tuple[list[str], dict[str, Any]]]:

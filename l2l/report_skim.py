@@ -1,7 +1,6 @@
 """What a skim run's predictions say over the whole test set: accuracy against cost, looks inside the action."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from l2l import build, metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
-from l2l.runs import RunError
+from l2l.runs import RunError, read_json
 from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES
 
@@ -204,11 +203,7 @@ def read_actions(path: Path) -> Actions | None:
     """
     if not path.is_file():
         return None
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: [[float(a), float(b)] for a, b in spans] for name, spans in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    return {name: [[float(a), float(b)] for a, b in spans] for name, spans in read_json(path).items()}
 
 
 def in_action(times: np.ndarray, spans: list[list[float]]) -> np.ndarray:

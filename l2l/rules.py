@@ -1,6 +1,7 @@
 """What values may be, each rule with words for it."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -15,10 +16,10 @@ def whole(least: int, most: int | None = None) -> Rule:
 
 
 def number(low: float, high: float = math.inf, *, over: bool = False, under: bool = False) -> Rule:
-    """Finite numbers from low to high; `over` and `under` leave the two ends out."""
+    """Finite numbers from low to high, none that a float cannot hold; `over` and `under` leave the two ends out."""
 
     def fits(x: Any) -> bool:
-        real = isinstance(x, int | float) and not isinstance(x, bool) and -math.inf < x < math.inf
+        real = isinstance(x, int | float) and not isinstance(x, bool) and abs(x) <= sys.float_info.max
         return real and (x > low if over else x >= low) and (x < high if under else x <= high)
 
     most = "" if high == math.inf else f" and {'below' if under else 'at most'} {high:g}"

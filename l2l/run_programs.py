@@ -40,9 +40,9 @@ def of_run(run: runs.Run) -> Programs:
         frames=build.frames_of(clip_run.config),
         side=crop_side(data["crop"], data["resize"], policy.short_side),
         modality=modality_of(clip_run.config),
-        describe=on_mesh(*describer(clip_run, cells=closer is not None), mesh),
+        describe=guarded(run, on_mesh(*describer(clip_run, cells=closer is not None), mesh)),
         clips_at_once=CLIPS_AT_ONCE * ways,
-        skim=on_mesh(*skimmer(run), mesh) if skims else None,
+        skim=guarded(run, on_mesh(*skimmer(run), mesh)) if skims else None,
         videos_at_once=(ways, VIDEOS_AT_ONCE * ways),
         lengths=tuple(run.config["data"]["lengths"]) if skims else (),
         macs=macs_of(run),
@@ -51,8 +51,36 @@ def of_run(run: runs.Run) -> Programs:
         closer=closer,
         stride=stride,
         multi_label=run.config["multi_label"],
-        sure=sure.load(run.path) if skims else None,
+        sure=sure_of(run) if skims else None,
     )
+
+
+def sure_of(run: runs.Run) -> sure.Sure | None:
+    """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
+    found, looks = sure.load(run.path), build.numbers_of(run.config).steps
+    if found and len(found.temperatures) != looks:
+        path = run.path / sure.FILE
+        has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"
+        raise runs.RunError(f"{has}, the run {looks} looks; {runs.cure_of(path)}")
+    return found
+
+
+def guarded(run: runs.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
+    """The program; where it fails, the run's variables are looked through before anything else is blamed.
+
+    Before it fails, that would take as long as half of the start.
+    """
+
+    def call(batch: Arrays) -> Arrays:
+        try:
+            return program(batch)
+        except Exception:
+            from l2l import fits
+
+            fits.check(run)
+            raise
+
+    return call
 
 
 def without_stride(run: runs.Run) -> runs.Run:

@@ -22,13 +22,16 @@ from typing import Any
 
 import jax
 
-from l2l import distributed, npz
+from l2l import distributed, npz, rules_runs
+from l2l.archive import reason
+from l2l.atomic import demand_file
 from l2l.data import schema
 from l2l.log import say
+from l2l.rules_runs import ADDED_KEYS
 
 CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
-# Keys that came later, with what earlier runs did without them.
-ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0, "mute": 0.0}
+MEASURED = ("curves", "sure", "sound_trials")  # commands that write a file of their name into a finished run
+MOST_JSON = 2**26  # bytes of a JSON file that is read
 # Keys of config.data, with the value that leaves them open; a run decides them once, see l2l/resolve.py.
 OPEN_KEYS = {"val": "", "test": "", "streams": 0}
 # Where and how fast a run works, not what comes out of it.
@@ -64,13 +67,32 @@ class Run:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Raises RunError if the file is missing or not JSON."""
+    """A file of a run folder, or one beside its clips, that holds what its name says.
+
+    Raises:
+      RunError: it is missing, not JSON, or holds something else.
+    """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        demand_file(path)
+        if path.stat().st_size > MOST_JSON:
+            raise ValueError(f"it has {path.stat().st_size:,} bytes, more than {MOST_JSON:,}")
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if problem := rules_runs.wrong(path.name, value):
+            raise ValueError(problem)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(f"{path} is damaged: {reason(error)}; {cure_of(path)}") from error
+    return value
+
+
+def cure_of(path: Path) -> str:
+    """What to do about a damaged file of a run folder."""
+    if path.stem in MEASURED:
+        return f"make it again with python -m l2l.{path.stem} {path.parent}"
+    if path.name in (CONFIG, DONE):
+        return f"delete {path.parent} and make the run again"
+    return "write it again, or delete it"
 
 
 def is_finished(path: Path) -> bool:
@@ -88,32 +110,38 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         what = "has not finished: start the same command again" if (path / CONFIG).is_file() else "is not a run folder"
         what = "holds shards, not a trained model" if (path / schema.INDEX).is_file() else what
         raise RunError(f"{path} {what}")
-    asked, done = read_json(path / CONFIG), read_json(path / DONE)
-    try:
-        asked = completed(asked)
-        run = Run(
-            path=path,
-            config=asked["config"],
-            labels=tuple(asked["labels"]),
-            policy=asked["policy"],
-            hash=done["hash"],
-            variables=npz.load_arrays(path / VARIABLES),
-            student=asked["student"],
-            recogniser=asked["recogniser"],
-            part=tuple(asked.get("part", ())),
-        )
-    except KeyError as error:
-        raise RunError(f"{path} is damaged: {error} is missing in its {CONFIG} or {DONE}") from error
+    asked, done = completed(read_json(path / CONFIG)), read_json(path / DONE)
+    run = Run(
+        path=path,
+        config=asked["config"],
+        labels=tuple(asked["labels"]),
+        policy=asked["policy"],
+        hash=done["hash"],
+        variables=npz.load_arrays(path / VARIABLES),
+        student=asked["student"],
+        recogniser=asked["recogniser"],
+        part=tuple(asked.get("part", ())),
+    )
     if odd := npz.not_finite(run.variables):
         raise RunError(f"{path} cannot be used: in its {VARIABLES}, {odd} is not finite; make the run again")
+    check_trees(run)
     if run.part and not part:
         held = ", ".join(sorted(run.variables["model"]["params"]))
         raise RunError(f"{path} holds only a part of a model ({held}): start a run from it with --config.init={path}")
     return run
 
 
+def check_trees(run: Run) -> None:
+    """Raises RunError unless the variables are of as many models as the run has."""
+    wanted = ["model", *(["student"] if run.student else []), *(["recogniser"] if run.recogniser else [])]
+    for name in wanted:
+        tree = run.variables.get(name)
+        if not isinstance(tree, dict) or not isinstance(tree.get("params"), dict):
+            raise RunError(f"{run.path / VARIABLES} is damaged: it has no {name}/params; make the run again")
+
+
 def completed(record: dict[str, Any]) -> dict[str, Any]:
-    """What config.json says, with what came later filled in; raises KeyError if it has no config or student."""
+    """What config.json says, with what came later filled in."""
     student, recogniser = record["student"], record.get("recogniser")
     return record | {
         "config": ADDED_KEYS | record["config"],

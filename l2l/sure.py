@@ -38,14 +38,10 @@ def load(run: str | Path) -> Sure | None:
     if not path.is_file():
         return None
     found = runs.read_json(path)
-    try:
-        numbers = tuple(map(float, found["temperatures"])), float(found["threshold"])
-        sure, made_for = Sure(found["source"], *numbers, found.get("calibrates", True)), found["run"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise runs.RunError(f"{path} is damaged ({error!r}): make it again with python -m l2l.sure {run}") from error
-    if made_for != runs.hash_at(run):
-        raise runs.RunError(f"{path} was made for another run: make it again with python -m l2l.sure {run}")
-    return sure
+    if found["run"] != runs.hash_at(run):
+        raise runs.RunError(f"{path} was made for another run: {runs.cure_of(path)}")
+    numbers = tuple(map(float, found["temperatures"])), float(found["threshold"])
+    return Sure(found["source"], *numbers, found.get("calibrates", True))
 
 
 def temperature(logits: np.ndarray, labels: np.ndarray) -> float:

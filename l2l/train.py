@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, distributed, evaluate, npz, optim, predict, runs, sharding, teacher_cache
+from l2l import build, checkpoint, distributed, evaluate, fits, npz, optim, predict, runs, sharding, teacher_cache
 from l2l.ahead import Ahead
 from l2l.data import loader, order
 from l2l.data.schema import hash_of
@@ -83,6 +83,8 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
     if "recognition" in inputs:
         other["recogniser"] = build.recogniser_at(config.recognition)
+    for one in other.values():
+        fits.check(one)
     inits = [run for name, run in other.items() if name.startswith("init")]
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.batch, "data.batch", config.optim.accumulate)

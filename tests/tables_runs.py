@@ -46,6 +46,7 @@ def finished(
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
     other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
     record = {"config": config, "inputs": inputs_, "labels": labels, "policy": {}, "recogniser": other}
+    described_by = described_by or ("finetune.py" if config["task"] == "skim" else "")
     record["student"] = inputs.plain(config_of(described_by)) if described_by else None
     runs.start(path, record)
     done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
@@ -109,8 +110,9 @@ def sure(path: Path, rng: np.random.Generator) -> dict:
     """RUN/sure.json with random values."""
     keys = ("looks", "gmacs", "top1", "difference", "low", "high")
     outcome = lambda: {key: float(rng.uniform()) for key in keys}
-    found = {"run": runs.hash_at(path), "val": {"examples": 5} | outcome(), "test": {"examples": 9} | outcome()}
-    found |= {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
+    how = {"source": "step_logits", "temperatures": [1.0] * STEPS[-1], "threshold": 0.9}
+    found = {"run": runs.hash_at(path)} | {"val": {"examples": 5} | outcome(), "test": {"examples": 9} | outcome()}
+    found |= how | {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
     schema.write_json(path / "sure.json", found)
     return found
 

@@ -256,7 +256,7 @@ def test_when_a_run_finished_survives_a_copy(work, tmp_path, capsys):
     assert "1970-01-02 00:00 UTC (its file's time)" in page.text
     bad = edited(work, tmp_path / "bad", "teacher", "done.json", lambda done: done.update(finished="yesterday"))
     assert report.main([str(bad), f"--out={tmp_path / 'x.html'}"]) == 1
-    assert f"error: {bad} is damaged: finished is 'yesterday'" in capsys.readouterr().err
+    assert f"error: {bad / 'done.json'} is damaged: finished is 'yesterday'" in capsys.readouterr().err
 
 
 def test_without_the_clips(work, tmp_path, capsys):
@@ -332,7 +332,7 @@ DAMAGE = {
     "counted is": lambda run: halved(run / "predictions.npz", "counted"),
     r"config\.json is damaged": lambda run: cut(run / "config.json"),
     r"metrics\.jsonl is damaged in line 1": lambda run: (run / "metrics.jsonl").write_text("{\n"),
-    "'hash'": lambda run: (run / "done.json").write_text("{}"),
+    "has no hash": lambda run: (run / "done.json").write_text("{}"),
 }
 
 

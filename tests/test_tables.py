@@ -288,7 +288,8 @@ def test_what_is_missing_is_named(paper_runs, tmp_path, capsys):
     skim = tables_runs.finished(tmp_path / "a/skim", "skim.py", {}, seed=0)
     with pytest.raises(RunError, match=r"curves.json is missing: make it with python -m l2l.curves .*a/skim"):
         write.build("table1", [tmp_path / "a"])
-    schema.write_json(skim / "curves.json", {"run": "other"})
+    found = tables_runs.curves(skim, np.random.default_rng(0))
+    schema.write_json(skim / "curves.json", found | {"run": "other"})
     with pytest.raises(RunError, match="made for another run"):
         write.build("stride", [tmp_path / "a"])
     with pytest.raises(RunError, match="no student that was trained with labels"):

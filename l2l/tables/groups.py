@@ -49,8 +49,8 @@ class Member:
 
     @property
     def data(self) -> str:
-        """Hash of the shards it was trained and measured on."""
-        return self.record["inputs"]["data"]["hash"]
+        """Hash of the shards it was trained and measured on; "" of imported weights."""
+        return self.record["inputs"].get("data", {"hash": ""})["hash"]
 
     @functools.cached_property
     def curves(self) -> dict[str, Any]:
@@ -111,14 +111,11 @@ class Group:
 
 def load(path: Path) -> Member:
     """Raises RunError unless it is the folder of a finished run."""
-    record = read_json(path / runs.CONFIG)
+    record = runs.completed(read_json(path / runs.CONFIG))
     if not (path / runs.DONE).is_file():
         raise RunError(f"{path} has not finished: start the command that makes it again")
     done = read_json(path / runs.DONE)
-    try:
-        return Member(path, runs.completed(record), done["hash"], done["metrics"], done.get("code", UNKNOWN))
-    except (KeyError, TypeError) as error:
-        raise RunError(f"{path} is damaged: {error} in its {runs.CONFIG} or {runs.DONE}") from error
+    return Member(path, record, done["hash"], done["metrics"], done.get("code", UNKNOWN))
 
 
 def find(paths: Iterable[Path]) -> list[Member]:
