@@ -2,9 +2,14 @@
 
 import contextlib
 import errno
+import functools
+import inspect
 import logging
+import math
 import os
 import shutil
+import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +18,21 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from l2l.archive import reason
+from l2l.rules import ANY, Rule, problem, whole
 from l2l.state import TrainState
 
 # A failed save is raised by the manager; asyncio would tell it a second time, with its trace.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+COUNT = whole(0, 2**53)
+# What a training needs of a checkpoint's JSON; nothing was measured yet where the best is minus infinity.
+META: dict[str, Rule] = {
+    "of": (lambda x: isinstance(x, dict), "a dictionary"),
+    "best": (lambda x: isinstance(x, float) and not math.isnan(x) and x < math.inf, "a number"),
+    "best_step": COUNT,
+    "evaluated": COUNT,
+    "lines": COUNT,
+}
 ROOM = 2  # bytes on disk per byte of state while a checkpoint is being written and merged
 
 
@@ -30,11 +46,15 @@ class Checkpoints:
       directory: made if missing, on a file system that all processes see.
       of: what the checkpoints are of, name -> JSON; others are not restored.
       keep: how many steps to keep.
+
+    Raises:
+      ValueError: the directory is not one of checkpoints.
     """
 
     def __init__(self, directory: Path, of: dict[str, Any], *, keep: int = 2):
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        with _whole(directory, f"delete {directory} to begin the training again"):
+            self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
         self._of = of
 
     def latest(self) -> int | None:
@@ -61,19 +81,25 @@ class Checkpoints:
         """Reads a step into the shapes, dtypes and shardings of `like`, whatever devices wrote it.
 
         Raises:
-          ValueError: the checkpoint is of something else than it should be, e.g. of another model.
+          ValueError: the checkpoint is damaged, or of something else than it should be, e.g. of another model.
         """
-        meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+        where = self._manager.directory
+        path = where / str(step)
+        cure = f"delete {path}, and the training goes on from the step before, if there is one"
+        with _whole(path, cure):
+            meta = self._manager.restore(step, args=ocp.args.Composite(meta=ocp.args.JsonRestore()))["meta"]
+            if found := problem(meta, META, dict.fromkeys(meta, ANY)):
+                raise ValueError(found)
         other = [name for name, what in self._of.items() if meta["of"].get(name) != what]
         if other:
-            where = self._manager.directory
-            raise ValueError(f"{where / str(step)} is a checkpoint of another {' and '.join(other)}: delete {where}")
+            raise ValueError(f"{path} is a checkpoint of another {' and '.join(other)}: delete {where}")
         abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like)
         args = ocp.args.Composite(
             variables=ocp.args.StandardRestore(abstract.variables),
             optimizer=ocp.args.StandardRestore(abstract.opt_state),
         )
-        got = self._manager.restore(step, args=args)
+        with _whole(path, cure):
+            got = self._manager.restore(step, args=args)
         number = jax.device_put(np.asarray(step, np.int32), like.step.sharding)
         state = TrainState(step=number, opt_state=got["optimizer"], **got["variables"])
         return state, meta
@@ -112,3 +138,27 @@ class Checkpoints:
             if os.strerror(errno.ENOSPC) not in str(error):
                 raise
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._manager.directory)) from None
+
+
+@contextlib.contextmanager
+def _whole(path: Path, cure: str) -> Iterator[None]:
+    """Turns whatever orbax makes of damaged files, whose types and pages of text are its own, into one line."""
+    try:
+        yield
+    except Exception as error:
+        _leave_quietly()
+        raise ValueError(f"{path} cannot be read: {reason(error)}; {cure}") from error
+
+
+@functools.cache
+def _leave_quietly() -> None:
+    """Keeps reads that were given up from telling traces of their own, which come later and from other threads."""
+    before = sys.unraisablehook
+
+    def told(what: Any) -> None:
+        late = isinstance(what.exc_value, RuntimeError) and "Event loop is closed" in str(what.exc_value)
+        if not (late or inspect.iscoroutine(what.object)):
+            before(what)
+
+    sys.unraisablehook = told
+    warnings.filterwarnings("ignore", message="coroutine .* was never awaited")
