@@ -35,6 +35,7 @@ from l2l import (
     report_runs,
     report_skim,
     report_videos,
+    rules_predictions,
     runs,
 )
 from l2l.log import say
@@ -70,7 +71,8 @@ def predictions_of(run: Shown) -> report_skim.Arrays | None:
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
     arrays = npz.load_arrays(path)
-    report_classes.check(path, arrays, len(run.labels))
+    if problem := rules_predictions.wrong(arrays, len(run.labels), build.numbers_of(run.config) if skims else None):
+        raise RunError(f"{path} is damaged: {problem}; delete {run.path} and make the run again")
     return arrays
 
 
@@ -104,7 +106,6 @@ def skim_section(
       RunError, ValueError: its predictions, or what lies beside its clips, are damaged.
     """
     config, student, model = run.config, run.record["student"], build.numbers_of(run.config)
-    report_skim.check(run.path / PREDICTIONS, arrays, model, len(run.labels))
     teachers = {
         other.name: model_costs.clip_macs(other.config, len(other.labels))
         for other in shown

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,6 @@ import numpy as np
 from l2l import metrics
 from l2l.models.student import modalities
 from l2l.report_files import Files
-from l2l.runs import RunError
 from l2l.video_parts import uri
 
 Arrays = Mapping[str, np.ndarray]
@@ -19,7 +17,6 @@ MOST_CLASSES = 20  # that a matrix is drawn of; of more, the largest confusions 
 MOST_CONFUSIONS = 20
 MISTAKES = 6
 SURE = 0.5  # score from which a class that is judged by itself is said
-NEEDED = ("logits", "labels", "video_id", "times")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,17 +73,6 @@ class Mistake:
     at: float
     image: str
     missing: str
-
-
-def check(path: Path, arrays: Arrays, classes: int) -> None:
-    """Raises RunError unless predictions hold what this page says of classes, in the shapes that it expects."""
-    if lacking := [name for name in NEEDED if name not in arrays]:
-        raise RunError(f"{path} is damaged: it lacks {', '.join(lacking)}")
-    examples = len(arrays["logits"])
-    shapes = {"logits": (examples, classes), "labels": (examples, classes), "video_id": (examples,)}
-    for name, shape in shapes.items():
-        if arrays[name].shape != shape:
-            raise RunError(f"{path} is damaged: {name} is {arrays[name].shape}, expected {shape}")
 
 
 def section(labels: Sequence[str], arrays: Arrays, files: Files, *, multi_label: bool) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from l2l import build, metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
-from l2l.runs import RunError, read_json
+from l2l.rules_predictions import OTHERS
+from l2l.runs import read_json
 from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES
 
@@ -19,8 +20,6 @@ Config = Mapping[str, Any]
 Curves = Mapping[str, Any]  # what `python -m l2l.curves` writes
 Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stretch, seconds
 
-ALWAYS = ("soft", "uniform", "random", "dense")  # ways beside hard selection that every skim run measures
-OTHERS = ("soft", "uniform", "random", "front", "centre", "end", "confident", "dense", "oracle")
 WORDS = {"confident": "most confident", "oracle": "oracle (a ceiling)"}
 # Style and mark of each way in charts; with "dashed" or "dotted" where it is a line.
 LOOKS = {
@@ -35,7 +34,6 @@ LOOKS = {
     "oracle": ("class3", "diamond", "dashed"),
 }
 SAME = 1.1  # looks whose costs differ by less than this factor are one mark beside other costs
-NEEDED = ("logits", "labels", "video_id", "times", "step_logits", "counted", "looks", "modality")
 LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square")}
 
 
@@ -65,24 +63,6 @@ class Inside:
     most: float
     by_look: dict[str, list[float]]
     chance_by_look: list[float]
-
-
-def check(path: Path, arrays: Arrays, model: Any, classes: int) -> None:
-    """Raises RunError unless the predictions of a skimmer hold what the page shows, in the shapes it expects."""
-    chosen = modalities(model.index_by)
-    asked = [*NEEDED, *(f"logits_{x}" for x in ALWAYS), *(f"{x}_{m}" for m in chosen for x in ("picked", "weights"))]
-    if lacking := [name for name in asked if name not in arrays]:
-        raise RunError(f"{path} is damaged: it lacks {', '.join(lacking)}")
-    videos, steps = len(arrays["logits"]), model.steps
-    shapes = {"labels": (classes,), "step_logits": (steps, classes), "counted": (steps,), "modality": (steps, 2)}
-    shapes |= (
-        {"video_id": (), "looks": ()}
-        | {f"logits_{x}": (classes,) for x in ways(arrays)}
-        | {f"picked_{m}": (steps,) for m in chosen}
-    )
-    for name, shape in shapes.items():
-        if arrays[name].shape != (videos, *shape):
-            raise RunError(f"{path} is damaged: {name} is {arrays[name].shape}, expected {(videos, *shape)}")
 
 
 def ways(arrays: Arrays) -> list[str]:

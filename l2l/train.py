@@ -263,12 +263,19 @@ class Trainer:
         why = "config.best is empty" if config.data.val else "there is no validation split"
         return {"step": self.job.plan.total, "why": f"the last one, as {why}"}
 
+    def _best(self) -> Tree:
+        """The variables of the best validation. Raises ValueError if their file is damaged."""
+        path, like = self.job.run / "best.npz", self.state.variables
+        host = {"batch_stats": {}} | npz.load_arrays(path)  # a file has no place for what is empty
+        if found := fits.misfits(like, host, whole=True):
+            raise ValueError(f"{path} is damaged: {found[0][2:]}; delete {self.job.run} and train it again")
+        return host
+
     def finish(self) -> None:
         """Measures the split that is reported with the variables to keep, and writes what makes the run finished."""
         job, split, kept = self.job, self.job.config.data.test, self.kept()
         self.saved.close()
-        host = npz.load_arrays(job.run / "best.npz") if self.best_step else npz.to_host(self.state.variables)
-        host = {"batch_stats": {}} | host  # a file has no place for what is empty
+        host = self._best() if self.best_step else npz.to_host(self.state.variables)
         arrays = self._predictions(split, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
