@@ -187,7 +187,7 @@ def examples(metrics: Mapping[str, float], prefix: str) -> int | None:
         return metrics.get("examples")
     count = metrics.get(f"{prefix}_examples")
     if count is None and prefix == "with_audio" and "without_audio_examples" in metrics:
-        return metrics["examples"] - metrics["without_audio_examples"]
+        return metrics.get("examples", 0) - metrics["without_audio_examples"]
     return count
 
 

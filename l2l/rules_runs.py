@@ -4,13 +4,12 @@ import dataclasses
 import datetime
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-
-import flax.traverse_util
 
 from l2l.confidence import SOURCES
 from l2l.data.schema import ClipPolicy
+from l2l.log import SHARES
 from l2l.models import MODELS, VIDEO_MODELS
 from l2l.rules import (
     ANY,
@@ -58,6 +57,13 @@ def _time(text: Any) -> bool:
 _TIME: Rule = _time, "a time, ISO 8601"
 
 
+def _metric(name: str, value: Any) -> bool:
+    """Whether a measured value can be one of this name."""
+    if name.endswith(("examples", "classes")):
+        return _COUNT[0](value)
+    return _MEASURE[0](value) and not (name.endswith(SHARES) and (value < 0 or value > 1))
+
+
 def _holding(table: Mapping[str, Rule]) -> Rule:
     """Dictionaries of these keys at least; a later release may have written more."""
     return lambda x: not _lacks(x, table), f"a dictionary with {', '.join(table)}"
@@ -75,7 +81,11 @@ _RUN: dict[str, Rule] = {
     "versions": mapping(TEXT, TEXT),
 }
 _RUN_LATER: dict[str, Rule] = {"order": whole(0, 2**31), "part": RULES["init_skip"], "finished": _TIME}
-_DONE: dict[str, Rule] = {"hash": _HASH, "step": _COUNT, "metrics": mapping(_LINE, _MEASURE)}
+_METRICS: Rule = (
+    lambda x: isinstance(x, dict) and all(_metric(*item) for item in x.items()),
+    "shares and counts by name",
+)
+_DONE: dict[str, Rule] = {"hash": _HASH, "step": _COUNT, "metrics": _METRICS}
 _DONE_LATER: dict[str, Rule] = {"code": _LINE, "finished": _TIME, "kept": _holding({"step": _COUNT, "why": _LINE})}
 _COSTS = {"indexing": _COST, "skimming": _COST, "recognition": _COST, "gmacs": number(0, over=True)}
 _POINT = _holding(
@@ -166,10 +176,7 @@ def wrong_config(config: Any, name: str = "config") -> str:
     """
     if not isinstance(config, dict):
         return f"{name} is {config!r:.60}, it must be a dictionary"
-    try:
-        flat = flax.traverse_util.flatten_dict(config, sep=".")
-    except RecursionError:
-        return f"{name} is nested too deep"
+    flat = dict(_leaves(config))
     needed = [key for key in RULES if not key.startswith("model.") and key not in _LATER]
     if missing := [key for key in needed if key not in flat]:
         return f"{name} has no {missing[0]}"
@@ -180,6 +187,15 @@ def wrong_config(config: Any, name: str = "config") -> str:
     if config["mode"] == "extract" and name == "config":
         return ""
     return _wrong_model(config.get("model"), name)
+
+
+def _leaves(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """The values of nested keys, joined by dots; what stands at a key that has a rule is a value, whatever it is."""
+    for key, value in config.items():
+        if isinstance(value, dict) and before + key not in RULES:
+            yield from _leaves(value, f"{before}{key}.")
+        else:
+            yield before + key, value
 
 
 def _wrong_model(model: Any, name: str) -> str:

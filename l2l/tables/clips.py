@@ -34,7 +34,7 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     rows = [clip_row(g, name) for g, name in zip(found, names, strict=True)]
     first = {clip_key(g): row for g, row in zip(reversed(found), reversed(rows), strict=True)}
     columns = [Column("top1", "top-1, %", paper=True), Column("mAP", "mAP, %"), Column("gmacs", "GMACs", 3)]
-    count = found[0].members[0].metrics["examples"]
+    count = found[0].members[0].metrics.get("examples", 0)
     text = f"{count:,} held-out clips, all of them of the same shards. The paper's column is ActivityNet, accuracy."
     return [
         Table(
@@ -57,6 +57,7 @@ def same_clips(groups: Sequence[Group]) -> list[Group]:
     Raises:
       RunError: there is no student among them.
     """
+    groups = [g for g in groups if all("top1" in member.metrics for member in g.members)]
     data = [g.members[0].data for g in groups if g.model["name"] == "student"]
     if not data:
         raise RunError(
