@@ -198,10 +198,14 @@ def start(path: Path, record: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def claimed(path: Path) -> Iterator[None]:
-    """Keeps other programs out of a run folder; of the processes of one program the first holds the lock.
+def claimed(path: Path, key: str = "run") -> Iterator[None]:
+    """Keeps other programs out of a folder; of the processes of one program the first holds the lock.
 
     The system takes it back when the process ends, however it ends.
+
+    Args:
+      path: a run folder, or one that a run writes to.
+      key: of the config, which names another folder.
 
     Raises:
       RunError: another program works in the folder.
@@ -213,9 +217,8 @@ def claimed(path: Path) -> Iterator[None]:
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
-            raise RunError(
-                f"another process is working in {path}: wait for it to end, or write elsewhere with --config.run=FOLDER"
-            ) from error
+            cure = f"wait for it to end, or write elsewhere with --config.{key}=FOLDER"
+            raise RunError(f"another process is working in {path}: {cure}") from error
         except OSError as error:
             if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
                 raise

@@ -17,7 +17,7 @@ import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
 
-from l2l import predict, sharding
+from l2l import predict, runs, sharding
 from l2l.data import batches, features, schema, taught
 from l2l.data.source import SideBySide, Source
 from l2l.log import Bar, say
@@ -95,21 +95,34 @@ class TeacherCache:
 
         Raises:
           ShardError: see `taught.describe_shard`.
+          RunError: another program is asking for them.
           OSError: the answers cannot be written.
           ValueError: an answer is not finite.
         """
-        known = self._index().splits
-        missing = {split: [path for path, _ in self._shards(split) if not path.is_file()] for split in self.splits}
-        todo = [split for split in self.splits if missing[split] or split not in known]
-        if todo and jax.process_index() == 0:
+        if self._todo():
             self._start()
+            with runs.claimed(self.directory, "cache_teacher"):
+                self._add(mesh, batch)
+        multihost_utils.sync_global_devices("the teacher's answers are there")
+        return self._taught()
+
+    def _missing(self) -> dict[str, list[Path]]:
+        """The shards of each split that are not there."""
+        return {split: [path for path, _ in self._shards(split) if not path.is_file()] for split in self.splits}
+
+    def _todo(self) -> list[str]:
+        """The splits that are not whole."""
+        known, missing = self._index().splits, self._missing()
+        return [split for split in self.splits if missing[split] or split not in known]
+
+    def _add(self, mesh: jax.sharding.Mesh, batch: int) -> None:
+        """Asks for what is missing and enters it into the index."""
+        known, missing, todo = self._index().splits, self._missing(), self._todo()
         if any(missing.values()):
             self._ask(missing, mesh, batch)
         if todo and jax.process_index() == 0:
             found = {s: tuple(taught.describe_shard(path, shard) for path, shard in self._shards(s)) for s in todo}
             schema.save_index(self.directory, dataclasses.replace(self._index(), splits=known | found))
-        multihost_utils.sync_global_devices("the teacher's answers are there")
-        return self._taught()
 
     def _index(self) -> schema.Index:
         """What is there; an index without splits if nothing is.
@@ -138,7 +151,9 @@ class TeacherCache:
         return [(self.directory / name(number), shard) for number, shard in enumerate(clips)]
 
     def _start(self) -> None:
-        """Makes the folder and marks whose it is, before there is any answer in it."""
+        """Makes the folder and marks whose it is, before there is any answer in it; the first process does."""
+        if jax.process_index() > 0:
+            return
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
             schema.save_index(self.directory, self._index())

@@ -68,6 +68,36 @@ def asked(config) -> SideBySide:
     return teacher_cache.cache_of(config, source, run).complete(sharding.make_mesh((-1, 1)), batch=8)
 
 
+HOLDER = """
+import fcntl, sys
+with open(sys.argv[1], "ab") as lock:
+    fcntl.lockf(lock, fcntl.LOCK_EX)
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_another_program_that_asks_the_same_teacher(clips, teacher, tmp_path):
+    """Two that ask at the same time would write the same files; what is whole is read whoever works in the folder."""
+    folder = tmp_path / "answers"
+    config = student(tmp_path / "run", clips, teacher, cache_teacher=str(folder))
+    folder.mkdir()
+    words = [sys.executable, "-c", HOLDER, str(folder / runs.LOCK)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(runs.RunError) as caught:
+            asked(config)
+        cure = "wait for it to end, or write elsewhere with --config.cache_teacher=FOLDER"
+        assert str(caught.value) == f"another process is working in {folder}: {cure}"
+        assert not list(folder.glob("teacher-*"))
+        holder.communicate()
+    found = asked(config)
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "held\n"
+        assert asked(config).beside_index == found.beside_index
+        holder.communicate()
+
+
 def lines(run: Path) -> list[dict]:
     """metrics.jsonl without the timings."""
     text = (run / "metrics.jsonl").read_text().splitlines()
