@@ -14,7 +14,7 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, atomic, build, predict, run_programs, runs
+from l2l import artefact, artefact_about, atomic, build, fits, predict, run_programs, runs
 from l2l.data import schema
 from l2l.programs import Programs
 
@@ -32,6 +32,7 @@ def export(path: str, out: str) -> str:
       OSError: the file cannot be written.
     """
     run = runs.load_run(path)
+    fits.check(run)
     parts = run_programs.of_run(run)
     lowered = lower_run(run, parts)
     about = about_of(run, parts, {name: program for name, (program, _) in lowered.items()})

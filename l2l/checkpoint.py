@@ -19,6 +19,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from l2l.archive import reason
+from l2l.atomic import demand_file
 from l2l.rules import ANY, Rule, problem, whole
 from l2l.state import TrainState
 
@@ -54,6 +55,8 @@ class Checkpoints:
     def __init__(self, directory: Path, of: dict[str, Any], *, keep: int = 2):
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         with _whole(directory, f"delete {directory} to begin the training again"):
+            for path in directory.rglob("*"):
+                demand_file(path)  # of a pipe orbax waits for the other end for ever
             self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
         self._of = of
 

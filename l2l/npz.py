@@ -45,6 +45,8 @@ def load_arrays(path: Path) -> Tree:
     inner = next((name for name in flat for other in _above(name) if other in flat), None)
     if inner is not None:
         raise ValueError(f"{path} is damaged: {inner!r} in it lies below another array")
+    if odd := [name for name in flat if not name.isprintable()]:
+        raise ValueError(f"{path} is damaged: it has an array of the name {odd[0]!r:.60}")
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 

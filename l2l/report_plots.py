@@ -79,10 +79,11 @@ def chart(
       title: what it shows.
       x_name: of the x axis, with its unit.
       y_name: of the y axis, likewise.
-      series: without points they are left out.
+      series: without points they are left out; so are points with a None, which was not measured.
       log: a logarithmic x axis; every x must be positive.
       percent: y runs from 0 to 100, else from 0 to the largest value, as x does.
     """
+    series = [dataclasses.replace(s, points=[p for p in s.points if None not in p]) for s in series]
     series = [s for s in series if len(s.points)]
     if not series:
         return None

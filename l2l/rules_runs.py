@@ -74,6 +74,8 @@ def _lacks(value: Any, table: Mapping[str, Rule]) -> str:
     return problem(value, table, dict.fromkeys(value, ANY)) if isinstance(value, dict) else "it is no dictionary"
 
 
+# Of keys that a run can have recorded more of than a training can be asked for: imported weights, and no training.
+_RECORDED: dict[str, Rule] = {"run": _LINE, "data.dir": _LINE, "epochs": number(0)}
 _INPUT = record({"path": _LINE, "hash": maybe(_LINE)})
 _RUN: dict[str, Rule] = {
     "inputs": mapping(_LINE, _INPUT),
@@ -181,7 +183,7 @@ def wrong_config(config: Any, name: str = "config") -> str:
     if missing := [key for key in needed if key not in flat]:
         return f"{name} has no {missing[0]}"
     for key, value in flat.items():
-        fits, words = _LINE if key in ("run", "data.dir") else RULES.get(key, ANY)
+        fits, words = _RECORDED.get(key, RULES.get(key, ANY))
         if not fits(value) or (isinstance(value, str) and "\0" in value):
             return f"{name}.{key} is {value!r:.60}, it must be {words}"
     if config["mode"] == "extract" and name == "config":

@@ -115,6 +115,9 @@ def test_which_training_can_be_made_longer(tmp_path):
     record = lambda **changes: {
         "config": inputs.plain(small.config("teacher", tmp_path, tmp_path, **changes)),
         "inputs": {},
+        "labels": [],
+        "policy": {},
+        "student": None,
     }
     runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=4.0))
     runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=6.0))

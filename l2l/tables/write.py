@@ -49,7 +49,9 @@ def build(name: str, paths: Sequence[Path]) -> tuple[list[Table], dict[str, str]
         except RunError as error:
             left_out[key] = str(error)
     if not made:
-        raise RunError("none of the tables can be made: " + "; ".join(f"{k}: {v}" for k, v in left_out.items()))
+        whose = {why: ", ".join(k for k, v in left_out.items() if v == why) for why in left_out.values()}
+        told = "; ".join(f"{tables}: {why}" for why, tables in whose.items())
+        raise RunError(f"none of the tables can be made: {told:.900}")
     return made, left_out | {"ablations": "asked for by name, over the runs that are to be compared"}
 
 
