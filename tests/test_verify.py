@@ -6,7 +6,7 @@ import struct
 import numpy as np
 import pytest
 
-from data_prep import shards, verify
+from data_prep import records, shards, verify
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l.data import schema
@@ -42,7 +42,7 @@ def rewrite(directory, change, kind="clips"):
     old = list(tf.data.TFRecordDataset(str(path)).as_numpy_iterator())
     with tf.io.TFRecordWriter(str(path)) as writer:
         for raw in old:
-            values, _ = verify.parse(raw, schema.RECORDS[kind])
+            values, _ = records.parse(raw, schema.RECORDS[kind])
             example = tf.train.Example.FromString(shards.encode(change(values), schema.RECORDS[kind]))
             writer.write(example.SerializeToString())
     fresh = dataclasses.replace(shard, bytes=path.stat().st_size, sha256=shards.sha256_of(path))
@@ -164,8 +164,8 @@ def test_images_of_another_size_are_not_decoded(directory, monkeypatch, size):
     path = directory / first_shard(directory).file
     check = verify.checks_of(str(directory), schema.load_index(directory))[0]
     decoded = []
-    monkeypatch.setattr(verify, "decode_jpeg", decoded.append)
-    found = verify.read_again(check, lambda: None)
+    monkeypatch.setattr(records, "decode_jpeg", decoded.append)
+    found = records.read_again(check, lambda: None)
     assert not decoded  # half a gigabyte for the first of these sizes
     assert len(found.problems) == 1
     assert str(path) in found.problems[0]
