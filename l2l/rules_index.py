@@ -20,28 +20,38 @@ POLICY: dict[str, Rule] = {
     "audio": SWITCH,
 }
 
-_FILE: Rule = lambda x: WORD[0](x) and not {"/", "\\"} & set(x) and x not in (".", ".."), "the name of a file beside it"
+_LONGEST = 255  # bytes that a name of a file may have
+_SHORT: Rule = (
+    lambda x: WORD[0](x) and len(x.encode()) <= _LONGEST,
+    f"a text of 1 to {_LONGEST} bytes that can be written",
+)
+_FILE: Rule = (
+    lambda x: _SHORT[0](x) and not {"/", "\\"} & set(x) and x not in (".", ".."),
+    "the name of a file beside it",
+)
 _COUNT = whole(0, 2**53)
 _DIGEST: Rule = lambda x: isinstance(x, str) and re.fullmatch("[0-9a-f]{64}", x), "64 hex digits"
 _LINE: Rule = lambda x: isinstance(x, str) and "\0" not in x, "a text"  # also the name of a file that is no UTF-8
-_SHARD = record({"file": _FILE, "records": _COUNT, "videos": _COUNT, "bytes": _COUNT, "sha256": _DIGEST})
+SHARD = record({"file": _FILE, "records": _COUNT, "videos": _COUNT, "bytes": _COUNT, "sha256": _DIGEST})
 _VIDEO = {"path": _LINE, "split": WORD}
+FAILED = each(record(_VIDEO | {"status": WORD, "reason": _LINE}))
+NOTES = each(_LINE)
 # What index.json holds; LATER: what older ones have not.
 INDEX: dict[str, Rule] = {
     "kind": WORD,
     "labels": each(WORD),
-    "splits": mapping(WORD, each(_SHARD)),
+    "splits": mapping(_SHORT, each(SHARD)),
     "policy": mapping(TEXT, ANY),
     "made_by": _LINE,
-    "failed": each(record(_VIDEO | {"status": WORD, "reason": _LINE})),
+    "failed": FAILED,
     "multi_label": SWITCH,
     "version": whole(0),
     "label_hash": TEXT,
     "hash": TEXT,
 }
 LATER: dict[str, Rule] = {
-    "notes": each(_LINE),
-    "noted": each(record(_VIDEO | {"notes": each(_LINE)})),
+    "notes": NOTES,
+    "noted": each(record(_VIDEO | {"notes": NOTES})),
     "table": ANY,  # for people: it follows from the rest
 }
 _WIDTH = whole(0, 2**20)

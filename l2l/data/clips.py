@@ -22,8 +22,10 @@ def parse(raw: tf.Tensor, table: dict[str, schema.Field]) -> Example:
 
 
 def multi_hot(labels: tf.Tensor, classes: int) -> tf.Tensor:
-    """Label ids (l,) -> float32 (classes,) of zeros and ones."""
-    return tf.reduce_max(tf.one_hot(labels, classes), axis=0)
+    """Label ids (l,) -> float32 (classes,) of zeros and ones; one that there is not is an error."""
+    known = tf.reduce_all((labels >= 0) & (labels < classes))
+    with tf.control_dependencies([tf.debugging.Assert(known, [f"a label id is outside the {classes} labels", labels])]):
+        return tf.reduce_max(tf.one_hot(labels, classes), axis=0)
 
 
 def drawn(raw: tf.Tensor, seed: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
@@ -57,6 +59,7 @@ class ClipReader:
       classes: number of labels.
       scale: smallest random zoom in training; the square's side is drawn from [scale, 1] * side, then resized to side.
       flip: whether training mirrors half of the clips.
+      largest: pixels of the shorter side of a stored image; what says that it has more is not decoded.
     """
 
     frames: int
@@ -64,6 +67,7 @@ class ClipReader:
     classes: int
     scale: float = 1.0
     flip: bool = True
+    largest: int = 65_500
 
     def train(self, raw: tf.Tensor, seed: tf.Tensor, shared: tf.Tensor) -> Example:
         """frames uint8 (t, side, side, 3), audio int16 (16000,), labels float32 (classes,), has_audio, mask bool."""
@@ -71,7 +75,7 @@ class ClipReader:
         record = parse(raw, schema.CLIP_RECORD)
         draw = tf.random.stateless_uniform([4], seed)
         side = tf.cast(tf.round(self.side * (self.scale + (1 - self.scale) * draw[0])), tf.int32)
-        frames = self._crop(record["frames"], side, draw[1], draw[2])
+        frames = self._crop(self._sized(record["frames"]), side, draw[1], draw[2])
         if self.scale < 1:
             frames = tf.image.resize(frames, [self.side, self.side])
             frames = tf.saturate_cast(tf.round(frames), tf.uint8)
@@ -85,8 +89,8 @@ class ClipReader:
         Images that another process feeds to the model, those not `own` (bool), are black: decoding is the work.
         """
         record = parse(raw, schema.CLIP_RECORD)
-        decode = lambda: tf.stack([self._centre(record["frames"][i]) for i in range(self.frames)])
-        frames = tf.cond(own, decode, lambda: tf.zeros([self.frames, self.side, self.side, 3], tf.uint8))
+        black = lambda: tf.zeros([self.frames, self.side, self.side, 3], tf.uint8)
+        frames = tf.cond(own, lambda: tf.stack([*map(self._centre, self._sized(record["frames"]))]), black)
         host = {key: record[key] for key in ("video_id", "clip", "clips")}
         return self._example(record, frames) | host | {"times": record["start"] + record["duration"] / 2}
 
@@ -102,6 +106,17 @@ class ClipReader:
             "has_audio": record["has_audio"] > 0,
         }
 
+    def _sized(self, jpegs: tf.Tensor) -> list[tf.Tensor]:
+        """The images that are used, (n,) -> `frames` of (), once it is seen that none says it is larger than it may."""
+        used = [jpegs[i] for i in range(self.frames)]
+        shapes = tf.stack([tf.io.extract_jpeg_shape(jpeg, tf.int64)[:2] for jpeg in used])
+        most = schema.PIXELS * tf.strings.length(tf.stack(used))
+        small = tf.reduce_min(shapes, axis=1) <= self.largest
+        fits = tf.reduce_all(small & (tf.reduce_prod(shapes, axis=1) <= tf.cast(most, tf.int64)))
+        said = [f"an image says that it is larger than its bytes, or than {self.largest} pixels, allow", shapes]
+        with tf.control_dependencies([tf.debugging.Assert(fits, said)]):
+            return [tf.identity(jpeg) for jpeg in used]
+
     def _centre(self, jpeg: tf.Tensor) -> tf.Tensor:
         """The centre square of the whole image, as `video.centre_crop` of `media.decode_jpeg` gives it.
 
@@ -112,10 +127,10 @@ class ClipReader:
         top, left = ((tf.shape(image)[i] - self.side) // 2 for i in (0, 1))
         return image[top : top + self.side, left : left + self.side]
 
-    def _crop(self, jpegs: tf.Tensor, side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def _crop(self, jpegs: list[tf.Tensor], side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """The same square of every frame; y and x in [0, 1) say at which of the places that it can have."""
         places = tf.io.extract_jpeg_shape(jpegs[0])[:2] - side + 1
         top, left = (tf.cast(tf.cast(places[i], tf.float32) * at, tf.int32) for i, at in enumerate((y, x)))
         window = tf.stack([top, left, side, side])
         decode = lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method="INTEGER_ACCURATE")
-        return tf.stack([decode(jpegs[i]) for i in range(self.frames)])
+        return tf.stack([*map(decode, jpegs)])

@@ -3,12 +3,13 @@
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from l2l.data import schema
+from l2l.data import faults, schema
 from l2l.data.batches import BANKS, fit_positions
 from l2l.data.clips import Example, multi_hot, parse
 from l2l.data.quiet_tf import tf
@@ -62,10 +63,16 @@ def write_shard(path: Path, rows: Iterable[dict[str, np.ndarray]], encode: Calla
 
 
 def describe_shard(path: Path) -> schema.Shard:
-    """What the index says of a whole shard; one record is one video."""
-    records = sum(1 for _ in tf.data.TFRecordDataset(str(path)))
+    """What the index says of a whole shard; one record is one video. Raises ShardError if it cannot be read."""
+    count = sum(1 for _ in _rows(path))
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return schema.Shard(file=path.name, records=records, videos=records, bytes=path.stat().st_size, sha256=digest)
+    return schema.Shard(file=path.name, records=count, videos=count, bytes=path.stat().st_size, sha256=digest)
+
+
+def _rows(path: Path, read: Callable[[tf.Tensor], Any] = lambda raw: raw) -> Iterator[Any]:
+    """Every record of a shard, read. Raises ShardError at one that cannot be."""
+    count = faults.count(path)
+    return faults.told(tf.data.TFRecordDataset(str(path)).map(read).as_numpy_iterator(), [(path, count)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,7 +146,9 @@ class PairReader(FeatureReader):
 
 def bank(record: Example, key: str, width: int) -> tf.Tensor:
     """The descriptors (n, width) float16 of a parsed record."""
-    return tf.reshape(tf.io.decode_raw(record[key], tf.float16), [tf.size(record["times"]), width])
+    positions = tf.size(record["times"])
+    with tf.control_dependencies([tf.debugging.Assert(positions > 0, ["it has no positions"])]):
+        return tf.reshape(tf.io.decode_raw(record[key], tf.float16), [positions, width])
 
 
 def check_pair(first: Path, second: Path) -> None:
@@ -148,10 +157,10 @@ def check_pair(first: Path, second: Path) -> None:
     Clips of different lengths that start together have their centres apart, but by less than to the next position.
 
     Raises:
-      ShardError: they do not; the message names the first video where they differ.
+      ShardError: they do not, the message names the first video where they differ; or one cannot be read.
     """
     fields = {name: schema.FEATURE_RECORD[name] for name in ("video_id", "times")}
-    read = lambda path: tf.data.TFRecordDataset(str(path)).map(lambda raw: parse(raw, fields)).as_numpy_iterator()
+    read = lambda path: _rows(path, lambda raw: parse(raw, fields))
     for one, other in itertools.zip_longest(read(first), read(second)):
         if one is None or other is None or not same_places(one, other):
             name = (one or other)["video_id"].decode(errors="replace")

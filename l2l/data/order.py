@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from l2l.data.faults import Files, whole
 from l2l.data.quiet_tf import tf
 
 NUMBER = 2  # of this order; a run that has begun in another one cannot be continued in it
 STREAMS = 32  # at most, where nothing else is asked
 BY_TURNS = 4  # shards of a block that are read side by side
 
-Files = Path | tuple[Path, ...]  # a shard; or files whose records go side by side, one by one
 Keep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -34,10 +34,13 @@ def names_of(shards: Sequence[Files]) -> tf.Tensor:
 
 
 def records(names: tf.Tensor) -> tf.data.Dataset:
-    """The serialised records of a file; of files (k,), vectors (k,) of what goes together."""
+    """The serialised records of a file; of files (k,), vectors (k,) of what goes together.
+
+    Every file is looked through first: TensorFlow ends the process where one says a length that there cannot be.
+    """
     if names.shape.rank == 0:
-        return tf.data.TFRecordDataset(names)
-    files = tuple(tf.data.TFRecordDataset(names[i]) for i in range(names.shape[0]))
+        return tf.data.TFRecordDataset(whole(names))
+    files = tuple(tf.data.TFRecordDataset(whole(names[i])) for i in range(names.shape[0]))
     return tf.data.Dataset.zip(files).map(lambda *raw: tf.stack(raw))
 
 
@@ -74,8 +77,12 @@ class Order:
         return (epoch * self._total + number) // self.streams
 
     def _block(self, number: tf.Tensor, epoch: tf.Tensor) -> tf.data.Dataset:
-        """The records of a stream in an epoch, some of its shards by turns, shuffled."""
-        read = lambda names, skip, take: self._examples(names, epoch).skip(skip).take(take)
+        """The records of a stream in an epoch, some of its shards by turns, shuffled.
+
+        A shard that has fewer than it should is an error: it would move all that follow, or be asked again for ever.
+        """
+        exactly = tf.data.experimental.assert_cardinality
+        read = lambda names, skip, take: self._examples(names, epoch).skip(skip).take(take).apply(exactly(take))
         raw = self._pieces(number, epoch).interleave(
             read, cycle_length=BY_TURNS, num_parallel_calls=2, deterministic=True
         )

@@ -15,10 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.rules_index import wrong
+from l2l.rules import problem
+from l2l.rules_index import POLICY, wrong
 
 VERSION = 1
 AUDIO_RATE = 16_000  # Hz, mono, int16
+PIXELS = 400  # of an image for each byte of its JPEG, at most: even of one colour they take more than that
 INDEX = "index.json"
 VIDEOS = "videos.json"  # where the videos are, see data_prep/finish.py
 
@@ -126,6 +128,8 @@ class ClipPolicy:
             raise ValueError(f"hop is asked for twice: {self.hop:g} seconds and {self.hop_frames} frames")
         if self.clips < 0:
             raise ValueError(f"clips must be 0 (all) or a positive number, got {self.clips}")
+        if found := problem(dataclasses.asdict(self), {}, POLICY):
+            raise ValueError(found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +234,12 @@ def hash_of(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def record_of(index: Index) -> dict[str, Field]:
+    """The fields of the records of a directory."""
+    near = GLANCES if index.kind == "features" and index.policy.get("glances") else {}
+    return RECORDS[index.kind] | near
+
+
 def shard_name(kind: str, split: str, number: int, total: int) -> str:
     return f"{kind}-{split}.tfrecord-{number:05d}-of-{total:05d}"
 
@@ -271,12 +281,12 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
     """Reads `index.json`.
 
     Raises:
-      ShardError: no index, not JSON, another schema version or kind, or hashes that do not fit the content.
+      ShardError: no index that can be read, not JSON, another schema version or kind, or hashes that do not fit.
     """
     path = Path(directory) / INDEX
-    if not path.is_file():
-        raise ShardError(f"{path} does not exist: the directory holds no finished shards")
     try:
+        if not path.is_file():
+            raise ShardError(f"{path} does not exist: the directory holds no finished shards")
         value = read_json(path.read_text(encoding="utf-8"))
         version = value.get("version") if isinstance(value, dict) else None
         if type(version) is int and version != VERSION:
@@ -293,6 +303,8 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
             ClipPolicy(**index.policy)
     except ShardError:
         raise
+    except OSError as error:
+        raise ShardError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path} is damaged ({error}); prepare the directory again") from error
     if kind is not None and index.kind != kind:

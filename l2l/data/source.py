@@ -1,11 +1,11 @@
 """A directory of shards opened for one model: checked once, then read in training or evaluation order."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.data import batches, loader, schema
+from l2l.data import batches, faults, loader, schema
 from l2l.data.clips import ClipReader, drawn
 from l2l.data.features import FeatureReader, PairReader, check_pair
 from l2l.data.order import Order
@@ -41,13 +41,16 @@ class Source:
           draw: "video": an epoch has one clip of every video, the next epoch another one; "clip": it has them all.
 
         Raises:
-          ValueError, ShardError: a choice that there is not, numbers that do not fit, or nothing to train on.
+          ValueError, ShardError: a choice that there is not, numbers that do not fit, or nothing to train on; later, a
+            record that cannot be used.
         """
-        counts = self._examples(split, draw)
-        files = [path for path, _ in self.shards(split)]
+        counts, shards = self._examples(split, draw), self.shards(split)
         keep = drawn if sum(counts) < self.index.records(split) else None
-        order = Order(list(zip(files, counts, strict=True)), streams, seed, shuffle, keep)
-        return loader.train_batches(order, self.reader.train, batch=batch, first_step=first_step)
+        order = Order([(x, count) for (x, _), count in zip(shards, counts, strict=True)], streams, seed, shuffle, keep)
+        rows = loader.train_batches(order, self.reader.train, batch=batch, first_step=first_step)
+        decode = lambda raw, own: self.reader.train(raw, [seed, 0], [seed, 0])
+        search = lambda: loader.eval_records([x for x, _ in shards], decode, batch=batch)
+        return faults.told_of_some(rows, search, self.directory, shards)
 
     def _examples(self, split: str, draw: str) -> list[int]:
         """How many of every shard."""
@@ -66,9 +69,11 @@ class Source:
         """Every record of the split once, in padded batches with a mask."""
         return self.eval_paths([path for path, _ in self.shards(split)], batch=batch)
 
-    def eval_paths(self, paths: list[Path], *, batch: int) -> Iterator[batches.Batch]:
-        """As `eval`, of some of the shards."""
-        records = loader.eval_records(paths, self.reader.eval, batch=batch)
+    def eval_paths(self, paths: Sequence[faults.Files], *, batch: int) -> Iterator[batches.Batch]:
+        """As `eval`, of some of the shards. Raises ShardError at a record that cannot be used."""
+        known = {shard.file: shard.records for own in self.index.splits.values() for shard in own}
+        shards = [(x, known[(x if isinstance(x, Path) else x[0]).name]) for x in paths]
+        records = faults.told(loader.eval_records(paths, self.reader.eval, batch=batch), shards)
         return batches.eval_batches(records, batch=batch, fit=self.reader.fit)
 
 
@@ -99,8 +104,8 @@ def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: fl
             f"{directory} has {policy.frames} images a clip, data.frames={frames} asks for more: "
             f"prepare it with --frames={frames} or set --config.data.frames={policy.frames}"
         )
-    side = crop_side(crop, resize, policy.short_side)
-    reader = ClipReader(frames=frames, side=side, classes=len(index.labels), scale=scale, flip=flip)
+    side, largest = crop_side(crop, resize, policy.short_side), max(policy.short_side, policy.width or 0)
+    reader = ClipReader(frames=frames, side=side, classes=len(index.labels), scale=scale, flip=flip, largest=largest)
     return Source(Path(directory), index, reader)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l.data import features, schema
+from l2l.data import faults, features, schema
 from l2l.data.clips import ClipReader, Example, parse
 from l2l.data.quiet_tf import tf
 
@@ -43,8 +43,8 @@ def describe_shard(path: Path, clips: schema.Shard) -> schema.Shard:
     """
     try:
         found = features.describe_shard(path)
-    except tf.errors.OpError as error:
-        raise schema.ShardError(f"{path} is damaged ({error.message.splitlines()[0]}): {CURE}") from error
+    except schema.ShardError as error:
+        raise schema.ShardError(f"{str(error).removesuffix(faults.CURE)}{CURE}") from error
     if found.records != clips.records:
         raise schema.ShardError(f"{path} holds {found.records} answers to {clips.records} clips: {CURE}")
     return dataclasses.replace(found, videos=clips.videos)
