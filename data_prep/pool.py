@@ -13,6 +13,7 @@ from tqdm import tqdm
 from data_prep.rows import PrepareError
 from l2l.data.decoder import shielded
 
+MOST = 4096  # processes
 T, R = TypeVar("T"), TypeVar("R")
 _STATE: dict[str, Any] = {}  # of a worker process: the shared counter
 

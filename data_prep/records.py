@@ -1,30 +1,38 @@
 """Is a shard whole? Its bytes, and every record's checksum, fields and place, against what the index says."""
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from data_prep import files
 from data_prep.files import tensorflow
 from data_prep.shards import sha256_of
-from l2l.data import schema
+from l2l.data import framing, schema
 from l2l.data.media import decode_jpeg, jpeg_size
 
 EVERY = 20  # one record in so many has its first image decoded
+LISTED = 100  # problems of a shard that are told
 
-Values = dict[str, list[Any]]
+Values = dict[str, Sequence[Any]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """A shard to read again, and what the index says of it."""
+    """A shard to read again, and what the index says of it.
+
+    Attributes:
+      path: of the shard.
+      shard: what the index says of it.
+      index: without its shards and lists.
+    """
 
     path: str
     shard: schema.Shard
-    kind: str
-    labels: int
-    size: tuple[int, int | None] | None = None  # (short side or height, width or None) of a clip's images, pixels
+    index: schema.Index
 
 
 @dataclasses.dataclass
@@ -40,7 +48,10 @@ def read_again(check: Check, done: Callable[[], None]) -> Found:
     found = Found([], [])
     try:
         with files.local_copy(check.path) as path:
-            found.problems += [f"{check.path}{problem}" for problem in _shard_problems(path, check, found.videos)]
+            told = (f"{check.path}{problem}" for problem in _shard_problems(path, check, found.videos))
+            found.problems += itertools.islice(told, LISTED)
+            if more := sum(1 for _ in told):
+                found.problems.append(f"{check.path}: ... and {more:,} problems more")
     except OSError as error:
         found.problems.append(f"{check.path}: is missing or cannot be read: {error.strerror or error}")
     done()
@@ -49,24 +60,33 @@ def read_again(check: Check, done: Callable[[], None]) -> Found:
 
 def _shard_problems(path: str, check: Check, videos: list[bytes]) -> Iterator[str]:
     size = os.path.getsize(path)
+    whole, cut = framing.walk(path)
     if size != check.shard.bytes:
         yield f": has {size:,} bytes, the index says {check.shard.bytes:,}"
     elif sha256_of(path) != check.shard.sha256:
         yield ": its sha256 is not the index's: the content was changed"
-    tf, records, order = tensorflow(), 0, _Order(check.kind, videos)
+    tf, records, order = tensorflow(), 0, _Order(check.index.kind, videos)
+    table = schema.record_of(check.index)
     try:
-        for raw in tf.data.TFRecordDataset(path).as_numpy_iterator():
-            values, faults = parse(raw, schema.RECORDS[check.kind])
-            faults = faults or [*_faults(values, check, decode=records % EVERY == 0), *order.faults(values)]
+        for raw in tf.data.TFRecordDataset(path).take(whole).as_numpy_iterator():
+            values, faults = parse(raw, table)
+            faults = faults or [*_faults(values, check.index, decode=records % EVERY == 0), *order.faults(values)]
             yield from (f", record {records}: {fault}" for fault in faults)
             records += 1
     except tf.errors.OpError as error:
-        yield f": cannot be read past record {records}: {error.message.splitlines()[0]}"
+        cut = _line(error.message)
+    if cut:
+        yield f": cannot be read past record {records}: {cut}"
     if order.clip != order.clips:
         yield f": its last video has {order.clip} of {order.clips} clips"
     if (records, len(videos)) != (check.shard.records, check.shard.videos):
         there = f"{records} records of {len(videos)} videos"
         yield f": {there}, the index says {check.shard.records} of {check.shard.videos}"
+
+
+def _line(text: object) -> str:
+    """What somebody else's code says, as one line that is not too long."""
+    return " ".join(str(text).split())[:200]
 
 
 class _Order:
@@ -82,13 +102,13 @@ class _Order:
             if self.clip != self.clips:
                 yield f"the video before has {self.clip} of {self.clips} clips"
             if name in self.seen:
-                yield f"video {name!r} was there before"
+                yield f"video {name!r:.80} was there before"
             self.seen.add(name)
             self.videos.append(name)
             self.clip = 0
         if self.kind != "features":
             if values["clip"][0] != self.clip:
-                yield f"clip {values['clip'][0]} where clip {self.clip} of {name!r} belongs"
+                yield f"clip {values['clip'][0]} where clip {self.clip} of {name!r:.80} belongs"
             self.clip, self.clips = values["clip"][0] + 1, values["clips"][0]
 
 
@@ -98,64 +118,100 @@ def parse(raw: bytes, table: dict[str, schema.Field]) -> tuple[Values, list[str]
     try:
         features = tf.train.Example.FromString(raw).features.feature
     except Exception as error:  # protobuf's DecodeError, which lives in another place in every version
-        return {}, [f"not a tf.train.Example: {error}"]
+        return {}, [f"not a tf.train.Example: {_line(error)}"]
     kinds = {"bytes_list": schema.BYTES, "int64_list": schema.INT, "float_list": schema.FLOAT}
-    values, faults = {}, [f"unknown field {name!r}" for name in sorted(set(features) - set(table))]
+    values, faults = (
+        {},
+        [f"unknown field {name!r:.80}" for name in itertools.islice(set(features) - set(table), LISTED)],
+    )
     for name, field in table.items():
         kind = features[name].WhichOneof("kind") if name in features else None
         if kind is None or kinds[kind] != field.kind:
             faults.append(f"field {name!r} is {kinds.get(kind, 'missing')}, not {field.kind}")
             continue
-        values[name] = list(getattr(features[name], kind).value)
+        values[name] = getattr(features[name], kind).value  # as a list, small numbers would take many times their bytes
         if field.length is not None and len(values[name]) != field.length:
             faults.append(f"field {name!r} has {len(values[name])} values, not {field.length}")
     return values, faults
 
 
-def _faults(values: Values, check: Check, *, decode: bool) -> Iterator[str]:
-    if check.kind == "teacher":
-        yield from _teacher_faults(values, check.labels)
+def _faults(values: Values, index: schema.Index, *, decode: bool) -> Iterator[str]:
+    name = values["video_id"][0]
+    if not _is_name(name):
+        yield f"video_id is {name!r:.80}, it must be a text in UTF-8 that is not empty"
+    if index.kind == "teacher":
+        yield from _teacher_faults(values, len(index.labels))
         return
-    wrong = [x for x in values["labels"] if not 0 <= x < check.labels]
-    if wrong:
-        yield f"label id {wrong[0]} is outside the {check.labels} labels"
+    wrong = next((x for x in values["labels"] if not 0 <= x < len(index.labels)), None)
+    if wrong is not None:
+        yield f"label id {wrong} is outside the {len(index.labels)} labels"
     if values["has_audio"][0] not in (0, 1):
         yield f"has_audio is {values['has_audio'][0]}, not 0 or 1"
-    yield from (
-        _clip_faults(values, check.size if decode else None) if check.kind == "clips" else _feature_faults(values)
-    )
+    if index.kind == "clips":
+        yield from _clip_faults(values, schema.ClipPolicy(**index.policy), decode=decode)
+    else:
+        yield from _feature_faults(values, index.policy)
 
 
-def _clip_faults(values: Values, size: tuple[int, int | None] | None) -> Iterator[str]:
+def _is_name(data: bytes) -> bool:
+    try:
+        return bool(data.decode()) and b"\0" not in data
+    except UnicodeDecodeError:
+        return False
+
+
+def _clip_faults(values: Values, policy: schema.ClipPolicy, *, decode: bool) -> Iterator[str]:
     frames, valid = len(values["frames"]), values["frames_valid"][0]
-    if not 1 <= frames <= 64 or not 0 <= valid <= frames:
-        yield f"{frames} frames of which {valid} are valid"
+    if frames != policy.frames or not 0 <= valid <= frames:
+        yield f"{frames} frames of which {valid} are valid, the index says {policy.frames}"
     if len(values["audio"][0]) != 2 * schema.AUDIO_RATE:
         yield f"{len(values['audio'][0])} bytes of sound, not {2 * schema.AUDIO_RATE}"
     first, stop = values["audio_valid"]
     if not 0 <= first <= stop <= schema.AUDIO_RATE:
         yield f"audio_valid is [{first}, {stop})"
-    if size and frames:
-        try:
-            width, height = jpeg_size(values["frames"][0])
-            side, wide = size
-            if (min(width, height), None) != size and (height, width) != size:
-                of = f"a short side of {side}" if wide is None else f"{wide} x {side}"
-                raise ValueError(f"it says that it has {width:,} x {height:,} pixels, the index says {of}")
-            decode_jpeg(values["frames"][0])
-        except (OSError, ValueError) as error:
-            yield f"its first frame does not decode: {error}"
+    for name in ("start", "duration"):
+        if not np.isfinite(values[name][0]):
+            yield f"{name} is {values[name][0]}, not a number of seconds"
+    if decode and frames and (fault := _image_fault(values["frames"][0], policy)):
+        yield f"its first frame does not decode: {fault}"
 
 
-def _feature_faults(values: Values) -> Iterator[str]:
+def _image_fault(jpeg: bytes, policy: schema.ClipPolicy) -> str:
+    """What keeps an image from being as the index says, "" if nothing does; it is decoded if it says that it is so."""
+    side, wide = policy.short_side, policy.width
+    try:
+        width, height = jpeg_size(jpeg)
+        if (min(width, height) != side) if wide is None else ((height, width) != (side, wide)):
+            of = f"a short side of {side}" if wide is None else f"{wide} x {side}"
+            return f"it says that it has {width:,} x {height:,} pixels, the index says {of}"
+        if width * height > schema.PIXELS * len(jpeg):
+            return f"it says that it has {width:,} x {height:,} pixels, in {len(jpeg):,} bytes"
+        decode_jpeg(jpeg)
+    except Exception as error:  # of damaged images Pillow raises many kinds
+        return _line(error)
+    return ""
+
+
+def _feature_faults(values: Values, policy: dict[str, Any]) -> Iterator[str]:
     positions = len(values["times"])
-    for name in ("image", "audio"):
-        size = len(values[name][0])
-        if not positions or not size or size % (2 * positions):
+    if not np.isfinite(values["times"]).all():
+        yield "its times are not all finite"
+    widths = policy.get("widths", {}) | policy.get("glances", {})
+    for name in ("image", "audio", *policy.get("glances", {})):
+        size, own = len(values[name][0]), 2 * positions * widths.get(name, 0)
+        if not positions or size % (2 * positions) or (size != own if name in widths else not size):
             yield f"{size} bytes of {name} descriptors for {positions} positions"
+        elif not _finite(values[name][0]):
+            yield f"its {name} descriptors are not all finite"
 
 
 def _teacher_faults(values: Values, labels: int) -> Iterator[str]:
     feature, logits = (len(values[name][0]) for name in ("feature", "logits"))
     if not feature or feature % 2 or logits != 2 * labels:
         yield f"{feature} bytes of feature and {logits} of logits for {labels} labels"
+    elif not all(_finite(values[name][0]) for name in ("feature", "logits")):
+        yield "the answer is not finite"
+
+
+def _finite(data: bytes) -> bool:
+    return bool(np.isfinite(np.frombuffer(data, "<f2")).all())

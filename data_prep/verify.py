@@ -7,6 +7,7 @@ twenty has its first image decoded. Prints one line per problem and exits with 1
 """
 
 import argparse
+import dataclasses
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ from data_prep.rows import PrepareError
 from l2l import command
 from l2l.data import schema
 
+LISTED = 1000  # problems that are printed
+
 
 def load_index(directory: str) -> schema.Index:
     """As `schema.load_index`, also from an object store."""
@@ -28,6 +31,9 @@ def load_index(directory: str) -> schema.Index:
             return schema.load_index(Path(path).parent)
     except FileNotFoundError as error:
         raise schema.ShardError(f"{directory} holds no finished shards") from error
+    except OSError as error:
+        why = error.strerror or error
+        raise schema.ShardError(f"{files.join(directory, schema.INDEX)} cannot be read: {why}") from error
 
 
 def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
@@ -43,6 +49,9 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
         if not shards:
             yield f"{files.join(directory, schema.INDEX)}: split {split} has no shards"
     checks = checks_of(os.fspath(directory), index)
+    for name in sorted({*files.names(os.fspath(directory))} - {check.shard.file for check in checks}):
+        if ".tfrecord-" in name and name[0] != ".":  # the hidden ones are being written
+            yield f"{files.join(directory, name)}: is not in the index"
     with tqdm(total=len(checks), unit=" shards", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
         results = pool.run(read_again, checks, min(workers, len(checks)), bar) if checks else []
     seen: dict[bytes, str] = {}
@@ -50,25 +59,21 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
         yield from found.problems
         for video in found.videos:
             if video in seen:
-                yield f"{check.path}: video {video!r} is in {seen[video]} too"
+                yield f"{check.path}: video {video!r:.80} is in {seen[video]} too"
             seen[video] = check.path
 
 
 def checks_of(directory: str, index: schema.Index) -> list[Check]:
     """All shards of a directory."""
-    policy = schema.ClipPolicy(**index.policy) if index.kind == "clips" else None
-    size = policy and (policy.short_side, policy.width)
-    return [
-        Check(files.join(directory, shard.file), shard, index.kind, len(index.labels), size)
-        for shards in index.splits.values()
-        for shard in shards
-    ]
+    short = dataclasses.replace(index, splits={}, failed=(), notes=(), noted=())
+    return [Check(files.join(directory, x.file), x, short) for shards in index.splits.values() for x in shards]
 
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m data_prep.verify", description=__doc__.splitlines()[0])
     result.add_argument("directory", help="directory of shards with its index.json, here or gs://bucket/folder")
-    result.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    many = "processes (default: one per core)"
+    result.add_argument("--workers", type=command.number(int, 1, pool.MOST), default=os.cpu_count(), help=many)
     return result
 
 
@@ -77,19 +82,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     count = 0
     try:
-        for problem in problems(args.directory, max(args.workers, 1)):
-            print(problem)
+        for problem in problems(args.directory, args.workers):
             count += 1
-    except PrepareError as error:
+            if count <= LISTED:
+                print(problem)
+        index = load_index(args.directory) if not count else None
+    except (PrepareError, schema.ShardError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    if count:
+    if index is None:
+        if count > LISTED:
+            print(f"... and {count - LISTED:,} problems more")
         print(f"{args.directory}: {count} problems; delete the shards named above and prepare again", file=sys.stderr)
         return 1
-    index = load_index(args.directory)
     for split in index.splits:
         print(f"{split}: {index.videos(split)} videos, {index.records(split)} records")
     print(f"{args.directory} is whole: {len(index.labels)} labels of hash {index.label_hash}")

@@ -45,8 +45,10 @@ LEAVES = (
     "l2l.log",
     "l2l.costs",
 )
-READ = ("schema", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder", "folders", "texts")
-READERS = ("l2l.clock", "l2l.atomic", "l2l.command", *(f"l2l.data.{name}" for name in READ))
+READ = ("schema", "framing", "media", "cut", "arrays", "scan", "frames", "track", "safe_pickle", "decoder")
+READ += ("folders", "texts")
+READERS = ("l2l.clock", "l2l.atomic", "l2l.command", "l2l.rules", "l2l.rules_index", "l2l.archive")
+READERS += tuple(f"l2l.data.{name}" for name in READ)
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_name)
