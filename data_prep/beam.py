@@ -17,9 +17,10 @@ import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from data_prep import files, finish, plan, prepare, write_shards
+from data_prep.locks import ACCOUNTS
 from data_prep.plan import Plan
 from data_prep.rows import PrepareError, Row
-from data_prep.shards import ACCOUNTS, Job, write_shard
+from data_prep.shards import Job, write_shard
 from l2l import command
 from l2l.data import schema
 from l2l.data.decoder import Decoder, DecoderError
@@ -55,14 +56,18 @@ def save_jobs(asked: Plan) -> str:
 
 
 def load_jobs(path: str) -> list[Job]:
-    value = json.loads(files.read(path))
-    ids, policy = {name: i for i, name in enumerate(value["labels"])}, schema.ClipPolicy(**value["policy"])
-    last = value["plan"], schema.Reading(**value["reading"]), value["most_bytes"]
-    tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
-    return [
-        Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)
-        for file, rows in value["shards"]
-    ]
+    """The jobs as `save_jobs` wrote them. Raises PrepareError if the file is damaged."""
+    try:
+        value = json.loads(files.read(path) or b"")
+        ids, policy = {name: i for i, name in enumerate(value["labels"])}, schema.ClipPolicy(**value["policy"])
+        last = value["plan"], schema.Reading(**value["reading"]), value["most_bytes"]
+        tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
+        return [
+            Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)
+            for file, rows in value["shards"]
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PrepareError(f"{path} is damaged; run the same command again") from error
 
 
 def write(asked: Plan, numbers: Sequence[int], time_limit: float, options: PipelineOptions) -> None:

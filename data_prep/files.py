@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from l2l.atomic import demand_file
+
 
 def tensorflow() -> Any:
     """TensorFlow, imported where it is needed first: it takes seconds. Quiet, and without devices."""
@@ -54,9 +56,10 @@ def size(path: str) -> int | None:
 
 
 def read(path: str) -> bytes | None:
-    """Content of a small file; None if there is none."""
+    """Content of a small file; None if there is none. Raises OSError of a pipe or a device, which may never end."""
     try:
         if not is_remote(path):
+            demand_file(path)
             return Path(path).read_bytes()
         with os_errors() as tf, tf.io.gfile.GFile(path, "rb") as file:
             return file.read()
@@ -116,6 +119,7 @@ def make_folder(path: str) -> None:
 def local_copy(path: str) -> Iterator[str]:
     """A path on this machine with a file's content: the file itself, or a copy of it under its own name."""
     if not is_remote(path):
+        demand_file(path)
         yield path
         return
     with tempfile.TemporaryDirectory(prefix="l2l-") as folder:

@@ -94,7 +94,7 @@ def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
     out, reading = plan.out, schema.unusual(plan.jobs[0].reading)
     place = functools.partial(_place, out, functools.cache(_disk), {"reading": reading} if reading else {})
     found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         if json.loads(files.read(files.join(out, schema.VIDEOS)) or b"null") == found:
             return
     with files.staged(out) as folder:

@@ -9,6 +9,7 @@ import gzip
 import json
 import os
 import re
+import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +17,13 @@ from typing import Any, TextIO
 
 from data_prep import files
 from data_prep.rows import PrepareError, decided, one_form
+from l2l.atomic import demand_file
 from l2l.data.folders import Listing, listing, suffix
 from l2l.data.schema import VIDEO_SUFFIXES
 from l2l.data.texts import encoding_of, many
 
+RATIO, SMALL = 20, 2**26  # times the size of a gzipped list that its text may take, and bytes that it may in any case
+LONGEST, LINE = 2**20, 64  # characters of a line; those that count for its end, as it takes room however short it is
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 
 
@@ -81,22 +85,41 @@ def lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     """The lines of a text file, plain or gzipped, that are not blank, each with "FILE, line N" for messages.
 
     Raises:
-      PrepareError: no such file, not text, or nothing in it.
+      PrepareError: no such file, not text, nothing in it, or more than can be believed.
     """
     kind = gzip.open if Path(path).suffix == ".gz" else open
     count = 0
     try:
+        _demand(path)
+        left = max(RATIO * os.path.getsize(path), SMALL)
         with kind(path, "rt", encoding=encoding_of(path, kind)) as file:
-            for number, line in enumerate(file, 1):
+            for number, line in enumerate(iter(lambda: file.readline(LONGEST), ""), 1):
+                left -= len(line) + LINE if kind is gzip.open else 0
+                if len(line) == LONGEST or "\0" in line or left < 0:
+                    raise PrepareError(f"{path}, line {number}: this is no list: {_oddity(line, left)}")
                 if line.strip():
                     count += 1
                     yield f"{path}, line {number}", line.strip()
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error
-    except (UnicodeError, EOFError, gzip.BadGzipFile) as error:
+    except (UnicodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise PrepareError(f"{path} is not a text file in UTF-8 or UTF-16: {error}; save it as one") from error
     if not count:
         raise PrepareError(f"{path} is empty")
+
+
+def _oddity(line: str, left: int) -> str:
+    if left < 0:
+        return f"it unpacks to more than {RATIO} times its size"
+    return "it has a character NUL" if "\0" in line else f"it is longer than {LONGEST:,} characters"
+
+
+def _demand(path: str | os.PathLike) -> None:
+    """Raises PrepareError of a pipe or a device, which may never end and cannot be read twice."""
+    try:
+        demand_file(path)
+    except OSError as error:
+        raise PrepareError(f"{path}: {error.strerror}; save the list as one") from error
 
 
 def table(
@@ -111,6 +134,7 @@ def table(
     """
     count = blank = 0
     try:
+        _demand(path)
         with open(path, newline="", encoding=encoding_of(path)) as file:
             above, columns, separator = _header(path, file, (*required, *optional))
             _check_columns(path, [column for column in columns if column], required, optional)
@@ -144,6 +168,8 @@ def _header(path: str | os.PathLike, file: TextIO, known: Collection[str]) -> tu
 
 def _cells(where: str, columns: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
     """The cells of a row by column."""
+    if any("\0" in cell for cell in cells):
+        raise PrepareError(f"{where}: a cell has a character NUL")
     unnamed = [*(cell for column, cell in zip(columns, cells, strict=False) if not column), *cells[len(columns) :]]
     if len(cells) < len(columns) or any(map(str.strip, unnamed)):
         raise PrepareError(f"{where}: another number of cells than the header has columns")
@@ -177,11 +203,12 @@ def load_json(path: str | os.PathLike) -> Any:
         return value
 
     try:
+        _demand(path)
         text = Path(path).read_text(encoding=encoding_of(path))
         return json.loads(text, object_pairs_hook=unique)
     except FileNotFoundError as error:
         raise PrepareError(f"{path} does not exist") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise PrepareError(f"{path} is not a JSON file in UTF-8: {error}") from error
 
 

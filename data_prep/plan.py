@@ -2,22 +2,22 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import itertools
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from data_prep import files
+from data_prep.locks import ACCOUNTS, locked
 from data_prep.rows import PrepareError, Row, stable_key
-from data_prep.shards import ACCOUNTS, MOST_BYTES, Job
+from data_prep.shards import MOST_BYTES, Job
 from l2l.data import schema
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
 VIDEOS = 100  # per shard, between these two numbers
+LISTED = 30  # differences between plans that are told
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,9 +94,20 @@ def _check_rows(rows: Sequence[Row], labels: Sequence[str]) -> None:
             raise PrepareError(f"split {row.split!r} of {row.video_id!r}: use letters, digits and underscores")
         if not row.video_id or row.video_id in seen:
             raise PrepareError(f"video id {row.video_id!r} is empty or stands twice in the list")
+        if odd := next((x for x in (row.video_id, *row.labels) if not _has_bytes(x, str.encode)), None):
+            raise PrepareError(f"{odd!r:.80} of video {row.video_id!r:.80} is no text that can be written as UTF-8")
+        if not _has_bytes(row.path, os.fsencode):
+            raise PrepareError(f"{row.path!r:.80} of video {row.video_id!r:.80} is no name that a file can have")
         if not row.problem and (unknown := set(row.labels) - known):
             raise PrepareError(f"{row.video_id!r} has label {min(unknown)!r}, which is not in the list of labels")
         seen.add(row.video_id)
+
+
+def _has_bytes(text: str, encode: Callable[[str], bytes]) -> bool:
+    try:
+        return b"\0" not in encode(text)
+    except UnicodeEncodeError:
+        return False
 
 
 def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, ...]]]:
@@ -142,18 +153,29 @@ def is_recorded(plan: Plan) -> bool:
         if any(".tfrecord-" in name and name[0] != "." for name in files.names(plan.out)):
             raise PrepareError(f"{plan.out} holds shards that this command did not write; choose another --out")
         return False
-    try:
-        there = dict(json.loads(recorded)["facts"])
-    except (ValueError, KeyError, TypeError):
-        there = {}
-    keys = [key for key in {**there, **plan.facts} if there.get(key) != plan.facts.get(key)]
+    there = _facts_in(recorded)
+    keys = [key for key in {**plan.facts, **there} if there.get(key) != plan.facts.get(key)]
     if keys:
-        differences = "; ".join(f"{key}: {there.get(key)} there, {plan.facts.get(key)} asked" for key in keys)
+        differences = "; ".join(f"{key}: {there.get(key)} there, {plan.facts.get(key)} asked" for key in keys[:LISTED])
         raise PrepareError(
             f"{plan.out} was begun with other settings ({differences}); choose another --out, delete {plan.out}, "
             f"or ask for the same again{_flags(there, plan.facts)}"
         )
     return True
+
+
+def _facts_in(recorded: bytes) -> dict[str, Any]:
+    """What a plan's file says; nothing if it is damaged."""
+    try:
+        facts = json.loads(recorded)["facts"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    told = lambda x: isinstance(x, str | int | float | None) and str(x).isprintable() and len(str(x)) < 200
+    counts = lambda key, fact: " of split " not in key or (isinstance(fact, int) and fact >= 0)
+    fits = isinstance(facts, dict) and all(
+        told(key) and told(fact) and counts(key, fact) for key, fact in facts.items()
+    )
+    return facts if fits else {}
 
 
 def _flags(there: dict[str, Any], asked: dict[str, Any]) -> str:
@@ -183,7 +205,7 @@ def claimed(plan: Plan, first: int, stop: int) -> Iterator[None]:
     accounts = files.join(plan.out, ACCOUNTS)
     try:
         files.make_folder(accounts)
-        with contextlib.nullcontext() if files.is_remote(plan.out) else _locked(Path(accounts), first, stop):
+        with contextlib.nullcontext() if files.is_remote(plan.out) else locked(plan.out, first, stop):
             if not is_recorded(plan):
                 with files.staged(accounts) as folder:
                     schema.write_json(folder / "plan.json", {"hash": schema.hash_of(plan.facts), "facts": plan.facts})
@@ -194,17 +216,6 @@ def claimed(plan: Plan, first: int, stop: int) -> Iterator[None]:
                 _sweep(plan, first, stop)
     except OSError as error:
         raise PrepareError(f"cannot write to {plan.out}: {error.strerror or error}") from error
-
-
-@contextlib.contextmanager
-def _locked(accounts: Path, first: int, stop: int) -> Iterator[None]:
-    """Locks a byte per shard, so that ranges that do not overlap can be written at the same time."""
-    with open(accounts / "lock", "ab") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, stop - first, first)
-        except (BlockingIOError, PermissionError) as error:
-            raise PrepareError(f"another process is writing to {accounts.parent}; wait for it to end") from error
-        yield
 
 
 def _sweep(plan: Plan, first: int, stop: int) -> None:

@@ -30,9 +30,11 @@ from tqdm import tqdm
 from data_prep import tfds_metadata
 from data_prep.files import tensorflow
 from data_prep.lists import lines, once
+from data_prep.locks import locked
 from data_prep.rows import PrepareError, stable_key
 from data_prep.shards import encode, sha256_of
-from l2l import command
+from l2l import archive, command
+from l2l.atomic import demand_file
 from l2l.data import safe_pickle, schema
 
 FUSED = "imageAudio_features/"  # what the lists name
@@ -40,6 +42,7 @@ PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features o
 LEFT_OUT = 2  # positions: clips cut at both ends of a video and single frames from its middle differ by so many
 SPLITS = ("train", "val")
 SHARDS = 32  # of a split
+CLASSES = 10**5  # at most
 HOP = 16 / 30  # seconds between positions: the release does not say; 16 frames at 30 a second fit its numbers
 
 
@@ -60,9 +63,12 @@ def read_list(path: Path) -> list[Video]:
     except (ValueError, TypeError) as error:
         raise PrepareError(f"{path} is no list of the release, a pair of paths and class numbers: {error}") from error
     plain = isinstance(paths, list) and all(isinstance(x, str) for x in paths)
-    numbers = [int(x) for x in labels] if all(isinstance(x, int | np.integer) and x >= 0 for x in labels) else []
-    if not plain or not paths or len(paths) != len(numbers):
+    whole = isinstance(labels, list | tuple | np.ndarray) and all(
+        isinstance(x, int | np.integer) and 0 <= x < CLASSES for x in labels
+    )
+    if not plain or not paths or not whole or len(paths) != len(labels):
         raise PrepareError(f"{path} is no list of the release: it needs as many paths as class numbers from 0 on")
+    numbers = [int(x) for x in labels]
     names = [x.replace("\\", "/").rpartition(FUSED)[2].lstrip("/") for x in paths]
     if unsafe := next((x for x in names if ".." in x.split("/")), None):
         raise PrepareError(f"{path} names {unsafe!r}, which lies outside of the feature folders")
@@ -80,7 +86,7 @@ def read_lists(folder: Path) -> dict[str, list[Video]]:
 
 def read_features(features: Path, video: Video, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
     """Descriptors by name, float16 (n, d), and how many positions are left out. Raises ValueError if not usable."""
-    banks = {name: np.load(features / f"{name}_features" / video.name, allow_pickle=False) for name in names}
+    banks = {name: _bank(features / f"{name}_features" / video.name) for name in names}
     said = " and ".join(f"{x.shape} in {name}_features" for name, x in banks.items())
     if any(x.ndim != 2 or not x.size for x in banks.values()):
         raise ValueError(f"the descriptors are {said}")
@@ -92,6 +98,11 @@ def read_features(features: Path, video: Video, names: Sequence[str]) -> tuple[d
     if not all(np.isfinite(x).all() for x in banks.values()):
         raise ValueError("the descriptors have values that are not finite in float16")
     return banks, most - count
+
+
+def _bank(path: Path) -> np.ndarray:
+    demand_file(path)
+    return archive.array(path.name, path.read_bytes())
 
 
 def record(video: Video, image: np.ndarray, audio: np.ndarray | None = None, *, hop: float) -> dict[str, list[Any]]:
@@ -194,20 +205,25 @@ def convert(
     outs = {kinds: out for kinds, out in ((PAIR, out), (DEEP, out_r2plus1d152)) if out}
     if not outs:
         raise PrepareError("name a directory to make: --out or --out_r2plus1d152")
-    if there := next((out for out in outs.values() if (out / schema.INDEX).exists()), None):
-        raise PrepareError(f"{there} is finished; delete it to make it again, or choose another --out")
     videos, writer = read_lists(lists), Writer(features, outs, hop)
     highest = max(video.label for video in itertools.chain(*videos.values()))
     labels = tuple(labels or (str(i) for i in range(highest + 1)))
     if highest >= len(labels):
         raise PrepareError(f"the lists have class number {highest}, --labels names only {len(labels)} classes")
-    for folder in outs.values():
-        folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        for folder in outs.values():
+            stack.enter_context(locked(folder))
+            if (folder / schema.INDEX).exists():
+                raise PrepareError(f"{folder} is finished; delete it to make it again, or choose another --out")
+        return _written(writer, videos, labels)
+
+
+def _written(writer: Writer, videos: dict[str, list[Video]], labels: tuple[str, ...]) -> schema.Index:
     splits = {split: list(write_split(writer, split, videos[split])) for split in SPLITS}
     if empty := next((split for split, shards in splits.items() if not sum(own[0].records for own in shards)), None):
         first = next(x for x in writer.failed if x["split"] == empty)
         raise PrepareError(f"no video of split {empty} can be used; the first: {first['path']}: {first['reason']}")
-    first, *_ = [save(writer, number, labels, splits) for number in range(len(outs))]
+    first, *_ = [save(writer, number, labels, splits) for number in range(len(writer.outs))]
     return first
 
 

@@ -8,9 +8,15 @@ from collections.abc import Iterable
 
 from l2l.data.texts import printable
 
+MESSAGE = 900  # characters, at most
+
 
 class PrepareError(Exception):
-    """A mistake in the arguments, the list of videos or the output directory; the message is one line."""
+    """A mistake in the arguments, the list of videos or the output directory; one line, whatever it repeats of them."""
+
+    def __init__(self, message: str) -> None:
+        text = " ".join(message.splitlines())
+        super().__init__(text if len(text) <= MESSAGE else f"{text[: MESSAGE // 2]} ... {text[-MESSAGE // 2 :]}")
 
 
 @dataclasses.dataclass(frozen=True)

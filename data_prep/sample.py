@@ -36,9 +36,10 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from data_prep import pool
+from data_prep import files, pool
 from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
+from data_prep.locks import locked
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from data_prep.sample_parts import DEMO, PARTS, SHARDS, Item, items_of
@@ -151,6 +152,11 @@ def make_part(part: str, out: Path, *, seed: int, workers: int, counts: dict[str
     """
     if _finished(part, out, seed):
         return False
+    with locked(out / "videos"):  # which parts share
+        return not _finished(part, out, seed) and _make(part, out, seed, workers, counts)
+
+
+def _make(part: str, out: Path, seed: int, workers: int, counts: dict[str, int] | None) -> bool:
     about, shards = PARTS[part], out / part
     owner = about.videos or part
     videos = out / "videos" / owner
@@ -175,7 +181,7 @@ def _finished(part: str, out: Path, seed: int) -> bool:
     if index.exists():
         found.append((index, made_by(part, seed), schema.load_index(index.parent, kind="clips").made_by))
     if marker.exists():
-        found.append((marker, made_by(owner, seed), json.loads(marker.read_text())["made_by"]))
+        found.append((marker, made_by(owner, seed), _maker(marker)))
     for path, asked, other in found:
         if other != asked:
             raise PrepareError(
@@ -183,6 +189,14 @@ def _finished(part: str, out: Path, seed: int) -> bool:
                 f"delete {index.parent} and {marker.parent}, or choose another --out"
             )
     return index.exists()
+
+
+def _maker(marker: Path) -> str:
+    """What the videos' folder says of its origin. Raises PrepareError if the file is damaged."""
+    try:
+        return str(json.loads(files.read(str(marker)) or b"")["made_by"])[:200]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise PrepareError(f"{marker} is damaged; delete {marker.parent} and make the part again") from error
 
 
 def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> None:
@@ -198,8 +212,8 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
     result.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
     result.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
-    result.add_argument("--workers", type=int, default=2, help="processes")
-    result.add_argument("--seed", type=int, default=0)
+    result.add_argument("--workers", type=command.number(int, 1, pool.MOST), default=2, help="processes")
+    result.add_argument("--seed", type=command.number(int, 0), default=0)
     return result
 
 
@@ -208,8 +222,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = flags.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
         parser().error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
-    if flags.workers < 1 or flags.seed < 0:
-        parser().error("--workers must be at least 1 and --seed at least 0")
     try:
         for part in parts:
             new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)

@@ -12,15 +12,20 @@ from typing import Any, BinaryIO
 
 from data_prep import files
 from data_prep.files import tensorflow
+from data_prep.locks import ACCOUNTS
 from data_prep.rows import PrepareError, Row, shown
 from l2l.data import schema
 from l2l.data.decoder import Decoder
 from l2l.data.media import Clip, MediaError
+from l2l.rules import TEXT, each, maybe, pair, problem, whole
+from l2l.rules_index import FAILED, FRAMING, NOTES, SHARD
 
-ACCOUNTS = ".accounts"  # folder with one account per finished shard, and the plan
 MOST_BYTES = 8e9  # stored of one video: the defaults make them of 7 hours
-FRAME = 16  # bytes that a TFRecord file puts around a record
 CHUNK = 1 << 20
+# What the account of a shard holds, see `Account`; LATER: what older ones have not.
+_EXTENT = pair(whole(0), whole(0))
+ACCOUNT = {"plan": TEXT, "shard": SHARD, "videos": each(maybe(_EXTENT)), "failed": FAILED}
+LATER = {"notes": each(NOTES)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,13 +107,17 @@ def read_account(job: Job) -> Account | None:
     """The account of a shard that is there, has the bytes it should have, and is of the same plan; else None."""
     try:
         value = json.loads(files.read(files.join(job.out, ACCOUNTS, f"{job.file}.json")) or b"")
-        videos = tuple(video and tuple(video) for video in value["videos"])
-        notes = tuple(map(tuple, value.get("notes", [()] * len(videos))))  # earlier releases knew none
-        account = Account(value["plan"], schema.Shard(**value["shard"]), videos, tuple(value["failed"]), notes)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
         return None
-    whole = account.plan == job.plan and files.size(job.path) == account.shard.bytes
-    return account if whole else None
+    if problem(value, ACCOUNT, LATER):
+        return None
+    videos = tuple(video and tuple(video) for video in value["videos"])
+    notes = tuple(map(tuple, value.get("notes", [()] * len(videos))))
+    account = Account(value["plan"], schema.Shard(**value["shard"]), videos, tuple(value["failed"]), notes)
+    shard, stored = account.shard, [video for video in videos if video]
+    fits = (shard.file, shard.videos, len(notes)) == (job.file, len(stored), len(videos))
+    fits = fits and (shard.records, shard.bytes) == tuple(map(sum, zip((0, 0), *stored, strict=True)))
+    return account if fits and account.plan == job.plan and files.size(job.path) == shard.bytes else None
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -195,7 +204,7 @@ def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
         cutting = decoder.clips(path, job.policy, row.start, row.end, job.reading)
         for clip in cutting:
             record = encode(clip_record(row, clip, job.label_ids), schema.CLIP_RECORD)
-            size += len(record) + FRAME
+            size += len(record) + FRAMING
             if size > job.most_bytes:
                 raise MediaError("too_large", row.path, _too_large(job, count, clip))
             writer.write(record)

@@ -60,11 +60,11 @@ def arrays(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     other = next((name for name in archive.namelist() if not name.endswith(".npy")), None)
     if other is not None:
         raise ValueError(f"{other!r} in it is no array")
-    return {name.removesuffix(".npy"): _array(name, archive.read(name)) for name in archive.namelist()}
+    return {name.removesuffix(".npy"): array(name, archive.read(name)) for name in archive.namelist()}
 
 
-def _array(name: str, data: bytes) -> np.ndarray:
-    """An .npy. Unlike `np.load` it reserves nothing before the bytes are there."""
+def array(name: str, data: bytes) -> np.ndarray:
+    """An .npy; ValueError if it is not whole. Unlike `np.load` it reserves nothing before the bytes are there."""
     file = io.BytesIO(data)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(file)

@@ -98,6 +98,6 @@ def _check_annotation(where: str, annotation: Any) -> None:
     if not isinstance(annotation, dict) or not isinstance(annotation.get("label"), str) or not annotation["label"]:
         raise PrepareError(f"{where}: an annotation needs a label, got {annotation!r}")
     segment = annotation.get("segment")
-    number = lambda x: isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x < float("inf")
+    number = lambda x: isinstance(x, int | float) and not isinstance(x, bool) and 0 <= x < 1e12
     if not isinstance(segment, list) or len(segment) != 2 or not all(number(x) for x in segment):
         raise PrepareError(f"{where}: a segment is [start, end] in seconds from 0 on, got {segment!r}")

@@ -80,7 +80,7 @@ def read(
 
 def _say_numbers(labels: Sequence[str]) -> None:
     """Names that are numbers keep the order of text, in which every release had them."""
-    if all(re.fullmatch(r"-?\d+", label) for label in labels) and labels != sorted(labels, key=int):
+    if all(re.fullmatch(r"-?\d{1,99}", label) for label in labels) and labels != sorted(labels, key=int):
         known = ", ".join(labels[:4])
         decided(f"the class names are numbers and in the order of text ({known}, ...): a label id is not such a number")
 

@@ -162,7 +162,7 @@ def _partitions(folder: Path, classes: int, *, unique: bool) -> dict[str, Partit
 
 def _video(where: str, line: str, classes: int) -> tuple[str, tuple[int, ...]]:
     """A line `https://www.youtube.com/watch?v=ID 168,169`."""
-    match = re.fullmatch(r"(?:https?://www\.youtube\.com/watch\?v=)?([\w-]+)\s+(\d+(?:,\d+)*)", line, re.ASCII)
+    match = re.fullmatch(r"(?:https?://www\.youtube\.com/watch\?v=)?([\w-]+)\s+(\d{1,9}(?:,\d{1,9})*)", line, re.ASCII)
     if not match:
         raise PrepareError(f"{where}: expected {URL}ID and label numbers as in 168,169, got {line!r}")
     ids = tuple(int(number) for number in match[2].split(","))
