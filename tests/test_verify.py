@@ -9,19 +9,24 @@ import pytest
 from data_prep import records, shards, verify
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l.data import schema
+from l2l.data import features, schema
+from tests.hostile_shards import replaced, restored
 from tests.videos import write_video
 
 POLICY = schema.ClipPolicy(frames=4, short_side=32)
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("made")
+    rows = [Row(str(write_video(folder / f"{i}.mp4", seconds=0.5)), ("a",), "train", video_id=str(i)) for i in range(3)]
+    write_dataset(rows, ["a", "b"], folder / "out", POLICY, shards=2)
+    return folder / "out"
+
+
 @pytest.fixture
-def directory(tmp_path):
-    rows = [
-        Row(str(write_video(tmp_path / f"{i}.mp4", seconds=0.5)), ("a",), "train", video_id=str(i)) for i in range(3)
-    ]
-    write_dataset(rows, ["a", "b"], tmp_path / "out", POLICY, shards=2)
-    return tmp_path / "out"
+def directory(made, tmp_path):
+    return restored(made, tmp_path / "out")
 
 
 def first_shard(directory):
@@ -177,3 +182,121 @@ def test_images_of_a_given_width(tmp_path, capsys):
     policy = dataclasses.replace(POLICY, short_side=24, width=40)
     write_dataset([row], ["a"], tmp_path / "out", policy, shards=1)
     assert said(tmp_path / "out", capsys)[0] == 0
+
+
+def index_of(directory, **changes):
+    schema.save_index(directory, dataclasses.replace(schema.load_index(directory), **changes))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("start", [float("nan")], "start is nan, not a number of seconds"),
+        ("duration", [float("inf")], "duration is inf, not a number of seconds"),
+        ("video_id", [b""], "video_id is b'', it must be a text in UTF-8 that is not empty"),
+        ("video_id", [b"\xff"], r"video_id is b'\xff', it must be a text"),
+        ("video_id", [b"a\0b"], r"video_id is b'a\x00b', it must be a text"),
+        ("labels", [10**18], f"label id {10**18} is outside the 2 labels"),
+        ("labels", [-1], "label id -1 is outside the 2 labels"),
+        ("has_audio", [2], "has_audio is 2, not 0 or 1"),
+        ("frames", [], "0 frames of which 4 are valid, the index says 4"),
+        ("clips", [10**18], f"of {10**18} clips"),
+        ("clip", [-5], "clip -5 where clip 0 of"),
+        ("audio", [b"x" * 10**6, b"y"], "'audio' has 2 values, not 1"),
+    ],
+)
+def test_more_wrong_values(directory, field, value, says):
+    rewrite(directory, lambda values: values | {field: value})
+    shard = first_shard(directory)
+    lines = records.read_again(verify.checks_of(str(directory), schema.load_index(directory))[0], lambda: None).problems
+    assert any(says in line for line in lines), lines
+    assert all(line.startswith(f"{directory / shard.file}") and "\n" not in line for line in lines)
+
+
+def test_lines_of_a_shard_are_bounded(directory):
+    """However many records are wrong, and however long what they say is."""
+    import tensorflow as tf
+
+    path = directory / first_shard(directory).file
+    odd = tf.train.Example(
+        features=tf.train.Features(feature={"x" * 10_000: tf.train.Feature(int64_list=tf.train.Int64List(value=[1]))})
+    )
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for _ in range(300):
+            writer.write(odd.SerializeToString())
+    check = verify.checks_of(str(directory), schema.load_index(directory))[0]
+    lines = records.read_again(check, lambda: None).problems
+    assert len(lines) == records.LISTED + 1
+    assert lines[-1].endswith("problems more")
+    assert max(map(len, lines)) < 400 + len(str(path))
+
+
+def test_a_small_image_that_says_it_is_large_is_not_decoded(directory, monkeypatch):
+    """Also where the index says so too."""
+
+    def claiming(values):
+        data = values["frames"][0]
+        at = data.index(b"\xff\xc0") + 5
+        return values | {"frames": [data[:at] + struct.pack(">2H", 13_000, 13_000) + data[at + 4 :]] * 4}
+
+    rewrite(directory, claiming)
+    index_of(directory, policy=dataclasses.asdict(dataclasses.replace(POLICY, short_side=13_000)))
+    decoded = []
+    monkeypatch.setattr(records, "decode_jpeg", decoded.append)
+    check = verify.checks_of(str(directory), schema.load_index(directory))[0]
+    (line, *_) = records.read_again(check, lambda: None).problems
+    assert "it says that it has 13,000 x 13,000 pixels, in " in line
+    assert not decoded
+
+
+@pytest.mark.parametrize("how", ["pipe", "folder", "link", "device", "empty", "gone"])
+def test_what_lies_in_place_of_a_file(directory, capsys, how):
+    shard = first_shard(directory)
+    replaced(directory / shard.file, how)
+    status, lines = said(directory, capsys)
+    assert status == 1
+    assert any(shard.file in line for line in lines)
+    replaced(directory / schema.INDEX, how)
+    status, lines = said(directory, capsys)
+    assert status == 1
+    assert len(lines) == 1
+    assert str(directory) in lines[0]
+
+
+def test_a_shard_that_the_index_does_not_name(directory, capsys):
+    (directory / "clips-train.tfrecord-00002-of-00003").write_bytes(b"")
+    (directory / ".clips-train.tfrecord-00000-of-00002.x.tmp").write_bytes(b"")  # still being written
+    status, lines = said(directory, capsys)
+    assert (status, lines) == (1, [f"{directory}/clips-train.tfrecord-00002-of-00003: is not in the index"])
+
+
+@pytest.mark.parametrize("workers", ["0", "-1", "nan", "inf", "1e400", "text", "1000000000000000000"])
+def test_a_number_of_processes_that_there_cannot_be(workers, capsys):
+    with pytest.raises(SystemExit) as caught:
+        verify.main(["nowhere", f"--workers={workers}"])
+    assert caught.value.code == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"argument --workers: must be a whole number from 1 to 4096, got '{workers}'" in line
+
+
+def test_features_of_one_width_and_with_regions(tmp_path, capsys):
+    """A model that does not hear has sound of no width; features for looking closer have two fields more."""
+    bank = np.ones((3, 4), np.float16)
+    video = {"video_id": b"x", "labels": [0], "times": [0.5, 1.5, 2.5], "image": bank, "audio": bank[:, :0]}
+    video |= {"has_audio": False, "cells": np.ones((3, 8), np.float16), "regions": np.ones((3, 16), np.float16)}
+    path = tmp_path / schema.shard_name("features", "test", 0, 1)
+    widths = {"widths": {"image": 4, "audio": 0}, "glances": {"cells": 8, "regions": 16}}
+
+    def checked(video, policy):
+        features.write_shard(path, [video])
+        shard = features.describe_shard(path)
+        schema.save_index(tmp_path, schema.Index("features", ("a",), {"test": (shard,)}, policy))
+        return said(tmp_path, capsys)
+
+    assert checked(video, widths)[0] == 0
+    for name, says in (("image", "16 bytes"), ("cells", "not all finite"), ("times", "not all finite")):
+        wrong = {"image": bank[:, :2], "cells": video["cells"] * np.nan, "times": [0.5, np.nan, 2.5]}
+        status, lines = checked(video | {name: wrong[name]}, widths)
+        assert status == 1
+        assert name in lines[0]
+        assert says in lines[0] or name == "image"
