@@ -15,6 +15,7 @@ from l2l.data import framing, schema
 from l2l.data.media import decode_jpeg, jpeg_size
 
 EVERY = 20  # one record in so many has its first image decoded
+JPEG = b"\xff\xd8\xff"  # how one begins
 LISTED = 100  # problems of a shard that are told
 
 Values = dict[str, Sequence[Any]]
@@ -172,12 +173,14 @@ def _clip_faults(values: Values, policy: schema.ClipPolicy, *, decode: bool) -> 
     for name in ("start", "duration"):
         if not np.isfinite(values[name][0]):
             yield f"{name} is {values[name][0]}, not a number of seconds"
-    if decode and frames and (fault := _image_fault(values["frames"][0], policy)):
+    if odd := next((i for i, x in enumerate(values["frames"]) if not x.startswith(JPEG)), None):
+        yield f"frame {odd} is no JPEG"
+    if frames and (fault := _image_fault(values["frames"][0], policy, decode=decode)):
         yield f"its first frame does not decode: {fault}"
 
 
-def _image_fault(jpeg: bytes, policy: schema.ClipPolicy) -> str:
-    """What keeps an image from being as the index says, "" if nothing does; it is decoded if it says that it is so."""
+def _image_fault(jpeg: bytes, policy: schema.ClipPolicy, *, decode: bool) -> str:
+    """What keeps an image from being as the index says, "" if nothing does; decoded only if it says that it is so."""
     side, wide = policy.short_side, policy.width
     try:
         width, height = jpeg_size(jpeg)
@@ -186,7 +189,8 @@ def _image_fault(jpeg: bytes, policy: schema.ClipPolicy) -> str:
             return f"it says that it has {width:,} x {height:,} pixels, the index says {of}"
         if width * height > schema.PIXELS * len(jpeg):
             return f"it says that it has {width:,} x {height:,} pixels, in {len(jpeg):,} bytes"
-        decode_jpeg(jpeg)
+        if decode:
+            decode_jpeg(jpeg)
     except Exception as error:  # of damaged images Pillow raises many kinds
         return _line(error)
     return ""

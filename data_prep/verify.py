@@ -2,8 +2,9 @@
 
     python -m data_prep.verify DIR
 
-Every file's bytes and sha256 and every record's checksum, fields and place are compared with the index; one record in
-twenty has its first image decoded. Prints one line per problem and exits with 1 if there is any.
+Every file's bytes and sha256 and every record's checksum, fields and place are compared with the index, and the size
+that its first image says; one record in twenty has that image decoded. Prints one line per problem and exits with 1 if
+there is any.
 """
 
 import argparse

@@ -84,8 +84,8 @@ def _entries(path: str | os.PathLike) -> dict[str, dict[str, Any]]:
         raise PrepareError(f'{path} has no videos under "database": it is not a list of ActivityNet')
     for video_id, entry in database.items():
         where = f"{path}, video {video_id!r}"
-        if not isinstance(entry, dict) or entry.get("subset") not in SPLITS:
-            got = entry.get("subset") if isinstance(entry, dict) else entry
+        got = entry.get("subset") if isinstance(entry, dict) else entry
+        if not isinstance(entry, dict) or got not in [*SPLITS]:
             raise PrepareError(f"{where}: subset must be one of {', '.join(SPLITS)}, got {got!r}")
         if not isinstance(entry.get("annotations"), list):
             raise PrepareError(f"{where}: annotations must be a list, got {entry.get('annotations')!r}")

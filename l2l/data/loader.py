@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 
 from l2l.data.batches import Batch, rows_of_process
-from l2l.data.faults import Files
-from l2l.data.order import Order, names_of, records
+from l2l.data.order import Files, Order, names_of, records
 from l2l.data.quiet_tf import tf
 
 PREFETCH = 2  # batches on the device before their turn

@@ -10,13 +10,13 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from l2l.data.faults import Files, whole
 from l2l.data.quiet_tf import tf
 
 NUMBER = 2  # of this order; a run that has begun in another one cannot be continued in it
 STREAMS = 32  # at most, where nothing else is asked
 BY_TURNS = 4  # shards of a block that are read side by side
 
+Files = Path | tuple[Path, ...]  # a shard; or files whose records go side by side, one by one
 Keep = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor]
 
 
@@ -34,13 +34,10 @@ def names_of(shards: Sequence[Files]) -> tf.Tensor:
 
 
 def records(names: tf.Tensor) -> tf.data.Dataset:
-    """The serialised records of a file; of files (k,), vectors (k,) of what goes together.
-
-    Every file is looked through first: TensorFlow ends the process where one says a length that there cannot be.
-    """
+    """The serialised records of a file; of files (k,), vectors (k,) of what goes together."""
     if names.shape.rank == 0:
-        return tf.data.TFRecordDataset(whole(names))
-    files = tuple(tf.data.TFRecordDataset(whole(names[i])) for i in range(names.shape[0]))
+        return tf.data.TFRecordDataset(names)
+    files = tuple(tf.data.TFRecordDataset(names[i]) for i in range(names.shape[0]))
     return tf.data.Dataset.zip(files).map(lambda *raw: tf.stack(raw))
 
 

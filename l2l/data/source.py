@@ -8,7 +8,7 @@ from typing import Any
 from l2l.data import batches, faults, loader, schema
 from l2l.data.clips import ClipReader, drawn
 from l2l.data.features import FeatureReader, PairReader, check_pair
-from l2l.data.order import Order
+from l2l.data.order import Files, Order
 from l2l.data.video import crop_side
 
 DRAWS = ("video", "clip")
@@ -47,6 +47,7 @@ class Source:
         counts, shards = self._examples(split, draw), self.shards(split)
         keep = drawn if sum(counts) < self.index.records(split) else None
         order = Order([(x, count) for (x, _), count in zip(shards, counts, strict=True)], streams, seed, shuffle, keep)
+        faults.check(shards)
         rows = loader.train_batches(order, self.reader.train, batch=batch, first_step=first_step)
         decode = lambda raw, own: self.reader.train(raw, [seed, 0], [seed, 0])
         search = lambda: loader.eval_records([x for x, _ in shards], decode, batch=batch)
@@ -69,10 +70,11 @@ class Source:
         """Every record of the split once, in padded batches with a mask."""
         return self.eval_paths([path for path, _ in self.shards(split)], batch=batch)
 
-    def eval_paths(self, paths: Sequence[faults.Files], *, batch: int) -> Iterator[batches.Batch]:
+    def eval_paths(self, paths: Sequence[Files], *, batch: int) -> Iterator[batches.Batch]:
         """As `eval`, of some of the shards. Raises ShardError at a record that cannot be used."""
         known = {shard.file: shard.records for own in self.index.splits.values() for shard in own}
         shards = [(x, known[(x if isinstance(x, Path) else x[0]).name]) for x in paths]
+        faults.check(shards)
         records = faults.told(loader.eval_records(paths, self.reader.eval, batch=batch), shards)
         return batches.eval_batches(records, batch=batch, fit=self.reader.fit)
 
