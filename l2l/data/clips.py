@@ -75,7 +75,7 @@ class ClipReader:
         record = parse(raw, schema.CLIP_RECORD)
         draw = tf.random.stateless_uniform([4], seed)
         side = tf.cast(tf.round(self.side * (self.scale + (1 - self.scale) * draw[0])), tf.int32)
-        frames = self._crop(self._sized(record["frames"]), side, draw[1], draw[2])
+        frames = self._crop(*self._sized(record["frames"]), side, draw[1], draw[2])
         if self.scale < 1:
             frames = tf.image.resize(frames, [self.side, self.side])
             frames = tf.saturate_cast(tf.round(frames), tf.uint8)
@@ -90,7 +90,7 @@ class ClipReader:
         """
         record = parse(raw, schema.CLIP_RECORD)
         black = lambda: tf.zeros([self.frames, self.side, self.side, 3], tf.uint8)
-        frames = tf.cond(own, lambda: tf.stack([*map(self._centre, self._sized(record["frames"]))]), black)
+        frames = tf.cond(own, lambda: tf.stack([*map(self._centre, self._sized(record["frames"])[0])]), black)
         host = {key: record[key] for key in ("video_id", "clip", "clips")}
         return self._example(record, frames) | host | {"times": record["start"] + record["duration"] / 2}
 
@@ -106,8 +106,11 @@ class ClipReader:
             "has_audio": record["has_audio"] > 0,
         }
 
-    def _sized(self, jpegs: tf.Tensor) -> list[tf.Tensor]:
-        """The images that are used, (n,) -> `frames` of (), once it is seen that none says it is larger than it may."""
+    def _sized(self, jpegs: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """Of (n,) the `frames` that are used, once it is seen that none says it is larger than it may.
+
+        With height and width of the first, (2,) int64.
+        """
         used = [jpegs[i] for i in range(self.frames)]
         shapes = tf.stack([tf.io.extract_jpeg_shape(jpeg, tf.int64)[:2] for jpeg in used])
         most = schema.PIXELS * tf.strings.length(tf.stack(used))
@@ -115,7 +118,7 @@ class ClipReader:
         fits = tf.reduce_all(small & (tf.reduce_prod(shapes, axis=1) <= tf.cast(most, tf.int64)))
         said = [f"an image says that it is larger than its bytes, or than {self.largest} pixels, allow", shapes]
         with tf.control_dependencies([tf.debugging.Assert(fits, said)]):
-            return [tf.identity(jpeg) for jpeg in used]
+            return [tf.identity(jpeg) for jpeg in used], shapes[0]
 
     def _centre(self, jpeg: tf.Tensor) -> tf.Tensor:
         """The centre square of the whole image, as `video.centre_crop` of `media.decode_jpeg` gives it.
@@ -127,9 +130,9 @@ class ClipReader:
         top, left = ((tf.shape(image)[i] - self.side) // 2 for i in (0, 1))
         return image[top : top + self.side, left : left + self.side]
 
-    def _crop(self, jpegs: list[tf.Tensor], side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+    def _crop(self, jpegs: list[tf.Tensor], shape: tf.Tensor, side: tf.Tensor, y: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """The same square of every frame; y and x in [0, 1) say at which of the places that it can have."""
-        places = tf.io.extract_jpeg_shape(jpegs[0])[:2] - side + 1
+        places = tf.cast(shape, tf.int32) - side + 1
         top, left = (tf.cast(tf.cast(places[i], tf.float32) * at, tf.int32) for i, at in enumerate((y, x)))
         window = tf.stack([top, left, side, side])
         decode = lambda jpeg: tf.io.decode_and_crop_jpeg(jpeg, window, channels=3, dct_method="INTEGER_ACCURATE")
