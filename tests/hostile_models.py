@@ -19,7 +19,7 @@ from l2l.data import safe_pickle
 from l2l.models.import_torch import WeightsError
 from tests import mutated, untrained
 from tests.hostile import Kind
-from tests.test_mutated_json import GONE, WRONG, changed, places, text
+from tests.mutated_json import GONE, WRONG, changed, places, text
 
 HERE = Path(__file__).parent
 BYTES = (mutated.flipped, mutated.headers_flipped, mutated.truncated, mutated.swapped, mutated.moved)
