@@ -276,7 +276,7 @@ ENTRY = {"subset": "training", "annotations": [{"segment": [0.5, 2], "label": "x
 ACTIVITYNET = {"version": "1.3", "database": {"a": ENTRY, "b": ENTRY | {"subset": "validation"}}}
 SPORTS = b"https://www.youtube.com/watch?v=a 0\nhttps://www.youtube.com/watch?v=b 1,0\n"
 
-BOMB = b"".join([gzip.compress(b"x\n" * 500_000)] * 80)
+BOMB = b"".join([gzip.compress(b"x\n" * 500_000, mtime=0)] * 80)
 
 
 def list_files(below: Path, dice: random.Random) -> Iterator[Case]:
@@ -296,7 +296,7 @@ def list_files(below: Path, dice: random.Random) -> Iterator[Case]:
         "durations.json": ([{"id": "a", "duration": 200}], lambda path: mini_sports1m._listed([path])),
         "train_partition.txt": (SPORTS, lambda path: [mini_sports1m._video(*x, 2) for x in lists.lines(path)]),
         "trainlist01.txt": (b"x/v_c_g01_c01.avi 1\n", lambda path: planned(ucf101.read(videos, below))),
-        "classes.txt.gz": (gzip.compress(b"x\ny\n"), lambda path: [*lists.lines(path)]),
+        "classes.txt.gz": (gzip.compress(b"x\ny\n", mtime=0), lambda path: [*lists.lines(path)]),
         **_kept(below),
     }
     for name, (good, _) in how.items():
@@ -322,7 +322,7 @@ def list_files(below: Path, dice: random.Random) -> Iterator[Case]:
         elif odd == "bomb":
             path.write_bytes(BOMB if name.endswith(".gz") else BOMB[:1000])
         elif odd == "long":
-            path.write_bytes(gzip.compress(b"x" * 3_000_000) if name.endswith(".gz") else data + b"x" * 3_000_000)
+            path.write_bytes(gzip.compress(b"x" * 3_000_000, mtime=0) if name.endswith(".gz") else data + b"x" * 3_000_000)
         elif odd == "NUL":
             at = dice.randrange(len(data))
             path.write_bytes(data[:at] + b"\0" + data[at:])
