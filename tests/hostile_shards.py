@@ -322,7 +322,8 @@ def list_files(below: Path, dice: random.Random) -> Iterator[Case]:
         elif odd == "bomb":
             path.write_bytes(BOMB if name.endswith(".gz") else BOMB[:1000])
         elif odd == "long":
-            path.write_bytes(gzip.compress(b"x" * 3_000_000, mtime=0) if name.endswith(".gz") else data + b"x" * 3_000_000)
+            line = b"x" * 3_000_000
+            path.write_bytes(gzip.compress(line, mtime=0) if name.endswith(".gz") else data + line)
         elif odd == "NUL":
             at = dice.randrange(len(data))
             path.write_bytes(data[:at] + b"\0" + data[at:])

@@ -32,6 +32,9 @@ def line_of(work) -> str:
     return said
 
 
+LONG = b"x" * 2_000_000  # one line
+
+
 def read_all(path: Path) -> list:
     return [*lists.lines(path)]
 
@@ -40,8 +43,8 @@ def read_all(path: Path) -> list:
     ("name", "data", "says"),
     [
         ("a.gz", BOMB, "it unpacks to more than 20 times its size"),
-        ("a.gz", gzip.compress(b"x" * 2_000_000, mtime=0), "line 1: this is no list: it is longer than 1,048,576 characters"),
-        ("a.txt", b"x" * 2_000_000, "line 1: this is no list: it is longer than 1,048,576 characters"),
+        ("a.gz", gzip.compress(LONG, mtime=0), "line 1: this is no list: it is longer than 1,048,576 characters"),
+        ("a.txt", LONG, "line 1: this is no list: it is longer than 1,048,576 characters"),
         ("a.txt", b"x\na\0b\n", "line 2: this is no list: it has a character NUL"),
         ("a.gz", gzip.compress(b"x\n" * 1000, mtime=0)[:-20], "is not a text file"),
         ("a.gz", gzip.compress(b"x\n", mtime=0)[:10] + b"\xff" * 20, "is not a text file"),
