@@ -171,24 +171,24 @@ def _wrong_run(value: dict[str, Any]) -> str:
     return wrong_config(recogniser["config"], "recogniser.config") or wrong_policy(recogniser["policy"])
 
 
-def wrong_config(config: Any, name: str = "config") -> str:
+def wrong_config(value: Any, name: str = "config") -> str:
     """What keeps a value from being a config that a run can have had, "" if nothing does.
 
     Keys that this code does not know are left alone: a later release may have written them.
     """
-    if not isinstance(config, dict):
-        return f"{name} is {config!r:.60}, it must be a dictionary"
-    flat = dict(_leaves(config))
+    if not isinstance(value, dict):
+        return f"{name} is {value!r:.60}, it must be a dictionary"
+    flat = dict(_leaves(value))
     needed = [key for key in RULES if not key.startswith("model.") and key not in _LATER]
     if missing := [key for key in needed if key not in flat]:
         return f"{name} has no {missing[0]}"
-    for key, value in flat.items():
+    for key, x in flat.items():
         fits, words = _RECORDED.get(key, RULES.get(key, ANY))
-        if not fits(value) or (isinstance(value, str) and "\0" in value):
-            return f"{name}.{key} is {value!r:.60}, it must be {words}"
-    if config["mode"] == "extract" and name == "config":
+        if not fits(x) or (isinstance(x, str) and "\0" in x):
+            return f"{name}.{key} is {x!r:.60}, it must be {words}"
+    if value["mode"] == "extract" and name == "config":
         return ""
-    return _wrong_model(config.get("model"), name)
+    return _wrong_model(value.get("model"), name)
 
 
 def _leaves(config: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:

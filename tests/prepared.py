@@ -12,7 +12,6 @@ from data_prep import tfds_metadata
 from data_prep.rows import Row
 from l2l.data import schema
 from l2l.data.cut import Clip
-from l2l.runs import LOCK
 from tests.videos import write_video
 
 POLICY = schema.ClipPolicy(frames=4, short_side=32, hop=0.5)
@@ -51,7 +50,7 @@ def hanging(path: Path) -> str:
 
 def content(out: str | Path) -> dict[str, bytes]:
     """All that a finished directory is read for, wherever it lies and is called: shards, index and metadata."""
-    inside = (path for path in Path(out).iterdir() if path.is_file() and path.name not in (schema.VIDEOS, LOCK))
+    inside = (path for path in Path(out).iterdir() if path.is_file() and path.name != schema.VIDEOS)
     own = f'"name": "{tfds_metadata.name_of(Path(out).name, "clips")}"'.encode()
     return {path.name: path.read_bytes().replace(own, b'"name": ""') for path in inside}
 

@@ -368,7 +368,10 @@ def test_a_page_per_video(work, tmp_path, monkeypatch, capsys):
 def test_a_folder_at_a_stride_until_it_is_sure(work, tmp_path, capsys):
     run = tmp_path / "skim"
     shutil.copytree(work / "skim", run)
+    cost = {"looks": 1.0, "gmacs": 1.0, "top1": 1.0}
+    held = {"examples": 1, "difference": 0.0, "low": 0.0, "high": 0.0} | cost
     sure = {"source": "step_logits", "temperatures": [2.0] * STEPS, "threshold": 0.0, "run": load_run(run).hash}
+    sure |= {"val": held, "test": held, "curve": [held], "fixed": [cost]}
     (tmp_path / "films" / ".hidden").mkdir(parents=True)
     for name in ("b.mp4", "a.MP4", ".hidden/c.mp4", "notes.txt"):
         (tmp_path / "films" / name).write_bytes((work / "long.mp4").read_bytes())

@@ -117,7 +117,7 @@ def answers(distilled, clips):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != runs.LOCK}
 
 
 def test_the_same_as_uncached_on_a_fixed_view(clips, teacher, distilled, tmp_path):
