@@ -295,7 +295,7 @@ def test_what_is_missing_is_named(paper_runs, tmp_path, capsys):
         write.build("stride", [tmp_path / "a"])
     with pytest.raises(RunError, match="no student that was trained with labels"):
         write.build("clips", [tmp_path / "a"])
-    with pytest.raises(RunError, match="none of the tables can be made: table1, stride, steps, frontier: .*; clips: no student"):
+    with pytest.raises(RunError, match="none of the tables can be made: table1, .*; clips: no student"):
         write.build("all", [tmp_path / "a"])
     tables_runs.finished(tmp_path / "a/again", "skim.py", {}, seed=0)
     with pytest.raises(RunError, match="same configuration and the same seed"):
