@@ -1,9 +1,11 @@
 """Worker processes that end with their parent, whatever ends it."""
 
+import contextlib
 import multiprocessing
 import os
+import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from multiprocessing import connection
 from typing import Any, TypeVar
@@ -34,27 +36,62 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
     context = multiprocessing.get_context("spawn")
     counter, before = context.Value("q", 0), set(multiprocessing.active_children())
     executor = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,))
+    with held_interrupts() as interrupted:
+        try:
+            with shielded():
+                submitted = [executor.submit(_call, work, job) for job in jobs]
+            wait(submitted, interrupted, lambda: bar.update(counter.value - bar.n))
+            executor.shutdown()
+            return [future.result() for future in submitted]
+        except futures.process.BrokenProcessPool as error:
+            raise PrepareError(
+                "a worker process died, most likely for want of memory; what is finished is kept: "
+                "run the same command again with fewer --workers"
+            ) from error
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for process in set(multiprocessing.active_children()) - before:
+                process.terminate()
+                process.join()
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[Callable[[], None]]:
+    """Inside, Ctrl-C is handled only where the function that this yields is called, and at the end.
+
+    Raised in the midst of concurrent.futures, KeyboardInterrupt leaves a future's lock taken: the thread that wants to
+    say that the future is done waits for it forever, and the interpreter waits for that thread when it ends.
+    """
+    came: list[int] = []
+
+    def interrupted() -> None:
+        if came and callable(before):
+            came.clear()
+            before(signal.SIGINT, None)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield lambda: None
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
-        with shielded():
-            submitted = [executor.submit(_call, work, job) for job in jobs]
-        waiting = set(submitted)
-        while waiting:
-            finished, waiting = futures.wait(waiting, timeout=0.2, return_when=futures.FIRST_EXCEPTION)
-            bar.update(counter.value - bar.n)
-            for future in finished:
-                future.result()
-        executor.shutdown()
-        return [future.result() for future in submitted]
-    except futures.process.BrokenProcessPool as error:
-        raise PrepareError(
-            "a worker process died, most likely for want of memory; what is finished is kept: "
-            "run the same command again with fewer --workers"
-        ) from error
+        yield interrupted
     finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in set(multiprocessing.active_children()) - before:
-            process.terminate()
-            process.join()
+        signal.signal(signal.SIGINT, before)
+    interrupted()
+
+
+def wait(submitted: Sequence[futures.Future], interrupted: Callable[[], None], look: Callable[[], Any]) -> None:
+    """Returns when all futures are done; calls `interrupted` and `look` five times a second.
+
+    Raises what one of them raised, as soon as it did.
+    """
+    waiting = set(submitted)
+    while waiting:
+        finished, waiting = futures.wait(waiting, timeout=0.2, return_when=futures.FIRST_EXCEPTION)
+        interrupted()
+        look()
+        for future in finished:
+            future.result()
 
 
 def _begin(counter: Any) -> None:

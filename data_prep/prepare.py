@@ -9,7 +9,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from data_prep import files, finish, plan
+from data_prep import files, finish, plan, pool
 from data_prep.rows import Row
 from data_prep.shards import MOST_BYTES, Job, write_shard
 from l2l.data import schema
@@ -98,11 +98,11 @@ def _write_all(jobs: Sequence[Job], workers: int, time_limit: float, bar: tqdm) 
             free.put(decoder)
 
     executor = futures.ThreadPoolExecutor(workers)
-    try:
-        for future in futures.as_completed([executor.submit(work, job) for job in jobs]):
-            future.result()
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for decoder in decoders:
-            decoder.close()
-        executor.shutdown()
+    with pool.held_interrupts() as interrupted:
+        try:
+            pool.wait([executor.submit(work, job) for job in jobs], interrupted, lambda: None)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+            for decoder in decoders:
+                decoder.close()
+            executor.shutdown()
