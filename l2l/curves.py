@@ -32,9 +32,9 @@ from l2l.tasks import Skim
 from l2l.tasks.selections import SELECTIONS
 from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 
-FILE = "curves.json"
+CURVES = "curves.json"
 STRIDES = (1, 2, 3, 5, 7, 10, 20, 30)
-METRICS = ("top1", "mAP")
+CURVE_METRICS = ("top1", "mAP")
 FEWER = ("uniform", "confident")  # selections that are also measured with fewer positions than the model's looks
 
 Point = dict[str, Any]
@@ -94,7 +94,7 @@ class Trial:
     def point(self, logits: np.ndarray, labels: np.ndarray, gmacs: dict[str, float], **what: Any) -> Point:
         """One line of the file."""
         found = metrics.classification(logits.astype(np.float32), labels, self.run.config["multi_label"])
-        return what | {name: found[name] for name in METRICS} | gmacs | {"gmacs": sum(gmacs.values())}
+        return what | {name: found[name] for name in CURVE_METRICS} | gmacs | {"gmacs": sum(gmacs.values())}
 
 
 def strides(model: Any, arrays: Arrays) -> list[int]:
@@ -182,7 +182,7 @@ def facts(trial: Trial, arrays: Arrays) -> dict[str, Any]:
         "examples": len(arrays["labels"]),
         "mAP_classes": int(arrays["labels"].any(axis=0).sum()),
         "positions": float(positions(arrays).mean()),
-        "metrics": list(METRICS),
+        "metrics": list(CURVE_METRICS),
         "config": trial.run.config,
         "versions": runs.versions(),
     }
@@ -199,8 +199,8 @@ def write(path: str, data: str | None, split: str | None, recognition: str) -> P
         raise RunError(f"{path} is no skim run: it classifies clips, not videos")
     source = open_for(run, data or run.config["data"]["dir"], recognition)
     trial = Trial(run, source, split or run.config["data"]["test"], run.config["data"]["eval_batch"])
-    schema.write_json(run.path / FILE, curves(trial))
-    return run.path / FILE
+    schema.write_json(run.path / CURVES, curves(trial))
+    return run.path / CURVES
 
 
 def parser() -> argparse.ArgumentParser:

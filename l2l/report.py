@@ -89,7 +89,7 @@ def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
     Raises:
       RunError: it is damaged.
     """
-    path, cure = run.path / curves.FILE, f"python -m l2l.curves {run.path}"
+    path, cure = run.path / curves.CURVES, f"python -m l2l.curves {run.path}"
     if not path.is_file():
         return None, f"{cure} adds what it does at every stride"
     found = read_json(path)

@@ -59,7 +59,7 @@ def sure_of(run: runs.Run) -> sure.Sure | None:
     """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
     found, looks = sure.load(run.path), build.numbers_of(run.config).steps
     if found and len(found.temperatures) != looks:
-        path = run.path / sure.FILE
+        path = run.path / sure.EARLY_EXIT
         has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"
         raise runs.RunError(f"{has}, the run {looks} looks; {runs.cure_of(path)}")
     return found

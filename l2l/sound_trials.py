@@ -24,7 +24,7 @@ from l2l.log import tell
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
 
-FILE = "sound_trials.json"
+SOUND_TRIALS = "sound_trials.json"
 SECONDS = 8  # of noise and of music, which begin anew after these
 HISS = 100.0  # standard deviation of the noise: -50 dB
 CHORDS = (0, 5, 7, 0, 9, 5, 7, 12)  # semitones above a low A, a second each
@@ -121,7 +121,7 @@ def write(path: str, data: str | None, split: str | None) -> str:
     run = runs.load_run(path)
     source, split = open_for(run, data or run.config["data"]["dir"], ""), split or run.config["data"]["test"]
     found = {"trials": trials(run, source, split)}
-    schema.write_json(run.path / FILE, {"run": run.hash, "data": source.index.hash, "split": split} | found)
+    schema.write_json(run.path / SOUND_TRIALS, {"run": run.hash, "data": source.index.hash, "split": split} | found)
     return json.dumps(found["trials"])
 
 

@@ -22,7 +22,7 @@ from l2l import command, metrics, runs
 from l2l.confidence import SOURCES, Arrays, Sure
 from l2l.data import schema
 
-FILE = "sure.json"
+EARLY_EXIT = "sure.json"
 COLDEST, HOTTEST = 1e-2, 1e2  # temperatures
 FEWEST = 50  # videos from which temperatures are taken for granted
 THRESHOLDS = 100  # that are tried: so many quantiles of the confidences on the validation split
@@ -34,7 +34,7 @@ def load(run: str | Path) -> Sure | None:
     Raises:
       RunError: RUN/sure.json is damaged, or was made for other weights.
     """
-    path = Path(run) / FILE
+    path = Path(run) / EARLY_EXIT
     if not path.is_file():
         return None
     found = runs.read_json(path)
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run = runs.load_run(args.run)
         found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
-        schema.write_json(Path(args.run) / FILE, found)
+        schema.write_json(Path(args.run) / EARLY_EXIT, found)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

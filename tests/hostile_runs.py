@@ -47,8 +47,8 @@ def finished(folder: Path) -> Path:
     tables_runs.predicted(run, tables_runs.skim_predictions(truth, rng, steps=steps))
     tables_runs.curves(run, rng)
     tables_runs.sure(run, rng)
-    found = runs.read_json(run / sure.FILE)
-    schema.write_json(run / sure.FILE, found | {"temperatures": [1.0] * steps})
+    found = runs.read_json(run / sure.EARLY_EXIT)
+    schema.write_json(run / sure.EARLY_EXIT, found | {"temperatures": [1.0] * steps})
     trials = {"as it is": {"hard": 0.5, "uniform": 0.25}, "muted": {"hard": 0.5, "uniform": 0.25}}
     schema.write_json(run / "sound_trials.json", {"run": runs.hash_at(run), "trials": trials})
     lines = [{"step": i, "train/loss": 1 / i, "train/top1": 0.5, "val/top1": 0.25} for i in range(1, 9)]

@@ -55,12 +55,12 @@ class Member:
     @functools.cached_property
     def curves(self) -> dict[str, Any]:
         """What `python -m l2l.curves` wrote; raises as `measured`."""
-        return self.measured(curves.FILE)
+        return self.measured(curves.CURVES)
 
     @functools.cached_property
     def sure(self) -> dict[str, Any]:
         """What `python -m l2l.sure` wrote; raises as `measured`."""
-        return self.measured(sure.FILE)
+        return self.measured(sure.EARLY_EXIT)
 
     def measured(self, name: str) -> dict[str, Any]:
         """A file that a command wrote into the finished run.

@@ -90,7 +90,7 @@ def methods(skimmers: Sequence[Group]) -> dict[str, list[Row]]:
     found = {}
     for group, name in zip(skimmers, unique([recipe(g) for g in skimmers]), strict=True):
         found[f"{name}, {way(group)}"] = list((by_looks if listens(group) else by_strides)(group, name))
-        if all((member.path / sure.FILE).is_file() for member in group.members):
+        if all((member.path / sure.EARLY_EXIT).is_file() for member in group.members):
             found[f"{name}, stops when sure"] = [stopping(group, name)]
     return found
 

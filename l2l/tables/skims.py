@@ -67,7 +67,7 @@ def point(member: Member, **where: Any) -> Point | None:
 
 def read(group: Group, key: str, **where: Any) -> Values:
     """Seed -> a quantity at a place of the curves; shares in percent."""
-    scale = 100 if key in curves.METRICS else 1
+    scale = 100 if key in curves.CURVE_METRICS else 1
 
     def of(member: Member) -> float | None:
         place = point(member, **where)

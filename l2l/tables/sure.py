@@ -21,7 +21,7 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     Raises:
       RunError: none was, or not all runs of the group.
     """
-    group = next((g for g in skims(groups) if (g.members[0].path / sure.FILE).is_file()), None)
+    group = next((g for g in skims(groups) if (g.members[0].path / sure.EARLY_EXIT).is_file()), None)
     if group is None:
         raise RunError("no run was asked when it is sure: python -m l2l.sure RUN --data=DIR")
     first = group.members[0].sure
