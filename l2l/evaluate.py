@@ -19,7 +19,6 @@ from l2l.data.source import Source, source_of
 from l2l.log import Bar, tell
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
-from l2l.stop import Stop
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
 DESCRIPTORS = ("image", "audio", "feature")  # of every clip: too large to keep, and only extraction wants them
@@ -34,7 +33,7 @@ def evaluate(
     *,
     batch: int,
     mesh: jax.sharding.Mesh,
-    stop: Stop | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Arrays | None:
     """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio.
 
@@ -46,7 +45,7 @@ def evaluate(
     columns: dict[str, list[np.ndarray]] = {}
     with Bar(f"evaluate {split}", total=records_of(source, split), unit="example") as bar:
         for outputs, inputs in predict_batches(predict, variables, frozen, source.eval(split, batch=batch), mesh):
-            if stop and stop.now:
+            if stop():
                 return None
             kept = {name: rows for name, rows in outputs.items() if name not in DESCRIPTORS}
             kept |= {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}

@@ -243,7 +243,7 @@ class Trainer:
 
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
         job = self.job
-        numbers = {"batch": job.config.data.eval_batch, "mesh": job.mesh, "stop": self.stop}
+        numbers = {"batch": job.config.data.eval_batch, "mesh": job.mesh, "stop": lambda: self.stop.now}
         return evaluate.evaluate(self.predict, variables, job.frozen, job.source, split, **numbers)
 
     def save(self) -> None:
