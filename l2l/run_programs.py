@@ -9,6 +9,7 @@ import jax
 
 from l2l import build, model_costs, predict, runs, sharding, sure
 from l2l.data import schema
+from l2l.confidence import Sure
 from l2l.data.video import crop_side
 from l2l.listen import hearer
 from l2l.models.regions import Regions
@@ -55,9 +56,9 @@ def of_run(run: runs.Run) -> Programs:
     )
 
 
-def sure_of(run: runs.Run) -> sure.Sure | None:
+def sure_of(run: runs.Run) -> Sure | None:
     """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
-    found, looks = sure.load(run.path), build.numbers_of(run.config).steps
+    found, looks = sure.early_exit_of(run.path), build.numbers_of(run.config).steps
     if found and len(found.temperatures) != looks:
         path = run.path / sure.EARLY_EXIT
         has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"

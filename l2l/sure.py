@@ -28,7 +28,7 @@ FEWEST = 50  # videos from which temperatures are taken for granted
 THRESHOLDS = 100  # that are tried: so many quantiles of the confidences on the validation split
 
 
-def load(run: str | Path) -> Sure | None:
+def early_exit_of(run: str | Path) -> Sure | None:
     """What `python -m l2l.sure` found for a finished run; None if it was never asked.
 
     Raises:

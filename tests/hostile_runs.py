@@ -63,7 +63,7 @@ def read_as_commands_do(run: Path) -> dict[str, Callable[[], object]]:
     def loaded() -> object:
         own = runs.load_run(run)
         fits.check(own)
-        return sure.load(run)
+        return sure.early_exit_of(run)
 
     def begun_again() -> object:
         if runs.is_finished(run) and not runs.asks_longer(run, asked):

@@ -118,7 +118,7 @@ def ask(work, name="skim_False", *more):
 
 def test_the_command_writes_what_was_found(work, capsys):
     run = work / "skim_False"
-    assert sure.load(run) is None
+    assert sure.early_exit_of(run) is None
     assert ask(work) == 0
     said = capsys.readouterr().out
     assert "13 videos of test: top-1" in said
@@ -126,7 +126,7 @@ def test_the_command_writes_what_was_found(work, capsys):
     found, about = json.loads((run / "sure.json").read_text()), runs.load_run(run)
     assert (found["run"], found["config"]) == (about.hash, about.config)
     assert (found["val"]["examples"], found["test"]["examples"]) == (9, 13)
-    loaded = sure.load(run)
+    loaded = sure.early_exit_of(run)
     assert dataclasses.asdict(loaded) == {
         "source": found["source"],
         "temperatures": tuple(found["temperatures"]),
@@ -188,7 +188,7 @@ def test_the_head_takes_part_where_it_was_trained(work):
     assert arrays["head_logits"].shape == arrays["step_logits"].shape
     assert "head_logits" not in npz.load_arrays(work / "skim_False" / "predictions.npz")
     assert ask(work, "skim_True") == 0
-    assert sure.load(work / "skim_True").source in sure.SOURCES
+    assert sure.early_exit_of(work / "skim_True").source in sure.SOURCES
 
 
 def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
@@ -196,16 +196,16 @@ def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
     ask(work)
     for name in ("done.json", "sure.json"):
         (tmp_path / name).write_bytes((work / "skim_False" / name).read_bytes())
-    assert sure.load(tmp_path) == sure.load(work / "skim_False")
+    assert sure.early_exit_of(tmp_path) == sure.early_exit_of(work / "skim_False")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "0" * 16}))
     with pytest.raises(runs.RunError, match="made for another run.*python -m l2l.sure"):
-        sure.load(tmp_path)
+        sure.early_exit_of(tmp_path)
     before = json.loads((work / "skim_False" / "sure.json").read_text())
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "calibrates"}))
-    assert sure.load(tmp_path).calibrates  # as it was understood before
+    assert sure.early_exit_of(tmp_path).calibrates  # as it was understood before
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "temperatures"}))
     with pytest.raises(runs.RunError, match="is damaged: it has no temperatures; make it again with python"):
-        sure.load(tmp_path)
+        sure.early_exit_of(tmp_path)
 
 
 def test_only_skimmers_of_one_label(work, capsys):
