@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import importlib.util
 import io
 import json
 import os
@@ -186,10 +187,24 @@ def existing(*paths: str) -> None:
 @functools.cache
 def modules() -> tuple[str, ...]:
     """All modules that are commands; those below benchmarks/peers are run by other Pythons."""
-    files = [path for top in ("l2l", "data_prep", "benchmarks") for path in (ROOT / top).glob("*.py")]
+    tops = [ROOT / top for top in ("l2l", "data_prep", "benchmarks")]
+    files = [path for top in tops for pattern in ("*.py", "*/__main__.py") for path in top.glob(pattern)]
     files.append(ROOT / "tests" / "hostile.py")
-    guarded = (path for path in files if GUARD in path.read_text(encoding="utf-8"))
-    return tuple(sorted(f"{path.parent.name}.{path.stem}" for path in guarded if path.stem != "doctor_probe"))
+    guarded = [path for path in files if GUARD in path.read_text(encoding="utf-8") and path.name != "doctor_probe.py"]
+    names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in guarded)
+    return tuple(sorted(name.removesuffix(".__main__") for name in names))
+
+
+def file_of(module: str) -> str:
+    """Where a command would lie: a file, or a package that is one."""
+    path = module.replace(".", "/")
+    return f"{path}/__main__.py" if (ROOT / path).is_dir() else f"{path}.py"
+
+
+def loaded(module: str) -> Any:
+    """The module that `python -m` of this name runs."""
+    package = importlib.util.find_spec(module).submodule_search_locations
+    return importlib.import_module(f"{module}.__main__" if package else module)
 
 
 def check_module(module: str, *words: str) -> None:
@@ -211,7 +226,7 @@ def parsed(module: str, words: Sequence[str]) -> Any:
     if module == "data_prep.beam":  # what follows -- is for Beam, which need not be installed
         words = words[: [*words, "--"].index("--")]
     shares = module in ("data_prep.beam", "data_prep.write_shards")
-    parse = write_shards.parse if shares else importlib.import_module(module).parser().parse_args
+    parse = write_shards.parse if shares else loaded(module).parser().parse_args
     said = io.StringIO()
     try:
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
@@ -305,7 +320,7 @@ def known_flags() -> set[str]:
     found = {"--runner", "--config"}
     for module in modules():
         if module not in ("l2l.main", "data_prep.beam", "data_prep.write_shards"):
-            found |= set(importlib.import_module(module).parser()._option_string_actions)
+            found |= set(loaded(module).parser()._option_string_actions)
     for name in write_shards.DATASETS:
         found |= set(write_shards.parser(name)._option_string_actions)
     for path in (ROOT / "scripts").rglob("*.sh"):
@@ -316,7 +331,7 @@ def known_flags() -> set[str]:
 def check_mention(piece: str) -> None:
     """Raises Mistake for a piece that names a program, a config, a key or a flag which is not there."""
     if NAMED.fullmatch(piece):
-        existing(piece.removeprefix("python -m ").replace(".", "/") + ".py" if piece.startswith("python") else piece)
+        existing(file_of(piece.removeprefix("python -m ")) if piece.startswith("python") else piece)
     elif piece.startswith("--"):
         for word in words_of(0, piece, {}):
             check_flag(word)

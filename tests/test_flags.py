@@ -1,7 +1,5 @@
 """Numbers of every flag of every command, and of every key of a config: what cannot be is refused in one line."""
 
-import importlib
-
 import flax.traverse_util
 import pytest
 
@@ -15,7 +13,7 @@ MODULES = [name for name in commands.modules() if name.startswith("l2l.") and na
 
 def numbers(module):
     """The flags of a command that take a number."""
-    return [x for x in importlib.import_module(module).parser()._actions if takes_number(x)]
+    return [x for x in commands.loaded(module).parser()._actions if takes_number(x)]
 
 
 def takes_number(action):
@@ -37,7 +35,7 @@ def test_flags_of_several_commands_are_found():
 def needed(module):
     """Words without which a command does not begin."""
     found = []
-    for action in importlib.import_module(module).parser()._actions:
+    for action in commands.loaded(module).parser()._actions:
         if action.required:
             found += [f"{action.option_strings[0]}=x"] if action.option_strings else ["x"]
     return found
@@ -45,7 +43,7 @@ def needed(module):
 
 @pytest.mark.parametrize(("module", "flag"), FLAGS)
 def test_numbers_that_cannot_be(module, flag, capsys):
-    parse = importlib.import_module(module).parser().parse_args
+    parse = commands.loaded(module).parser().parse_args
     for wrong in WRONG:
         with pytest.raises(SystemExit) as end:
             parse([*needed(module), f"{flag}={wrong}"])

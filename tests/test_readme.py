@@ -2,7 +2,6 @@
 
 import contextlib
 import glob
-import importlib
 import io
 import json
 import os
@@ -132,7 +131,7 @@ l2l.doctor --json`, | cells with `python -m l2l.infer VIDEO... --run=RUN [--json
 @pytest.mark.parametrize("module", [x for x in commands.modules() if x not in ("l2l.main", "data_prep.beam")])
 def test_help(module, capsys):
     with pytest.raises(SystemExit) as end:
-        importlib.import_module(module).parser().parse_args(["--help"])
+        commands.loaded(module).parser().parse_args(["--help"])
     assert end.value.code == 0
     assert f"usage: python -m {module} " in capsys.readouterr().out
 
