@@ -8,8 +8,8 @@ from typing import Any
 import jax
 
 from l2l import build, model_costs, predict, runs, sharding, sure
-from l2l.data import schema
 from l2l.confidence import Sure
+from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
 from l2l.models.regions import Regions
