@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks import rounds
 from l2l import run_programs, runs
-from l2l.curves import FILE
+from l2l.curves import CURVES
 from l2l.look import Model
 from l2l.programs import Programs
 
@@ -54,7 +54,7 @@ def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
 
 def mean(group: Path, table: str, **place: object) -> float:
     """Top-1 in percent, over the seeds, of what their curves say about one place."""
-    rows = (json.loads(path.read_text())[table] for path in group.glob(f"*/{FILE}"))
+    rows = (json.loads(path.read_text())[table] for path in group.glob(f"*/{CURVES}"))
     return 100 * statistics.mean([next(row["top1"] for row in own if place.items() <= row.items()) for own in rows])
 
 
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     result = rounds.parser("frontier", __doc__)
     result.add_argument("--runs", type=Path, default=Path("runs/listen"), help="of make listen (default: %(default)s)")
     result.add_argument("--films", type=int, default=16, help="how many (default: %(default)s)")
-    result.add_argument("--plot", metavar="FILE", help="a picture of it")
+    result.add_argument("--plot", metavar="CURVES", help="a picture of it")
     return result
 
 
