@@ -20,8 +20,9 @@ import jax
 import numpy as np
 
 from benchmarks.shards import LABELS, write_clips
-from l2l import build, inputs, runs, sharding, train
-from l2l.ahead import Ahead
+from l2l import build, inputs, runs, train
+from l2l.core import sharding
+from l2l.core.prefetch import Ahead
 from l2l.data import loader
 from l2l.step import make_step
 

@@ -19,8 +19,8 @@ import jax
 
 from benchmarks import rounds
 from benchmarks.shards import write_clips
-from l2l import sharding
-from l2l.ahead import Ahead
+from l2l.core import sharding
+from l2l.core.prefetch import Ahead
 from l2l.data import loader
 from l2l.data.order import streams_of
 from l2l.data.source import open_clips

@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from benchmarks import rounds, trainstep
-from l2l import build, inputs, sharding
+from l2l import build, inputs
+from l2l.core import sharding
 
 BATCHES, POSITIONS, CLASSES = (64, 256), 300, 200
 

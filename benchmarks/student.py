@@ -13,7 +13,8 @@ import jax
 import numpy as np
 
 from benchmarks import rounds
-from l2l import build, costs, inputs, predict, sharding
+from l2l import build, costs, inputs, predict
+from l2l.core import sharding
 
 BATCH = {"teacher": 2, "student": 16}
 

@@ -14,7 +14,8 @@ import jax.numpy as jnp
 
 from benchmarks import rounds, trainstep
 from benchmarks.student import clips
-from l2l import build, inputs, predict, sharding
+from l2l import build, inputs, predict
+from l2l.core import sharding
 
 BATCH = 2
 

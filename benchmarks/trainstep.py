@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2l import optim, sharding
+from l2l import optim
+from l2l.core import sharding
 from l2l.data.batches import Batch
 from l2l.state import TrainState
 from l2l.step import make_step

@@ -21,7 +21,7 @@ from data_prep.locks import ACCOUNTS
 from data_prep.plan import Plan
 from data_prep.rows import PrepareError, Row
 from data_prep.shards import Job, write_shard
-from l2l import command
+from l2l.core import atomic, command
 from l2l.data import schema
 from l2l.data.decoder import Decoder, DecoderError
 
@@ -51,7 +51,7 @@ def save_jobs(asked: Plan) -> str:
     value = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": one.plan}
     value |= {"reading": dataclasses.asdict(one.reading), "most_bytes": one.most_bytes}
     with files.staged(files.join(asked.out, ACCOUNTS)) as folder:
-        schema.write_json(folder / JOBS, value | {"out": asked.out, "shards": shards})
+        atomic.write_json(folder / JOBS, value | {"out": asked.out, "shards": shards})
     return files.join(asked.out, ACCOUNTS, JOBS)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data_prep import files
 from data_prep.rows import Row
-from l2l.clock import clock
+from l2l.core.clock import clock
 from l2l.data import schema
 from l2l.data.decoder import Decoder
 from l2l.data.scan import MediaError

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from l2l.atomic import demand_file
+from l2l.core.atomic import demand_file
 
 
 def tensorflow() -> Any:

@@ -16,6 +16,7 @@ from data_prep import files, tfds_metadata
 from data_prep.plan import Plan
 from data_prep.rows import PrepareError, Row, shown
 from data_prep.shards import Account, Job, read_account
+from l2l.core import atomic
 from l2l.data import schema
 
 LISTED = 20  # failed videos of a split that are printed one by one
@@ -98,7 +99,7 @@ def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
         if json.loads(files.read(files.join(out, schema.VIDEOS)) or b"null") == found:
             return
     with files.staged(out) as folder:
-        schema.write_json(folder / schema.VIDEOS, found)
+        atomic.write_json(folder / schema.VIDEOS, found)
 
 
 def _place(out: str, disk: Callable[[str], int], how: dict[str, Any], row: Row) -> str | dict[str, Any]:

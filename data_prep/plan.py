@@ -13,6 +13,7 @@ from data_prep import files
 from data_prep.locks import ACCOUNTS, locked
 from data_prep.rows import PrepareError, Row, stable_key
 from data_prep.shards import MOST_BYTES, Job
+from l2l.core import atomic
 from l2l.data import schema
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
@@ -67,7 +68,7 @@ def make(
     dealt = _deal(rows, shards)
     facts = _facts(rows, labels, policy, dealt)
     facts |= {f"reading {key}": value for key, value in schema.unusual(reading).items()}
-    ids, key = {name: i for i, name in enumerate(labels)}, schema.hash_of(facts)
+    ids, key = {name: i for i, name in enumerate(labels)}, atomic.hash_of(facts)
     jobs = [
         Job(
             os.fspath(out), schema.shard_name("clips", split, k, len(mine)), part, ids, policy, key, reading, most_bytes
@@ -127,10 +128,10 @@ def _facts(
     for split, mine in dealt.items():
         facts[f"videos of split {split}"] = sum(map(len, mine))
         facts[f"shards of split {split}"] = len(mine)
-    facts["hash of the class names"] = schema.hash_of(list(labels))
+    facts["hash of the class names"] = atomic.hash_of(list(labels))
     # The id stands for the stretch: a video that is there at last may be one that is cut already.
     listed = sorted([r.video_id, r.split, list(r.labels)] for r in rows)
-    facts["hash of the list of videos"] = schema.hash_of(listed)
+    facts["hash of the list of videos"] = atomic.hash_of(listed)
     return facts
 
 
@@ -208,7 +209,7 @@ def claimed(plan: Plan, first: int, stop: int) -> Iterator[None]:
         with contextlib.nullcontext() if files.is_remote(plan.out) else locked(plan.out, first, stop):
             if not is_recorded(plan):
                 with files.staged(accounts) as folder:
-                    schema.write_json(folder / "plan.json", {"hash": schema.hash_of(plan.facts), "facts": plan.facts})
+                    atomic.write_json(folder / "plan.json", {"hash": atomic.hash_of(plan.facts), "facts": plan.facts})
             _sweep(plan, first, stop)
             try:
                 yield

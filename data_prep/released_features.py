@@ -33,9 +33,9 @@ from data_prep.lists import lines, once
 from data_prep.locks import locked
 from data_prep.rows import PrepareError, stable_key
 from data_prep.shards import encode, sha256_of
-from l2l import archive, command
-from l2l.atomic import demand_file
-from l2l.data import safe_pickle, schema
+from l2l.core import archive, command, safe_pickle
+from l2l.core.atomic import demand_file
+from l2l.data import schema
 
 FUSED = "imageAudio_features/"  # what the lists name
 PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features of the two directories

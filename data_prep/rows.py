@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
-from l2l.data.texts import printable
+from l2l.core.texts import printable
 
 MESSAGE = 900  # characters, at most
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 
 from data_prep import files
 from data_prep.rows import PrepareError, Row, decided, one_form
-from l2l.data.texts import many
+from l2l.core.texts import many
 
 
 def file_of(path: str) -> Hashable:

@@ -43,7 +43,7 @@ from data_prep.locks import locked
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from data_prep.sample_parts import DEMO, PARTS, SHARDS, Item, items_of
-from l2l import command
+from l2l.core import atomic, command
 from l2l.data import schema
 
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
@@ -162,11 +162,11 @@ def _make(part: str, out: Path, seed: int, workers: int, counts: dict[str, int] 
     videos = out / "videos" / owner
     videos.mkdir(parents=True, exist_ok=True)
     shards.mkdir(parents=True, exist_ok=True)
-    schema.write_json(videos / MADE_BY, {"made_by": made_by(owner, seed)})
+    atomic.write_json(videos / MADE_BY, {"made_by": made_by(owner, seed)})
     items = items_of(part, counts or about.counts)
     _make_videos(items, out, seed, workers)
     if about.actions:
-        schema.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
+        atomic.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
     rows = [Row(str(out / x.path), x.labels, x.split, None, None, x.video_id) for x in items]
     how = {"shards": SHARDS, "workers": workers, "made_by": made_by(part, seed)}
     write_dataset(rows, render.LABELS, shards, about.policy, **how)

@@ -14,10 +14,11 @@ from data_prep import files
 from data_prep.files import tensorflow
 from data_prep.locks import ACCOUNTS
 from data_prep.rows import PrepareError, Row, shown
+from l2l.core import atomic
+from l2l.core.rules import TEXT, each, maybe, pair, problem, whole
 from l2l.data import schema
 from l2l.data.decoder import Decoder
 from l2l.data.media import Clip, MediaError
-from l2l.rules import TEXT, each, maybe, pair, problem, whole
 from l2l.rules_index import FAILED, FRAMING, NOTES, SHARD
 
 MOST_BYTES = 8e9  # stored of one video: the defaults make them of 7 hours
@@ -94,7 +95,7 @@ def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: N
             with files.staged(job.out) as folder, _kept(job) as kept:
                 account = _write(job, folder, kept, decoder, done)
             with files.staged(files.join(job.out, ACCOUNTS)) as folder:
-                schema.write_json(folder / f"{job.file}.json", dataclasses.asdict(account))
+                atomic.write_json(folder / f"{job.file}.json", dataclasses.asdict(account))
     except OSError as error:
         raise PrepareError(
             f"cannot write {job.path}: {error.strerror or error}; finished shards are kept: "

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from data_prep.files import tensorflow
-from l2l.atomic import replacing
+from l2l.core import atomic
+from l2l.core.atomic import replacing
 from l2l.data import schema
 
 HOLDS = {
@@ -51,7 +52,7 @@ def write(out: Path, name: str, index: schema.Index) -> None:
         )
         for path in Path(stage).glob("*.json"):
             value = json.loads(path.read_text())
-            schema.write_json(out / path.name, named(value, name, index.kind) if "splits" in value else value)
+            atomic.write_json(out / path.name, named(value, name, index.kind) if "splits" in value else value)
         for path in Path(stage).glob("*.txt"):
             with replacing(out / path.name) as temporary:
                 temporary.write_bytes(path.read_bytes())

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from data_prep import files, pool
 from data_prep.records import Check, read_again
 from data_prep.rows import PrepareError
-from l2l import command
+from l2l.core import command
 from l2l.data import schema
 
 LISTED = 1000  # problems that are printed

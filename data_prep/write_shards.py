@@ -22,7 +22,7 @@ from data_prep import estimate, finish, plan, prepare
 from data_prep.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
 from data_prep.rows import DECIDED, PrepareError
 from data_prep.shards import MOST_BYTES, Job
-from l2l import command
+from l2l.core import command
 from l2l.data import schema
 from l2l.data.decoder import TIME_LIMIT, DecoderError
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from l2l import metrics
-from l2l.data import schema
+from l2l.core import atomic
 from l2l.data.scan import MediaError
 from l2l.programs import Programs
 from l2l.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
@@ -114,7 +114,7 @@ def notes(programs: Programs, view: View, *, by_sound: bool = False) -> tuple[st
         said.append(HEARD_NOTHING)
     elif not view.heard and by_sound:
         said.append(BY_PICTURES if programs.listen and programs.listen.fallback else NO_CHOICE)
-    if schema.hash_of(list(programs.labels)) == BUILT_IN:
+    if atomic.hash_of(list(programs.labels)) == BUILT_IN:
         said.append(DRAWN)
     return tuple(dict.fromkeys(filter(None, said)))
 

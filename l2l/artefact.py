@@ -47,10 +47,11 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import archive, artefact_about, artefact_check, programs, sharding
+from l2l import artefact_about, artefact_check, programs
 from l2l.confidence import Sure
+from l2l.core import archive, atomic, sharding
+from l2l.core.rules import whole
 from l2l.data import schema
-from l2l.rules import whole
 
 FORMAT = 1
 ABOUT = "artefact.json"
@@ -119,7 +120,7 @@ def read_about(file: zipfile.ZipFile) -> About:
     if ABOUT not in file.namelist():
         raise ArtefactError(f"is no exported model: it has no {ABOUT}")
     try:
-        said = schema.read_json(file.read(ABOUT))
+        said = atomic.read_json(file.read(ABOUT))
         form = said.get("format") if isinstance(said, dict) else None
         if whole(0)[0](form) and form != FORMAT:
             raise ArtefactError(f"has format {form}, this code reads {FORMAT}: export the run again")

@@ -9,8 +9,8 @@ import jax.export
 import numpy as np
 
 from l2l.confidence import SOURCES
+from l2l.core.rules import SWITCH, WORD, Rule, each, mapping, maybe, number, one_of, problem, record, whole
 from l2l.data import schema
-from l2l.rules import SWITCH, WORD, Rule, each, mapping, maybe, number, one_of, problem, record, whole
 from l2l.rules_index import POLICY
 
 LONGEST = 2**16  # positions of a video in one batch

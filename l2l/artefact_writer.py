@@ -14,7 +14,8 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, atomic, build, fits, predict, run_programs, runs
+from l2l import artefact, artefact_about, build, fits, predict, run_programs, runs
+from l2l.core import atomic
 from l2l.data import schema
 from l2l.programs import Programs
 

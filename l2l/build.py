@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2l import models
-from l2l.data.schema import hash_of, load_index
+from l2l.core.atomic import hash_of
+from l2l.data.schema import load_index
 from l2l.models.preview import Preview
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student, Unfused, modalities

@@ -18,9 +18,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from l2l.archive import reason
-from l2l.atomic import demand_file
-from l2l.rules import ANY, Rule, problem, whole
+from l2l.core.archive import reason
+from l2l.core.atomic import demand_file
+from l2l.core.rules import ANY, Rule, problem, whole
 from l2l.state import TrainState
 
 # A failed save is raised by the manager; asyncio would tell it a second time, with its trace.

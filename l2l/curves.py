@@ -18,11 +18,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import command, metrics, runs, sharding
-from l2l.data import schema
+from l2l import metrics, runs
+from l2l.core import atomic, command, sharding
+from l2l.core.terminal import tell
 from l2l.data.source import Source
 from l2l.evaluate import evaluate, open_for
-from l2l.log import tell
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities
 from l2l.predict import Arrays, jit_predict, predictor
@@ -199,7 +199,7 @@ def write(path: str, data: str | None, split: str | None, recognition: str) -> P
         raise RunError(f"{path} is no skim run: it classifies clips, not videos")
     source = open_for(run, data or run.config["data"]["dir"], recognition)
     trial = Trial(run, source, split or run.config["data"]["test"], run.config["data"]["eval_batch"])
-    schema.write_json(run.path / CURVES, curves(trial))
+    atomic.write_json(run.path / CURVES, curves(trial))
     return run.path / CURVES
 
 

@@ -11,8 +11,9 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from l2l import command, doctor_packages
 from l2l import doctor_checks as checks
+from l2l import doctor_packages
+from l2l.core import command
 
 EPILOG = """\
 --json prints one object: ok, and findings: a list of

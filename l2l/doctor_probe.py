@@ -32,7 +32,7 @@ def devices() -> Iterator[dict[str, Any]]:
     import jax
     import jax.numpy as jnp
 
-    from l2l import compile_cache
+    from l2l.core import compile_cache
 
     for device in jax.local_devices():
         ones = jax.device_put(jnp.ones((8, 8)), device)

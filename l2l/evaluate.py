@@ -13,10 +13,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, command, fits, metrics, npz, sharding
+from l2l import build, fits, metrics
+from l2l.core import atomic, command, sharding, trees
+from l2l.core.terminal import Bar, tell
 from l2l.data import schema
 from l2l.data.source import Source, source_of
-from l2l.log import Bar, tell
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
 
@@ -151,14 +152,14 @@ def save_classes(path: Path, arrays: Arrays, index: schema.Index, split: str, mu
         for label, count, value in zip(index.labels, counts, each, strict=True)
     }
     facts = {"examples": len(arrays["labels"]), "split": split, "data": index.hash, "labels": index.label_hash}
-    schema.write_json(path, facts | {"classes": classes})
+    atomic.write_json(path, facts | {"classes": classes})
 
 
 def save_predictions(path: Path, arrays: Arrays) -> None:
     """Writes predictions.npz; attention weights only of the first examples."""
     kept = {k: v[:KEPT_WEIGHTS].astype(np.float16) if k.startswith("weights_") else v for k, v in arrays.items()}
     kept["video_id"] = np.asarray([x.decode() if isinstance(x, bytes) else str(x) for x in kept["video_id"]])
-    npz.save_arrays(path, kept)
+    trees.save_arrays(path, kept)
 
 
 def open_for(run: Run, data: str, recognition: str) -> Source:

@@ -12,7 +12,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from l2l import command
+from l2l.core import command
 
 
 def parser() -> argparse.ArgumentParser:

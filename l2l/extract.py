@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 
-from l2l import build, fits, predict, runs, sharding
+from l2l import build, fits, predict, runs
+from l2l.core import atomic, sharding
+from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
 from l2l.data.source import Source, source_of
 from l2l.inputs import plain
-from l2l.log import Bar, say
 from l2l.predict import Video
 
 
@@ -57,7 +58,7 @@ def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]
     """Writes when it was finished into config.json, and the index, which makes the directory whole."""
     if jax.process_index() > 0:
         return
-    schema.write_json(out / runs.CONFIG, runs.read_json(out / runs.CONFIG) | {"finished": runs.utc()})
+    atomic.write_json(out / runs.CONFIG, runs.read_json(out / runs.CONFIG) | {"finished": runs.utc()})
     index = schema.Index(
         kind="features",
         labels=source.index.labels,

@@ -5,8 +5,8 @@ from typing import Any
 import flax.traverse_util
 
 from l2l import build, published
-from l2l.archive import reason
-from l2l.models.trees import mismatches
+from l2l.core.archive import reason
+from l2l.core.trees import mismatches
 from l2l.runs import VARIABLES, Run, RunError
 
 Tree = dict[str, Any]

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from l2l import command
-from l2l.data.texts import text_of
+from l2l.core import command
+from l2l.core.texts import text_of
 
 I3D = "i3d_kinetics400"
 NAMES = {

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from l2l import command
+from l2l.core import command
 
 EPILOG = """\
 --json prints one object per video and line:

@@ -16,9 +16,10 @@ from typing import Any
 import jax
 import ml_collections
 
-from l2l import archive, runs
+from l2l import runs
+from l2l.core import archive
+from l2l.core.terminal import say
 from l2l.data import schema
-from l2l.log import say
 
 KEYS = ("teacher", "init", "student", "recognition")
 INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended by SIGINT

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, artefact, compile_cache, listen_look, programs, stream
+from l2l import answer, artefact, listen_look, programs, stream
+from l2l.core import compile_cache
 from l2l.data import schema
 from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions

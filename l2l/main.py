@@ -21,7 +21,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from l2l import command
+from l2l.core import command
 
 EXIT_STOPPED = 75  # the state is saved, the same command goes on
 EXIT_INTERRUPTED = 130
@@ -36,12 +36,13 @@ def run(config) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells a page a save
 
-    from l2l import distributed, inputs, runs
-    from l2l.log import say
+    from l2l import inputs, runs
+    from l2l.core import processes
+    from l2l.core.terminal import say
     from l2l.values import check_values
 
     check_values(config)
-    distributed.start(config.distributed, config.patience)
+    processes.start(config.distributed, config.patience)
     found = inputs.ensure(config)
     path = Path(config.run)
     record = {"config": inputs.plain(config), "inputs": found}

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, npz, sharding
+from l2l import build
+from l2l.core import sharding, trees
 from l2l.data import batches, schema
 from l2l.data.audio import silent
 from l2l.programs import descriptions
@@ -56,7 +57,7 @@ def real_rows(outputs: Any, batch: batches.Batch) -> tuple[Arrays, batches.Batch
     """Outputs on the device and their batch -> both on the host, without the rows that only fill the batch."""
     device, host = batches.split_host(batch)
     real = int(batch["mask"].sum())
-    outputs = npz.to_host(outputs)
+    outputs = trees.to_host(outputs)
     return {k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host
 
 

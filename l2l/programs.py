@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from l2l import sharding
 from l2l.confidence import Sure
+from l2l.core import sharding
 from l2l.data import schema
 
 if TYPE_CHECKING:  # its package needs flax, which an exported model does without

@@ -23,12 +23,9 @@ from typing import Any
 import numpy as np
 
 from l2l import (
-    atomic,
     build,
-    command,
     curves,
     model_costs,
-    npz,
     page,
     report_classes,
     report_files,
@@ -38,7 +35,8 @@ from l2l import (
     rules_predictions,
     runs,
 )
-from l2l.log import say
+from l2l.core import atomic, command, trees
+from l2l.core.terminal import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
 from l2l.runs import RunError, read_json
@@ -70,7 +68,7 @@ def predictions_of(run: Shown) -> report_skim.Arrays | None:
         return None
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
-    arrays = npz.load_arrays(path)
+    arrays = trees.load_arrays(path)
     if problem := rules_predictions.wrong(arrays, len(run.labels), build.numbers_of(run.config) if skims else None):
         raise RunError(f"{path} is damaged: {problem}; delete {run.path} and make the run again")
     return arrays

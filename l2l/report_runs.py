@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l import model_costs, report_skim, rules_runs, runs
-from l2l.archive import reason
+from l2l.core import atomic
+from l2l.core.archive import reason
 from l2l.data import schema
 from l2l.log import written
 from l2l.report_plots import Chart, Series, chart
@@ -52,7 +53,7 @@ class Shown:
 
     @property
     def label_hash(self) -> str:
-        return schema.hash_of(self.labels)
+        return atomic.hash_of(self.labels)
 
     @property
     def stride(self) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from l2l import build
-from l2l.clock import clock
+from l2l.core.clock import clock
 from l2l.data.audio import log_mel
 from l2l.data.cut import Clip
 from l2l.metrics import probabilities

@@ -4,7 +4,7 @@ import collections
 import re
 from typing import Any
 
-from l2l.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, maybe, number, problem, record, whole
+from l2l.core.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, maybe, number, problem, record, whole
 
 # What a dictionary may hold that a `ClipPolicy` is made of.
 POLICY: dict[str, Rule] = {

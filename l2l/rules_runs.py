@@ -8,10 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from l2l.confidence import SOURCES
-from l2l.data.schema import ClipPolicy
-from l2l.log import SHARES
-from l2l.models import MODELS, VIDEO_MODELS
-from l2l.rules import (
+from l2l.core.rules import (
     ANY,
     FINITE,
     SWITCH,
@@ -28,6 +25,9 @@ from l2l.rules import (
     record,
     whole,
 )
+from l2l.data.schema import ClipPolicy
+from l2l.log import SHARES
+from l2l.models import MODELS, VIDEO_MODELS
 from l2l.rules_index import POLICY
 from l2l.values import RULES
 

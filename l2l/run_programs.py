@@ -7,8 +7,9 @@ from typing import Any
 
 import jax
 
-from l2l import build, model_costs, predict, runs, sharding, sure
+from l2l import build, model_costs, predict, runs, sure
 from l2l.confidence import Sure
+from l2l.core import sharding
 from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer

@@ -22,11 +22,12 @@ from typing import Any
 
 import jax
 
-from l2l import distributed, npz, rules_runs
-from l2l.archive import reason
-from l2l.atomic import demand_file
+from l2l import rules_runs
+from l2l.core import atomic, processes, trees
+from l2l.core.archive import reason
+from l2l.core.atomic import demand_file
+from l2l.core.terminal import say
 from l2l.data import schema
-from l2l.log import say
 from l2l.rules_runs import ADDED_KEYS
 
 CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
@@ -63,7 +64,7 @@ class Run:
 
     @property
     def label_hash(self) -> str:
-        return schema.hash_of(list(self.labels))
+        return atomic.hash_of(list(self.labels))
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -117,12 +118,12 @@ def load_run(path: str | Path, *, part: bool = False) -> Run:
         labels=tuple(asked["labels"]),
         policy=asked["policy"],
         hash=done["hash"],
-        variables=npz.load_arrays(path / VARIABLES),
+        variables=trees.load_arrays(path / VARIABLES),
         student=asked["student"],
         recogniser=asked["recogniser"],
         part=tuple(asked.get("part", ())),
     )
-    if odd := npz.not_finite(run.variables):
+    if odd := trees.not_finite(run.variables):
         raise RunError(f"{path} cannot be used: in its {VARIABLES}, {odd} is not finite; make the run again")
     check_trees(run)
     if run.part and not part:
@@ -181,7 +182,7 @@ def start(path: Path, record: dict[str, Any]) -> None:
         tempfile.TemporaryFile(dir=path).close()
         with claimed(path):
             if jax.process_index() == 0 and not (path / CONFIG).is_file():
-                schema.write_json(path / CONFIG, record | {"versions": versions()})
+                atomic.write_json(path / CONFIG, record | {"versions": versions()})
             elif jax.process_index() == 0 and not is_finished(path) and asks_longer(path, record):
                 check_order(path, record)
                 record_epochs(path, record["config"]["epochs"])
@@ -189,7 +190,7 @@ def start(path: Path, record: dict[str, Any]) -> None:
         raise RunError(
             f"the run folder {path} cannot be written to ({error.strerror}): choose another with --config.run=FOLDER"
         ) from error
-    distributed.meet("the run folder is there")
+    processes.meet("the run folder is there")
     longer = asks_longer(path, record)
     if longer or not is_finished(path):
         check_order(path, record)
@@ -290,7 +291,7 @@ def asks_longer(path: Path, record: dict[str, Any]) -> bool:
 def record_epochs(path: Path, epochs: float) -> None:
     """Writes into config.json that a run is trained for so many epochs."""
     there = read_json(path / CONFIG)
-    schema.write_json(path / CONFIG, there | {"config": there["config"] | {"epochs": epochs}})
+    atomic.write_json(path / CONFIG, there | {"config": there["config"] | {"epochs": epochs}})
 
 
 def reopen(path: Path, epochs: float) -> None:
@@ -329,14 +330,14 @@ def finish(
     Raises:
       RunError: a variable is not finite; nothing is written.
     """
-    if odd := npz.not_finite(variables):
+    if odd := trees.not_finite(variables):
         raise RunError(f"{path} is not finished: {odd} is not finite; train it again with a lower --config.optim.lr")
     asked = read_json(path / CONFIG)
     made_from = [x["hash"] for _, x in sorted(asked["inputs"].items())]
-    content = schema.hash_of([asked["labels"], made_from, npz.digest(variables)])
-    npz.save_arrays(path / VARIABLES, variables)
+    content = atomic.hash_of([asked["labels"], made_from, trees.digest(variables)])
+    trees.save_arrays(path / VARIABLES, variables)
     done = {"hash": content, "step": step, "metrics": metrics, "code": code_version(), "finished": utc()}
-    schema.write_json(path / DONE, done | ({"kept": kept} if kept else {}))
+    atomic.write_json(path / DONE, done | ({"kept": kept} if kept else {}))
     return content
 
 

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import command
+from l2l.core import command
 
 MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
 

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, command, metrics, runs, sharding
+from l2l import build, metrics, runs
+from l2l.core import atomic, command, sharding
+from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.audio import RATE
 from l2l.data.batches import Batch
 from l2l.evaluate import evaluate, open_for
-from l2l.log import tell
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
 
@@ -121,7 +122,7 @@ def write(path: str, data: str | None, split: str | None) -> str:
     run = runs.load_run(path)
     source, split = open_for(run, data or run.config["data"]["dir"], ""), split or run.config["data"]["test"]
     found = {"trials": trials(run, source, split)}
-    schema.write_json(run.path / SOUND_TRIALS, {"run": run.hash, "data": source.index.hash, "split": split} | found)
+    atomic.write_json(run.path / SOUND_TRIALS, {"run": run.hash, "data": source.index.hash, "split": split} | found)
     return json.dumps(found["trials"])
 
 

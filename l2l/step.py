@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from l2l import sharding
+from l2l.core import sharding
 from l2l.frozen import held, still
 from l2l.optim import Rules
 from l2l.state import TrainState, Tree

@@ -6,7 +6,7 @@ from types import FrameType, TracebackType
 import jax
 from jax.experimental import multihost_utils
 
-from l2l.log import say
+from l2l.core.terminal import say
 
 
 class Stopped(Exception):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from l2l.ahead import Ahead
+from l2l.core.prefetch import Ahead
 from l2l.data import coming
 from l2l.data.asking import FarLive
 from l2l.data.coming import Source

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from l2l.clock import clock
+from l2l.core.clock import clock
 from l2l.result import SILENCES
 
 NOT_CALIBRATED = (

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from l2l import command, metrics, runs
+from l2l import metrics, runs
 from l2l.confidence import SOURCES, Arrays, Sure
-from l2l.data import schema
+from l2l.core import atomic, command
 
 EARLY_EXIT = "sure.json"
 COLDEST, HOTTEST = 1e-2, 1e2  # temperatures
@@ -203,7 +203,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         run = runs.load_run(args.run)
         found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
-        schema.write_json(Path(args.run) / EARLY_EXIT, found)
+        atomic.write_json(Path(args.run) / EARLY_EXIT, found)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

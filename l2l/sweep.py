@@ -17,11 +17,11 @@ from typing import Any
 
 import jax
 
-from l2l import command, inputs
-from l2l.atomic import replacing
-from l2l.clock import clock
-from l2l.data import schema
-from l2l.log import say
+from l2l import inputs
+from l2l.core import atomic, command
+from l2l.core.atomic import replacing
+from l2l.core.clock import clock
+from l2l.core.terminal import say
 from l2l.runs import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
 from l2l.stop import Stopped
 
@@ -138,7 +138,7 @@ def write(out: Path, runs: list[Run]) -> str:
     """Writes sweep.json and sweep.md; returns the latter's text."""
     table = tabulate(runs)
     text = markdown(table)
-    schema.write_json(out / "sweep.json", table)
+    atomic.write_json(out / "sweep.json", table)
     with replacing(out / "sweep.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text

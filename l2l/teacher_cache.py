@@ -17,10 +17,11 @@ import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
 
-from l2l import predict, runs, sharding
+from l2l import predict, runs
+from l2l.core import atomic, sharding
+from l2l.core.terminal import Bar, say
 from l2l.data import batches, features, schema, taught
 from l2l.data.source import SideBySide, Source
-from l2l.log import Bar, say
 from l2l.runs import Run
 
 
@@ -44,7 +45,7 @@ def cache_of(config: Any, source: Source, teacher: Run | None) -> "TeacherCache 
             f"config.cache_teacher={asked!r} of task {config.task}: it is for distillation, and either True, which "
             "keeps the teacher's answers beside the shards, or the folder to keep them in"
         )
-    beside = source.directory / f"teacher-{schema.hash_of(facts_of(source, teacher))}"
+    beside = source.directory / f"teacher-{atomic.hash_of(facts_of(source, teacher))}"
     splits = dict.fromkeys(config.data[name] for name in ("train", "val", "test"))  # no validation split is ""
     cache = TeacherCache(beside if asked is True else Path(asked), source, teacher, tuple(filter(None, splits)))
     cache.check()

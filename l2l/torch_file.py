@@ -16,8 +16,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from l2l.archive import Archive
-from l2l.data import safe_pickle
+from l2l.core import safe_pickle
+from l2l.core.archive import Archive
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001  # of the older format
 DEPTH = 8  # of dictionaries within dictionaries

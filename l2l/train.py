@@ -9,14 +9,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, distributed, evaluate, fits, npz, optim, predict, runs, sharding, teacher_cache
-from l2l.ahead import Ahead
+from l2l import build, checkpoint, evaluate, fits, optim, predict, runs, teacher_cache
+from l2l.core import processes, sharding, trees
+from l2l.core.atomic import hash_of
+from l2l.core.prefetch import Ahead
+from l2l.core.terminal import say
 from l2l.data import loader, order
-from l2l.data.schema import hash_of
 from l2l.data.source import Source, source_of
 from l2l.initial import init_variables
 from l2l.inputs import plain
-from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, say, told
+from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, told
 from l2l.resolve import resolved
 from l2l.state import TrainState, Tree
 from l2l.step import make_step
@@ -235,10 +237,10 @@ class Trainer:
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} on {config.data.val}: {shown(values, config)}")
         if config.best and values[evaluate.criterion(config)] > self.best:
             self.best, self.best_step = values[evaluate.criterion(config)], step
-            variables = npz.to_host(self.state.variables)
+            variables = trees.to_host(self.state.variables)
             if jax.process_index() == 0:
-                npz.save_arrays(self.job.run / "best.npz", variables)
-            distributed.meet("best.npz is written")
+                trees.save_arrays(self.job.run / "best.npz", variables)
+            processes.meet("best.npz is written")
         self.progress.begin(step)
 
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
@@ -266,7 +268,7 @@ class Trainer:
     def _best(self) -> Tree:
         """The variables of the best validation. Raises ValueError if their file is damaged."""
         path, like = self.job.run / "best.npz", self.state.variables
-        host = {"batch_stats": {}} | npz.load_arrays(path)  # a file has no place for what is empty
+        host = {"batch_stats": {}} | trees.load_arrays(path)  # a file has no place for what is empty
         if found := fits.misfits(like, host, whole=True):
             raise ValueError(f"{path} is damaged: {found[0][2:]}; delete {self.job.run} and train it again")
         return host
@@ -275,7 +277,7 @@ class Trainer:
         """Measures the split that is reported with the variables to keep, and writes what makes the run finished."""
         job, split, kept = self.job, self.job.config.data.test, self.kept()
         self.saved.close()
-        host = self._best() if self.best_step else npz.to_host(self.state.variables)
+        host = self._best() if self.best_step else trees.to_host(self.state.variables)
         arrays = self._predictions(split, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")

@@ -6,12 +6,12 @@ from typing import Any
 
 import flax.traverse_util
 
-from l2l import distributed
+from l2l.core import processes
+from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.models import MODELS
 from l2l.models.closer import CHOICES
 from l2l.models.skimmer import SELECTIONS
 from l2l.models.student import MODALITIES
-from l2l.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.tasks import TASKS
 
 DTYPES = ("float32", "bfloat16")
@@ -34,7 +34,7 @@ def passes(read: Callable[[Any], Any], words: str) -> Rule:
 
 
 PATTERN = passes(re.compile, "a regular expression")
-SEVERAL = passes(lambda x: x and distributed.parse(x), "nothing, auto, or HOST:PORT,INDEX,COUNT")
+SEVERAL = passes(lambda x: x and processes.parse(x), "nothing, auto, or HOST:PORT,INDEX,COUNT")
 POSITIVE, RATIO = number(0, over=True), number(0, 1, under=True)
 
 RULES: dict[str, Rule] = {

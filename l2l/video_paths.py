@@ -5,9 +5,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
+from l2l.core.texts import printable, text_of
 from l2l.data.folders import listing, there
 from l2l.data.scan import MediaError
-from l2l.data.texts import printable, text_of
 
 Found = str | MediaError
 

@@ -9,8 +9,9 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from l2l import archive, atomic, torch_file
-from l2l.data import schema
+from l2l import torch_file
+from l2l.core import archive, atomic
+from l2l.core.atomic import read_json
 from l2l.models.import_torch import WeightsError
 
 Arrays = dict[str, np.ndarray]
@@ -57,7 +58,7 @@ def record(path: str | Path) -> dict[str, Any] | None:
     try:
         with safetensors.safe_open(path, "numpy") as file:
             said = (file.metadata() or {}).get(RECORD)
-        value = None if said is None else schema.read_json(said)
+        value = None if said is None else read_json(said)
     except (safetensors.SafetensorError, ValueError, RecursionError) as error:
         raise _damaged(path, error) from error
     if said is None:

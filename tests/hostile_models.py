@@ -15,7 +15,7 @@ import numpy as np
 
 import l2l
 from l2l import artefact, import_weights, published, runs, weights
-from l2l.data import safe_pickle
+from l2l.core import safe_pickle
 from l2l.models.import_torch import WeightsError
 from tests import mutated, untrained
 from tests.hostile import Kind

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2l import checkpoint, fits, report, report_runs, runs, sure
-from l2l.data import schema
+from l2l.core import atomic
 from l2l.log import MetricLog
 from l2l.state import TrainState
 from l2l.tables import write
@@ -35,22 +35,22 @@ def finished(folder: Path) -> Path:
     run, rng = untrained.skim_run(folder / "run"), np.random.default_rng(0)
     record, features, clips = runs.read_json(run / runs.CONFIG), folder / "features", folder / "clips"
     record["config"]["data"]["dir"] = str(features)
-    schema.write_json(run / runs.CONFIG, record | {"inputs": {"data": {"path": str(features), "hash": "d"}}})
+    atomic.write_json(run / runs.CONFIG, record | {"inputs": {"data": {"path": str(features), "hash": "d"}}})
     features.mkdir()
     clips.mkdir()
     record["config"]["data"]["dir"] = str(clips)
-    schema.write_json(features / runs.CONFIG, record)
-    schema.write_json(clips / "videos.json", {"v0000": "v0000.mp4", "v0001": {"path": "a.mp4", "start": 1.0}})
-    schema.write_json(clips / "actions.json", {"v0000": [[0.0, 2.0]], "v0001": []})
+    atomic.write_json(features / runs.CONFIG, record)
+    atomic.write_json(clips / "videos.json", {"v0000": "v0000.mp4", "v0001": {"path": "a.mp4", "start": 1.0}})
+    atomic.write_json(clips / "actions.json", {"v0000": [[0.0, 2.0]], "v0001": []})
     classes, steps = len(record["labels"]), record["config"]["model"]["steps"]
     truth = np.eye(classes)[rng.integers(0, classes, 12)]
     tables_runs.predicted(run, tables_runs.skim_predictions(truth, rng, steps=steps))
     tables_runs.curves(run, rng)
     tables_runs.sure(run, rng)
     found = runs.read_json(run / sure.EARLY_EXIT)
-    schema.write_json(run / sure.EARLY_EXIT, found | {"temperatures": [1.0] * steps})
+    atomic.write_json(run / sure.EARLY_EXIT, found | {"temperatures": [1.0] * steps})
     trials = {"as it is": {"hard": 0.5, "uniform": 0.25}, "muted": {"hard": 0.5, "uniform": 0.25}}
-    schema.write_json(run / "sound_trials.json", {"run": runs.hash_at(run), "trials": trials})
+    atomic.write_json(run / "sound_trials.json", {"run": runs.hash_at(run), "trials": trials})
     lines = [{"step": i, "train/loss": 1 / i, "train/top1": 0.5, "val/top1": 0.25} for i in range(1, 9)]
     (run / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run

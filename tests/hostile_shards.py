@@ -16,6 +16,7 @@ from typing import Any
 from data_prep import lists, plan, shards, verify
 from data_prep.datasets import activitynet, folder, kinetics, mini_sports1m, ucf101
 from data_prep.rows import PrepareError, Row
+from l2l.core import atomic
 from l2l.data import schema
 from l2l.data.quiet_tf import tf
 from l2l.data.source import open_clips, open_features
@@ -173,9 +174,9 @@ def hashed(value: Any) -> Any:
     """An index with hashes that fit its content."""
     try:
         splits = {s: [(x["file"], x["records"], x["sha256"]) for x in own] for s, own in value["splits"].items()}
-        own = {"label_hash": schema.hash_of(value["labels"])}
+        own = {"label_hash": atomic.hash_of(value["labels"])}
         parts = [value["kind"], value["version"], value["labels"], splits, value["policy"]]
-        return value | own | {"hash": schema.hash_of(parts)}
+        return value | own | {"hash": atomic.hash_of(parts)}
     except (KeyError, TypeError, AttributeError, ValueError):
         return value
 

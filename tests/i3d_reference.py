@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from l2l import costs
-from l2l.data import safe_pickle
+from l2l.core import safe_pickle
 from l2l.models.import_i3d import weights_path
 
 GOLDEN = Path(__file__).parent / "golden" / "i3d.npz"

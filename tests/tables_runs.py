@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from l2l import evaluate, inputs, runs
+from l2l.core import atomic
 from l2l.curves import counts_of
-from l2l.data import schema
 from l2l.models.student import modalities
 from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
@@ -49,8 +49,8 @@ def finished(
     described_by = described_by or ("finetune.py" if config["task"] == "skim" else "")
     record["student"] = inputs.plain(config_of(described_by)) if described_by else None
     runs.start(path, record)
-    done = {"hash": schema.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
-    schema.write_json(path / runs.DONE, done | {"code": "abc"})
+    done = {"hash": atomic.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
+    atomic.write_json(path / runs.DONE, done | {"code": "abc"})
     return path
 
 
@@ -79,7 +79,7 @@ def predicted(path: Path, arrays: dict[str, np.ndarray], **more) -> dict[str, fl
     """Writes predictions into a finished run, and what they measure; returns the latter."""
     done = runs.read_json(path / runs.DONE)
     done["metrics"] = evaluate.measure(arrays, runs.read_json(path / runs.CONFIG)["config"]["multi_label"]) | more
-    schema.write_json(path / runs.DONE, done)
+    atomic.write_json(path / runs.DONE, done)
     evaluate.save_predictions(path / "predictions.npz", arrays)
     return done["metrics"]
 
@@ -102,7 +102,7 @@ def curves(path: Path, rng: np.random.Generator) -> dict:
         "points": [point(way=w, stride=s, steps=t) for w, s, t in every],
         "selections": [point(way=name, stride=1, steps=t) for name in SELECTIONS for t in counts_of(name, STEPS[-1])],
     }
-    schema.write_json(path / "curves.json", found)
+    atomic.write_json(path / "curves.json", found)
     return found
 
 
@@ -113,7 +113,7 @@ def sure(path: Path, rng: np.random.Generator) -> dict:
     how = {"source": "step_logits", "temperatures": [1.0] * STEPS[-1], "threshold": 0.9}
     found = {"run": runs.hash_at(path)} | {"val": {"examples": 5} | outcome(), "test": {"examples": 9} | outcome()}
     found |= how | {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
-    schema.write_json(path / "sure.json", found)
+    atomic.write_json(path / "sure.json", found)
     return found
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from l2l.ahead import Ahead
+from l2l.core.prefetch import Ahead
 
 
 def test_errors_come_in_their_turn_and_stay():

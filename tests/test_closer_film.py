@@ -10,7 +10,8 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, sharding, video_page
+from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, video_page
+from l2l.core import sharding
 from l2l.data import cut_film, schema
 from l2l.data.asking import FarFilm
 from l2l.data.decoder import Decoder

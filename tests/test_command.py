@@ -10,7 +10,8 @@ import sys
 
 import pytest
 
-from l2l import command, serve
+from l2l import serve
+from l2l.core import command
 from tests.commands import ROOT
 
 LIGHT = ["l2l.infer", "data_prep.verify"]  # start in a fraction of a second
@@ -61,7 +62,7 @@ def test_closed_output(module):
 def test_what_is_opened_first_does_not_take_the_number_of_closed_output(tmp_path):
     script = (
         "import os, sys\n"
-        "from l2l import command\n"
+        "from l2l.core import command\n"
         "def main():\n"
         "    with open('kept', 'w') as file:\n"
         "        os.write(1, b'what a library prints')\n"
@@ -111,7 +112,9 @@ def test_what_is_printed_of_names(tmp_path):
 @pytest.mark.parametrize(("status", "expected"), [("None", 0), ("0", 0), ("7", 7), ("True", 1)])
 @pytest.mark.parametrize("way", ["return {}", "import sys; sys.exit({})"])
 def test_status(status, expected, way):
-    script = f"from l2l import command\ndef main():\n    print('said')\n    {way.format(status)}\ncommand.run(main)\n"
+    script = (
+        f"from l2l.core import command\ndef main():\n    print('said')\n    {way.format(status)}\ncommand.run(main)\n"
+    )
     found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False, capture_output=True, text=True)
     assert (found.returncode, found.stdout, found.stderr) == (expected, "said\n", "")
 
@@ -132,7 +135,7 @@ def test_numbers_that_cannot_be(capsys, flag, value):
 
 def test_a_line_is_written_at_once():
     """However long it is: two commands that append to one file mix no lines. The socket keeps writes apart."""
-    code = "from l2l import command; command.run(lambda: [print('x' * 50_000, flush=True) for _ in range(3)] and None)"
+    code = "from l2l.core.command import run; run(lambda: [print('x' * 50_000, flush=True) for _ in range(3)] and None)"
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     with ours, theirs:
         started = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=theirs)

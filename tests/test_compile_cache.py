@@ -13,7 +13,7 @@ from tests.commands import ROOT
 PROGRAM = """
 import sys
 import jax, numpy as np
-from l2l import compile_cache
+from l2l.core import compile_cache
 compile_cache.use()
 hits = []
 jax.monitoring.register_event_listener(lambda name, **more: hits.append(name) if name.endswith("/cache_hits") else None)

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from l2l import curves, evaluate, metrics, model_costs, npz, runs
+from l2l import curves, evaluate, metrics, model_costs, runs
+from l2l.core import trees
 from l2l.data import schema
 from l2l.tasks.selections import SELECTIONS
 from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
@@ -51,7 +52,7 @@ def test_what_was_measured_on_what(work, found):
 
 
 def test_the_dense_points_are_those_of_the_run(work, found):
-    arrays = npz.load_arrays(work / "skim" / "predictions.npz")
+    arrays = trees.load_arrays(work / "skim" / "predictions.npz")
     values = runs.read_json(work / "skim" / "done.json")["metrics"]
     for t in (1, 2, 3):
         point = next(p for p in found["points"] if (p["way"], p["stride"], p["steps"]) == ("hard", 1, t))
@@ -95,7 +96,7 @@ def test_a_sparse_point_is_what_the_run_says_of_the_taken_positions_alone(work, 
 
 def test_costs_are_means_over_the_videos(work, found):
     run = runs.load_run(work / "skim")
-    arrays = npz.load_arrays(work / "skim" / "predictions.npz")
+    arrays = trees.load_arrays(work / "skim" / "predictions.npz")
     count = (arrays["times"] > 0).sum(1)
     for stride in (1, 5):
         config = run.config | {"model": run.config["model"] | {"stride": stride}}

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import archive, artefact, import_weights, inputs, npz, weights
-from l2l.data import safe_pickle, schema
+from l2l import artefact, import_weights, inputs, weights
+from l2l.core import archive, safe_pickle, trees
+from l2l.data import schema
 from l2l.models.import_torch import WeightsError
 
 ROOM = 2**23  # bytes that any reader may take, whatever it reads
@@ -291,7 +292,7 @@ def packed(path, members, method=zipfile.ZIP_STORED):
     return path
 
 
-ARRAYS = ((weights.read, WeightsError), (npz.load_arrays, ValueError))
+ARRAYS = ((weights.read, WeightsError), (trees.load_arrays, ValueError))
 READERS = (*ARRAYS, (l2l.load, artefact.ArtefactError))
 
 
@@ -347,12 +348,12 @@ def test_members_that_share_their_bytes(tmp_path):
 def test_archives_that_are_well_compressed_are_read(tmp_path):
     values = {"a": np.zeros((1000, 1000), np.float32), "b": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
     np.savez_compressed(tmp_path / "a.npz", **values)
-    for got in (weights.read(tmp_path / "a.npz"), npz.load_arrays(tmp_path / "a.npz")):
+    for got in (weights.read(tmp_path / "a.npz"), trees.load_arrays(tmp_path / "a.npz")):
         assert got.keys() == values.keys()
         assert all(np.array_equal(got[key], x) and got[key].flags.writeable for key, x in values.items())
 
 
-@pytest.mark.parametrize("read", [weights.read, npz.load_arrays, artefact.load, safe_pickle.load])
+@pytest.mark.parametrize("read", [weights.read, trees.load_arrays, artefact.load, safe_pickle.load])
 def test_pipes_are_not_waited_for(read, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from l2l import evaluate, metrics, npz, runs
-from l2l.data import schema
+from l2l import evaluate, metrics, runs
+from l2l.core import atomic, trees
 from tests import shards, small
 
 
@@ -88,15 +88,15 @@ def test_descriptors_of_clips_are_not_kept(teacher):
 
 def test_weights_that_are_not_finite(teacher, tmp_path):
     """Neither is such a run finished, nor one that was is loaded."""
-    variables = npz.load_arrays(teacher / runs.VARIABLES)
+    variables = trees.load_arrays(teacher / runs.VARIABLES)
     variables["model"]["params"]["classifier"]["bias"][1] = np.nan
     run = tmp_path / "run"
     runs.start(run, runs.read_json(teacher / runs.CONFIG))
     with pytest.raises(runs.RunError, match="run is not finished: model/params/classifier/bias is not finite"):
         runs.finish(run, variables, {}, 1)
     assert not runs.is_finished(run)
-    npz.save_arrays(run / runs.VARIABLES, variables)
-    schema.write_json(run / runs.DONE, {"hash": "0", "step": 1, "metrics": {}, "code": ""})
+    trees.save_arrays(run / runs.VARIABLES, variables)
+    atomic.write_json(run / runs.DONE, {"hash": "0", "step": 1, "metrics": {}, "code": ""})
     with pytest.raises(
         runs.RunError, match="run cannot be used: in its variables.npz, model/params/classifier/bias is"
     ):

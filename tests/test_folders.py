@@ -5,7 +5,8 @@ import unicodedata
 
 import pytest
 
-from l2l.data import folders, media, schema, texts
+from l2l.core import texts
+from l2l.data import folders, media, schema
 from l2l.data.folders import listing, there
 from tests.videos import numbers, touch, write_video
 

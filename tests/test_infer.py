@@ -17,9 +17,10 @@ import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import export_weights, import_weights, infer, model_costs, predict, sharding, summary
+from l2l import export_weights, import_weights, infer, model_costs, predict, summary
 from l2l.answer import NO_CHOICE
-from l2l.clock import clock
+from l2l.core import sharding
+from l2l.core.clock import clock
 from l2l.data import schema
 from l2l.data.clips import ClipReader
 from l2l.data.media import decode_jpeg, encode_jpeg

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from l2l import inputs, runs, train
-from l2l.data import schema
+from l2l.core import atomic
 from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
@@ -87,7 +87,7 @@ def test_a_run_of_the_release_before_streams_were_found(tmp_path):
     runs.start(run, now)
     del record["order"], record["config"]["data"]["draw"]
     record["config"]["data"] |= {"streams": 4, "shuffle": 256}
-    schema.write_json(run / "config.json", record)
+    atomic.write_json(run / "config.json", record)
     with pytest.raises(runs.RunError, match=f"another order.*delete {run} to begin it again"):
         runs.start(run, now)
     (run / "done.json").write_text("{}")

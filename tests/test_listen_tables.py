@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from l2l import runs
-from l2l.data import schema
+from l2l.core import atomic
 from l2l.runs import RunError
 from l2l.tables import write
 from tests import tables_runs
@@ -23,7 +23,7 @@ def listening(tmp_path_factory):
             found[name, seed] = tables_runs.curves(path, rng)
         sures[seed] = tables_runs.sure(path, rng)
         trials = {t: {"hard": rng.uniform(), "uniform": rng.uniform()} for t in ("as it is", "swapped")}
-        schema.write_json(path / "sound_trials.json", {"run": runs.hash_at(path), "trials": trials})
+        atomic.write_json(path / "sound_trials.json", {"run": runs.hash_at(path), "trials": trials})
     return out, found, sures
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l import build, evaluate, losses, metrics, npz, runs
+from l2l import build, evaluate, losses, metrics, runs
+from l2l.core import trees
 from l2l.data import schema
 from l2l.models.positions import mean_logits
 from l2l.tasks.skim import scores_of
@@ -100,7 +101,7 @@ def test_what_chooses_is_the_way_that_was_trained(best, several, model, metric):
 
 
 def test_every_metric_is_of_the_sigmoid(skimmed):
-    arrays, done = npz.load_arrays(skimmed / "predictions.npz"), runs.read_json(skimmed / "done.json")["metrics"]
+    arrays, done = trees.load_arrays(skimmed / "predictions.npz"), runs.read_json(skimmed / "done.json")["metrics"]
     assert arrays["labels"].sum(axis=1).tolist() == [2] * 7
     for prefix in ("", "soft", "dense", "uniform", "confident"):
         logits = arrays[f"logits_{prefix}" if prefix else "logits"].astype(np.float32)

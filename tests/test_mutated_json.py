@@ -10,6 +10,7 @@ import pytest
 
 from data_prep import verify
 from l2l import artefact, artefact_about
+from l2l.core import atomic
 from l2l.data import schema
 from l2l.data.source import open_features
 from tests.mutated_json import WRONG, changed, faults, harmless, one_line, text
@@ -116,9 +117,9 @@ def index_with_its_hashes(value):
     """As somebody would write it who wants it to be believed."""
     try:
         splits = {s: [(x["file"], x["records"], x["sha256"]) for x in own] for s, own in value["splits"].items()}
-        own = {"label_hash": schema.hash_of(value["labels"])}
+        own = {"label_hash": atomic.hash_of(value["labels"])}
         parts = [value["kind"], value["version"], value["labels"], splits, value["policy"]]
-        return value | own | {"hash": schema.hash_of(parts)}
+        return value | own | {"hash": atomic.hash_of(parts)}
     except (KeyError, TypeError, AttributeError, ValueError):
         return value
 

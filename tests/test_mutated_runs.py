@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import build, checkpoint, fits, infer, npz, report, report_runs, rules_predictions, runs
+from l2l import build, checkpoint, fits, infer, report, report_runs, rules_predictions, runs
+from l2l.core import trees
 from l2l.log import MetricLog
 from tests import hostile_runs
 from tests.mutated_json import WRONG, faults, harmless, one_line, text
@@ -173,7 +174,7 @@ def test_a_giant_file(work, tmp_path):
 
 
 def changed(path, name, value, out):
-    arrays = npz.load_arrays(path)
+    arrays = trees.load_arrays(path)
     flat = {"/".join(k): v for k, v in _flat(arrays)}
     flat.pop(name)
     np.savez(out, **flat, **({} if value is None else {name: value}))
@@ -209,7 +210,7 @@ def test_what_the_last_release_wrote_fits():
 
 def test_every_array_of_predictions(work):
     """Every kind of wrong array in every place: refused, or the page is what it can be."""
-    good, record = npz.load_arrays(work / "run/predictions.npz"), runs.read_json(work / "run" / runs.CONFIG)
+    good, record = trees.load_arrays(work / "run/predictions.npz"), runs.read_json(work / "run" / runs.CONFIG)
     model, classes = build.numbers_of(record["config"]), len(record["labels"])
     assert rules_predictions.wrong(good, classes, model) == ""
     admitted = set()
@@ -297,9 +298,9 @@ def test_numbers_of_a_checkpoint(tmp_path):
 WRITER = """
 import sys
 from pathlib import Path
-from l2l.data import schema
+from l2l.core.atomic import write_json
 for i in range(150):
-    schema.write_json(Path(sys.argv[1]), {"from": sys.argv[2], "rows": [i] * 5000})
+    write_json(Path(sys.argv[1]), {"from": sys.argv[2], "rows": [i] * 5000})
 """
 
 

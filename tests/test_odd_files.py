@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from l2l import import_weights, infer, main, serve, sweep
-from l2l.data import texts
+from l2l.core import texts
 from l2l.data.decoder import Decoder
 from l2l.data.scan import MediaError
 from l2l.video_paths import paths_of

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import evaluate, export_weights, inputs, model_costs, npz, predict, runs, train
+from l2l import evaluate, export_weights, inputs, model_costs, predict, runs, train
+from l2l.core import atomic, trees
 from l2l.data import schema
 from l2l.data.source import open_features, source_of
 from l2l.extract import extract
@@ -132,7 +133,7 @@ def prepared(config):
 
 def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     """The run folder has all that prediction needs; the looks' positions are judged by the teacher's feature there."""
-    run, arrays = runs.load_run(judged), npz.load_arrays(judged / "predictions.npz")
+    run, arrays = runs.load_run(judged), trees.load_arrays(judged / "predictions.npz")
     assert run.recogniser["config"]["model"]["name"] == "r2plus1d"
     assert run.recogniser["policy"]["frames"] == 2
     bank = records(open_features(work / "teacher_features", lengths=(CLIPS,)), "val")
@@ -164,7 +165,7 @@ def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
     asked = runs.completed(record)
     asked["config"]["recognition"] = ""
     del record["recogniser"], record["config"]["recognition"], record["student"]["recognition"]
-    schema.write_json(path / "config.json", record)
+    atomic.write_json(path / "config.json", record)
     run = runs.load_run(path)
     assert run.recogniser is None
     assert run.config["recognition"] == run.student["recognition"] == ""

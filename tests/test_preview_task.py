@@ -10,8 +10,9 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import build, infer, model_costs, predict, sharding, sure
+from l2l import build, infer, model_costs, predict, sure
 from l2l.answer import BY_PICTURES
+from l2l.core import sharding
 from l2l.data import schema
 from l2l.data.asking import FarFilm
 from l2l.data.decoder import Decoders

@@ -10,7 +10,8 @@ import time
 import numpy as np
 import pytest
 
-from l2l import distributed, extract, inputs, runs, train
+from l2l import extract, inputs, runs, train
+from l2l.core import processes
 from l2l.data import loader, schema
 from l2l.data.features import FeatureReader
 from tests import shards, small
@@ -151,7 +152,7 @@ def test_processes_that_do_not_meet_say_so(work, index):
 @pytest.mark.parametrize("switch", ["yes", "10.0.0.1,0,2", "10.0.0.1:80,2,2", "10.0.0.1:80,0"])
 def test_a_switch_that_is_not_understood(switch):
     with pytest.raises(ValueError, match=r"neither auto nor HOST:PORT,INDEX,COUNT, as in 10.0.0.1:1234,0,2"):
-        distributed.start(switch, 1.0)
+        processes.start(switch, 1.0)
 
 
 def test_auto_needs_something_that_started_the_processes(work):

@@ -9,7 +9,8 @@ import l2l
 from configs import extract, finetune, preview, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import artefact_writer, infer, model_costs, predict, serve, sharding
+from l2l import artefact_writer, infer, model_costs, predict, serve
+from l2l.core import sharding
 from l2l.data import schema
 from l2l.data.asking import FarFilm
 from l2l.data.source import source_of

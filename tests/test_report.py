@@ -26,6 +26,7 @@ from l2l import (
     report_videos,
     runs,
 )
+from l2l.core import atomic
 from l2l.data import media, schema
 from l2l.log import MetricLog
 from l2l.runs import RunError
@@ -87,7 +88,7 @@ def work(tmp_path_factory):
     ids = {"train": [f"train{i}" for i in range(4)], "val": NAMES}
     rows = [Row(str(file), (LABELS[i % 3],), s, video_id=ids[s][i]) for s in ids for i, file in enumerate(files)]
     write_dataset(rows, LABELS, work / "shards", schema.ClipPolicy(frames=2, hop=1.0, short_side=32), shards=2)
-    schema.write_json(work / "shards/actions.json", ACTIONS)
+    atomic.write_json(work / "shards/actions.json", ACTIONS)
     clips = {
         "data.dir": str(work / "shards"),
         "data.test": "val",
@@ -275,7 +276,7 @@ def test_other_or_missing_videos(work, tmp_path):
     policy = json.loads((work / "shards/index.json").read_text())["policy"]
     assert "videos.json" in report_files.Files(shards, policy).clips("c", [0.5])[1]
     listed = {"c": "gone.mp4", "short": str(work / "3.mp4"), "far": "gs://bucket/a.mp4"}
-    schema.write_json(shards / "videos.json", listed)
+    atomic.write_json(shards / "videos.json", listed)
     files = report_files.Files(shards, policy)
     assert "gone.mp4" in files.clips("c", [0.5])[1]
     assert "does not list" in files.clips("d", [0.5])[1]
@@ -292,7 +293,7 @@ def test_a_stretch_is_shown_where_it_lies(work, tmp_path, start, end):
     """The clips are those that preparation cuts of the stretch, small; their times are those of the film."""
     policy = schema.ClipPolicy(**json.loads((work / "shards/index.json").read_text())["policy"])
     cuts = list(media.read_clips(work / "0.mp4", policy, start, end))[1:]
-    schema.write_json(tmp_path / "videos.json", {"a": {"path": str(work / "0.mp4"), "start": start, "end": end}})
+    atomic.write_json(tmp_path / "videos.json", {"a": {"path": str(work / "0.mp4"), "start": start, "end": end}})
     times = [clip.start + clip.duration / 2 for clip in cuts]
     found, missing = report_files.Files(tmp_path, dataclasses.asdict(policy)).clips("a", times)
     assert missing == ""

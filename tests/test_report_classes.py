@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from l2l import metrics, report, report_classes, report_files, runs
-from l2l.data import schema
+from l2l.core import atomic
 from l2l.runs import RunError
 from tests import tables_runs
 
@@ -171,7 +171,7 @@ def test_strides_are_drawn_where_they_were_measured(tmp_path):
     curves = tables_runs.curves(path, np.random.default_rng(2))
     split = runs.read_json(path / "config.json")["config"]["data"]["test"]
     for facts, drawn in (({"split": split}, True), ({"split": "other"}, False), ({"run": "other"}, False)):
-        schema.write_json(path / "curves.json", curves | {"split": split} | facts)
+        atomic.write_json(path / "curves.json", curves | {"split": split} | facts)
         text = report.page_of([path], videos=0)
         assert (f"{command} makes it again" in text) == (not drawn)
         assert (line in text) == drawn

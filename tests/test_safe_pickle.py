@@ -11,7 +11,7 @@ import random
 import numpy as np
 import pytest
 
-from l2l.data import safe_pickle
+from l2l.core import safe_pickle
 
 VALUES = {
     "numbers": [1, -3, 2**70, 2.5, True, None],

@@ -21,6 +21,7 @@ from data_prep import sample, sample_untrimmed
 from data_prep import sample_render as render
 from data_prep.rows import PrepareError
 from data_prep.sample_parts import DEMO, PARTS, Item, items_of
+from l2l.core import atomic
 from l2l.data import media, schema
 
 ROOT = Path(__file__).parents[1]
@@ -171,7 +172,7 @@ def test_the_demos_parts_are_what_they_always_were():
         for number in range(24)
         for s in Item("untrimmed", split, number).segments(0)
     ]
-    assert schema.hash_of(drawn) == "ee6e1779c54660b8"
+    assert atomic.hash_of(drawn) == "ee6e1779c54660b8"
 
 
 def test_far_things_are_small_in_larger_pictures_among_decoys():

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from l2l import inputs, optim, sharding, train
+from l2l import inputs, optim, train
+from l2l.core import sharding
 from l2l.published import clip_shapes, config_of
 from l2l.state import TrainState
 from l2l.step import make_step

@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from l2l import metrics, model_costs, npz, runs, sure, sure_measure
+from l2l import metrics, model_costs, runs, sure, sure_measure
+from l2l.core import trees
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9, "test": 13}
@@ -133,7 +134,7 @@ def test_the_command_writes_what_was_found(work, capsys):
         "threshold": found["threshold"],
         "calibrates": False,  # nine videos are too few
     }
-    arrays = npz.load_arrays(run / "predictions.npz")  # of the test split
+    arrays = trees.load_arrays(run / "predictions.npz")  # of the test split
     assert found["test"]["looks"] == pytest.approx(loaded.looks(arrays).mean())
     assert found["fixed"][-1]["top1"] == pytest.approx(about_top1(run))
     rising = [point["looks"] for point in found["curve"]]
@@ -171,7 +172,7 @@ def about_top1(run):
 
 @pytest.mark.parametrize("name", ["skim_False", "skim_True"])
 def test_a_video_costs_what_was_looked_at(work, name):
-    run, arrays = runs.load_run(work / name), npz.load_arrays(work / name / "predictions.npz")
+    run, arrays = runs.load_run(work / name), trees.load_arrays(work / name / "predictions.npz")
     gmacs = sure_measure.gmacs_of(run, arrays)
     assert gmacs.shape == (13, 3)
     start = run.config["model"]["count_start"]
@@ -184,9 +185,9 @@ def test_a_video_costs_what_was_looked_at(work, name):
 
 
 def test_the_head_takes_part_where_it_was_trained(work):
-    arrays = npz.load_arrays(work / "skim_True" / "predictions.npz")
+    arrays = trees.load_arrays(work / "skim_True" / "predictions.npz")
     assert arrays["head_logits"].shape == arrays["step_logits"].shape
-    assert "head_logits" not in npz.load_arrays(work / "skim_False" / "predictions.npz")
+    assert "head_logits" not in trees.load_arrays(work / "skim_False" / "predictions.npz")
     assert ask(work, "skim_True") == 0
     assert sure.early_exit_of(work / "skim_True").source in sure.SOURCES
 

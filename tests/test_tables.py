@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from l2l import report, runs
-from l2l.data import schema
+from l2l.core import atomic
 from l2l.runs import RunError
 from l2l.tables import groups as tables_groups
 from l2l.tables import paper, write
@@ -147,10 +147,10 @@ def test_what_every_result_carries(paper_runs, made):
     config = runs.read_json(paper_runs[0] / "skim/1/config.json")["config"]
     assert source["examples"] == 9
     assert source["seed"] == 1
-    assert source["labels"] == schema.hash_of(list(tables_runs.LABELS))
+    assert source["labels"] == atomic.hash_of(list(tables_runs.LABELS))
     assert source["data"] == "d"
     assert source["hash"] == runs.hash_at(paper_runs[0] / "skim/1")
-    assert source["config_hash"] == schema.hash_of(runs.completed({"config": config, "student": None})["config"])
+    assert source["config_hash"] == atomic.hash_of(runs.completed({"config": config, "student": None})["config"])
     assert source["code"] == "abc"
 
 
@@ -290,7 +290,7 @@ def test_what_is_missing_is_named(paper_runs, tmp_path, capsys):
     with pytest.raises(RunError, match=r"curves.json is missing: make it with python -m l2l.curves .*a/skim"):
         write.build("table1", [tmp_path / "a"])
     found = tables_runs.curves(skim, np.random.default_rng(0))
-    schema.write_json(skim / "curves.json", found | {"run": "other"})
+    atomic.write_json(skim / "curves.json", found | {"run": "other"})
     with pytest.raises(RunError, match="made for another run"):
         write.build("stride", [tmp_path / "a"])
     with pytest.raises(RunError, match="no student that was trained with labels"):

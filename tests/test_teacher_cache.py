@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from data_prep import verify
-from l2l import inputs, predict, runs, sharding, teacher_cache, train
+from l2l import inputs, predict, runs, teacher_cache, train
+from l2l.core import sharding
 from l2l.data import loader, media, schema, taught
 from l2l.data.batches import split_host
 from l2l.data.clips import parse

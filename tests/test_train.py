@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import evaluate, initial, inputs, main, optim, runs, sharding, train
+from l2l import evaluate, initial, inputs, main, optim, runs, train
+from l2l.core import sharding
 from tests import shards, small
 
 CLIPS = {"train": 24, "val": 5, "test": 4}

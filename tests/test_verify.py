@@ -9,6 +9,7 @@ import pytest
 from data_prep import records, shards, verify
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
+from l2l.core import atomic
 from l2l.data import features, schema
 from tests.hostile_shards import replaced, restored
 from tests.videos import write_video
@@ -59,7 +60,7 @@ def rewrite(directory, change, kind="clips"):
 def test_whole(directory, capsys):
     status, lines = said(directory, capsys)
     assert status == 0
-    hash_ = schema.hash_of(["a", "b"])
+    hash_ = atomic.hash_of(["a", "b"])
     assert lines == ["train: 3 videos, 6 records", f"{directory} is whole: 2 labels of hash {hash_}"]
 
 

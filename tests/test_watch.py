@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from l2l import log, runs
+from l2l.core import terminal
 from l2l.data.source import source_of
 from tests import shards, small
 
@@ -126,7 +127,7 @@ def test_a_line_of_a_step_is_its_own(clock, capsys):
 
 
 def test_what_takes_long_is_told_where_there_is_no_terminal(clock, capsys):
-    with log.Bar("extract mine", total=40, unit="video", keep=True) as bar:
+    with terminal.Bar("extract mine", total=40, unit="video", keep=True) as bar:
         for second in range(1, 41):
             clock.append(second)
             bar.update()

@@ -13,8 +13,8 @@ import stat
 import unicodedata
 from collections.abc import Iterator
 
+from l2l.core.texts import many
 from l2l.data.schema import VIDEO_SUFFIXES
-from l2l.data.texts import many
 
 # Files of these are not looked at: they are something else, or a download that is not finished.
 _OTHERS = ".aac .ac3 .aiff .flac .m4a .m4b .mka .mp3 .oga .opus .wav .weba .wma "

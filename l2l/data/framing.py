@@ -2,7 +2,7 @@
 
 import os
 
-from l2l.atomic import demand_file
+from l2l.core.atomic import demand_file
 from l2l.rules_index import FRAMING
 
 LENGTH = 8  # bytes, little-endian

@@ -8,14 +8,13 @@ and readers walk the tables below.
 
 import collections
 import dataclasses
-import hashlib
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.rules import problem
+from l2l.core.atomic import hash_of, read_json, write_json
+from l2l.core.rules import problem
 from l2l.rules_index import POLICY, wrong
 
 VERSION = 1
@@ -228,12 +227,6 @@ class ShardError(ValueError):
     """A directory of shards that is absent, unfinished or damaged; the message says which file and what to do."""
 
 
-def hash_of(value: Any) -> str:
-    """16 hex digits of the sha256 of a value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
 def record_of(index: Index) -> dict[str, Field]:
     """The fields of the records of a directory."""
     near = GLANCES if index.kind == "features" and index.policy.get("glances") else {}
@@ -244,37 +237,12 @@ def shard_name(kind: str, split: str, number: int, total: int) -> str:
     return f"{kind}-{split}.tfrecord-{number:05d}-of-{total:05d}"
 
 
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes JSON so that the file is either the old one or the whole new one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    text = json.dumps(value, indent=1, ensure_ascii=False)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # the name of a file that is no UTF-8
-        text = json.dumps(value, indent=1)
-    try:
-        temporary.write_text(text + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def save_index(directory: str | os.PathLike, index: Index) -> None:
     value = dataclasses.asdict(index) | {"label_hash": index.label_hash, "hash": index.hash, "table": index.table}
     for key in ("notes", "noted"):
         if not value[key]:  # as directories were written before there were any
             del value[key]
     write_json(Path(directory) / INDEX, value)
-
-
-def read_json(text: str | bytes) -> Any:
-    """JSON without the numbers that are none. Raises ValueError, or RecursionError if it is nested too deep."""
-
-    def refuse(name: str) -> None:
-        raise ValueError(f"it says {name} where a number belongs")
-
-    return json.loads(text, parse_constant=refuse)
 
 
 def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Index:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from l2l import curves, runs, sure
+from l2l.core import atomic
 from l2l.data import schema
 from l2l.runs import RunError, read_json
 
@@ -194,10 +195,10 @@ def source(member: Member) -> dict[str, Any]:
         "hash": member.hash,
         "seed": member.seed,
         "examples": member.metrics.get("examples"),
-        "labels": schema.hash_of(member.record["labels"]),
+        "labels": atomic.hash_of(member.record["labels"]),
         "data": member.data,
         "config": str(member.path / runs.CONFIG),
-        "config_hash": schema.hash_of(member.config),
+        "config_hash": atomic.hash_of(member.config),
         "code": member.code,
     }
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from l2l import page, runs
-from l2l.atomic import replacing
-from l2l.data import schema
+from l2l.core import atomic
+from l2l.core.atomic import replacing
 from l2l.report_runs import stamp
 from l2l.runs import RunError
 from l2l.tables import ablations, clips, closer, groups, listen, moments, multi_label, sound, sure, trade
@@ -65,7 +65,7 @@ def write(name: str, paths: Sequence[Path], out: Path) -> None:
     stem = "results" if name == ALL else name
     facts = {"made": stamp(time.time()), "code": runs.code_version(), "left_out": left_out}
     out.parent.mkdir(parents=True, exist_ok=True)
-    schema.write_json(out.parent / f"{stem}.json", facts | {"tables": {t.name: as_json(t) for t in made}})
+    atomic.write_json(out.parent / f"{stem}.json", facts | {"tables": {t.name: as_json(t) for t in made}})
     text(out.parent / f"{stem}.md", "\n".join(markdown(table) for table in made))
     for table in made:
         text(out.parent / f"{table.name}.csv", comma_separated(table))

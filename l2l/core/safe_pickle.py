@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from l2l.atomic import demand_file
+from l2l.core.atomic import demand_file
 
 SMALL = 10_000  # values that calls may be handed beside all that the file holds, once
 AXES = 32  # of an array

@@ -1,6 +1,7 @@
 """Nested arrays, such as the variables of a finished run, on the host and in one .npz; without orbax, to start fast."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-from l2l import archive
-from l2l.atomic import replacing
+from l2l.core import archive
+from l2l.core.atomic import replacing
 
 Tree = dict[str, Any]
 
@@ -74,3 +75,21 @@ def digest(tree: Tree) -> str:
         total.update(f"{name} {value.dtype} {value.shape}".encode())
         total.update(value.tobytes())
     return total.hexdigest()[:16]
+
+
+def mismatches(model: Mapping[str, Any], weights: Mapping[str, Any]) -> list[str]:
+    """One line per path that only one of two flat trees has, or that differs in shape; none if they fit.
+
+    Args:
+      model, weights: "/"-joined path -> anything with a shape.
+    """
+    both = sorted(model.keys() & weights.keys())
+    return [
+        *(f"- {path} is missing in the weights" for path in sorted(model.keys() - weights.keys())),
+        *(f"+ {path} of the weights has no place in the model" for path in sorted(weights.keys() - model.keys())),
+        *(
+            f"! {path} is {weights[path].shape}, the model has {model[path].shape}"
+            for path in both
+            if weights[path].shape != model[path].shape
+        ),
+    ]

@@ -8,8 +8,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from l2l.atomic import demand_file
-from l2l.data import safe_pickle
+from l2l.core import safe_pickle
+from l2l.core.atomic import demand_file
 
 METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # the others unpack without limit
 RATIO, SMALL = (
