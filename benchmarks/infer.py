@@ -28,8 +28,8 @@ import l2l
 from benchmarks import rounds
 from benchmarks.films import repeated, write_film
 from l2l import inputs, published, runs
-from l2l.data import schema
 from l2l.log import GIB
+from l2l.media.policy import ClipPolicy
 
 LABELS = tuple(f"class {i}" for i in range(200))
 SIZE, STRIDE = (640, 360), 5
@@ -73,7 +73,7 @@ def write_runs(where: Path) -> dict[str, Path]:
 
 
 def finish(out: Path, config: Mapping[str, Any], variables: Any, student: Mapping[str, Any] | None) -> None:
-    policy = vars(schema.ClipPolicy())
+    policy = vars(ClipPolicy())
     runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": policy, "student": student})
     runs.finish(out, variables, {}, 0)
 

@@ -37,8 +37,8 @@ SIZES = {"360p": (640, 360), "720p": (1280, 720)}
 SHORT, LONG = 2, 8  # films in a list
 CUT = """
 import sys
-from l2l.data import media, schema
-for _ in media.read_clips(sys.argv[1], schema.ClipPolicy()):
+from l2l.media import policy, video
+for _ in video.read_clips(sys.argv[1], policy.ClipPolicy()):
     pass
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """
@@ -47,11 +47,12 @@ print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 # Cuts a film so many times, by a decoding process or itself.
 CUTS = """
 import sys
-from l2l.data import decoder, media, schema
+from l2l.media import policy, video
+from l2l.media.decoding import decoder
 _, film, times, how = sys.argv
 with decoder.Decoder() as other:
     for _ in range(int(times)):
-        for _ in (other.clips if how == "there" else media.read_clips)(film, schema.ClipPolicy()):
+        for _ in (other.clips if how == "there" else video.read_clips)(film, policy.ClipPolicy()):
             pass
 """
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l.data import features, media, schema
+from l2l.data import features, schema
+from l2l.media.picture import jpeg
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 
 SIZE = (128, 171)  # of the stored images, pixels
 LABELS = tuple(str(i) for i in range(400))
@@ -23,10 +25,10 @@ def clip(number: int, frames: int) -> dict[str, list]:
         "start": [0.0],
         "duration": [frames / 25],
         "labels": [number % len(LABELS)],
-        "frames": [media.encode_jpeg(picture.astype(np.uint8), 90) for picture in pictures],
+        "frames": [jpeg.encode_jpeg(picture.astype(np.uint8), 90) for picture in pictures],
         "frames_valid": [frames],
-        "audio": [rng.integers(-3000, 3000, schema.AUDIO_RATE).astype("<i2").tobytes()],
-        "audio_valid": [0, schema.AUDIO_RATE],
+        "audio": [rng.integers(-3000, 3000, AUDIO_RATE).astype("<i2").tobytes()],
+        "audio_valid": [0, AUDIO_RATE],
         "has_audio": [1],
     }
 
@@ -39,5 +41,5 @@ def write_clips(out: Path, *, clips: int, frames: int, shards: int) -> None:
     for i, path in enumerate(paths):
         features.write_shard(path, (clip(number, frames) for number in range(i, clips, shards)), encode)
     splits = {"train": tuple(features.describe_shard(path) for path in paths)}
-    policy = vars(schema.ClipPolicy(frames=frames, short_side=SIZE[0], clips=1))
+    policy = vars(ClipPolicy(frames=frames, short_side=SIZE[0], clips=1))
     schema.save_index(out, schema.Index("clips", LABELS, splits, policy))

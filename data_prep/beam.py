@@ -23,7 +23,8 @@ from data_prep.rows import PrepareError, Row
 from data_prep.shards import Job, write_shard
 from l2l.core import atomic, command
 from l2l.data import schema
-from l2l.data.decoder import Decoder, DecoderError
+from l2l.media.decoding.decoder import Decoder, DecoderError
+from l2l.media.policy import ClipPolicy, Reading
 
 JOBS = "jobs.json"  # beside the accounts: a graph of all rows would be too large for some runners
 
@@ -59,8 +60,8 @@ def load_jobs(path: str) -> list[Job]:
     """The jobs as `save_jobs` wrote them. Raises PrepareError if the file is damaged."""
     try:
         value = json.loads(files.read(path) or b"")
-        ids, policy = {name: i for i, name in enumerate(value["labels"])}, schema.ClipPolicy(**value["policy"])
-        last = value["plan"], schema.Reading(**value["reading"]), value["most_bytes"]
+        ids, policy = {name: i for i, name in enumerate(value["labels"])}, ClipPolicy(**value["policy"])
+        last = value["plan"], Reading(**value["reading"]), value["most_bytes"]
         tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
         return [
             Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)

@@ -10,9 +10,9 @@ from pathlib import Path
 from data_prep import files
 from data_prep.rows import Row
 from l2l.core.clock import clock
-from l2l.data import schema
-from l2l.data.decoder import Decoder
-from l2l.data.scan import MediaError
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.policy import AUDIO_RATE, USUAL, ClipPolicy, Reading
+from l2l.media.scan import MediaError
 
 VIDEOS = 5  # that are probed
 STRETCH = 4.0  # seconds of each that are cut
@@ -39,9 +39,7 @@ class Estimate:
         )
 
 
-def estimate(
-    rows: Sequence[Row], policy: schema.ClipPolicy, time_limit: float, reading: schema.Reading = schema.USUAL
-) -> Estimate | None:
+def estimate(rows: Sequence[Row], policy: ClipPolicy, time_limit: float, reading: Reading = USUAL) -> Estimate | None:
     """Cuts a few seconds of a few videos; None if none of those tried can be used."""
     step = max(1, len(rows) // (2 * VIDEOS))
     begin, tried, found = time.monotonic(), 0, []
@@ -60,9 +58,7 @@ def estimate(
     return Estimate(film, clips, size, work, len(found))
 
 
-def _measured(
-    decoder: Decoder, row: Row, policy: schema.ClipPolicy, reading: schema.Reading
-) -> tuple[float, float, float, float]:
+def _measured(decoder: Decoder, row: Row, policy: ClipPolicy, reading: Reading) -> tuple[float, float, float, float]:
     """Seconds of film, clips, bytes and seconds of work of one video, by what its first seconds give."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
@@ -74,7 +70,7 @@ def _measured(
         times, sizes = [time.monotonic()], []
         for clip in decoder.clips(path, few, first, first + part, reading):
             times.append(time.monotonic())
-            sizes.append(sum(map(len, clip.jpegs)) + 2 * schema.AUDIO_RATE + RECORD)
+            sizes.append(sum(map(len, clip.jpegs)) + 2 * AUDIO_RATE + RECORD)
     count, more = len(sizes), (stop - first) / part
     # Before the first clip comes what is done once: all packets are looked at, and the sound is decoded.
     each = (times[-1] - times[1]) / (count - 1) if count > 1 else times[1] - times[0]

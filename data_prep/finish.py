@@ -18,6 +18,7 @@ from data_prep.rows import PrepareError, Row, shown
 from data_prep.shards import Account, Job, read_account
 from l2l.core import atomic
 from l2l.data import schema
+from l2l.media.policy import unusual
 
 LISTED = 20  # failed videos of a split that are printed one by one
 WIDTH = 500  # characters of a note that are printed
@@ -92,7 +93,7 @@ def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
     begins or ends; and "reading" where files are read in another way than usual. A path is relative to the directory
     where both lie on one disk, so that they can move together.
     """
-    out, reading = plan.out, schema.unusual(plan.jobs[0].reading)
+    out, reading = plan.out, unusual(plan.jobs[0].reading)
     place = functools.partial(_place, out, functools.cache(_disk), {"reading": reading} if reading else {})
     found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
     with contextlib.suppress(ValueError, RecursionError):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from data_prep.rows import PrepareError, decided, one_form, say_forms
 from l2l.core.texts import many
-from l2l.data.folders import Listing
+from l2l.media.folders import Listing
 
 # Names of folders, in any case, that hold the videos of a split.
 SPLIT_OF = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}

@@ -19,8 +19,8 @@ from data_prep import files
 from data_prep.rows import PrepareError, decided, one_form
 from l2l.core.atomic import demand_file
 from l2l.core.texts import encoding_of, many
-from l2l.data.folders import Listing, listing, suffix
-from l2l.data.schema import VIDEO_SUFFIXES
+from l2l.media.folders import Listing, listing, suffix
+from l2l.media.policy import VIDEO_SUFFIXES
 
 RATIO, SMALL = 20, 2**26  # times the size of a gzipped list that its text may take, and bytes that it may in any case
 LONGEST, LINE = 2**20, 64  # characters of a line; those that count for its end, as it takes room however short it is

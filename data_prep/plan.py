@@ -15,6 +15,7 @@ from data_prep.rows import PrepareError, Row, stable_key
 from data_prep.shards import MOST_BYTES, Job
 from l2l.core import atomic
 from l2l.data import schema
+from l2l.media import policy as policy_module
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
 VIDEOS = 100  # per shard, between these two numbers
@@ -36,7 +37,7 @@ class Plan:
 
     out: str
     labels: tuple[str, ...]
-    policy: schema.ClipPolicy
+    policy: policy_module.ClipPolicy
     jobs: tuple[Job, ...]
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -50,11 +51,11 @@ def make(
     rows: Sequence[Row],
     labels: Sequence[str],
     out: str | os.PathLike,
-    policy: schema.ClipPolicy,
+    policy: policy_module.ClipPolicy,
     shards: int | None,
     notes: Sequence[str] = (),
     *,
-    reading: schema.Reading = schema.USUAL,
+    reading: policy_module.Reading = policy_module.USUAL,
     most_bytes: float = MOST_BYTES,
 ) -> Plan:
     """Checks the rows and deals those of every split to its shards, in an order that is stable and as if shuffled.
@@ -67,7 +68,7 @@ def make(
         raise PrepareError(f"the number of shards must be at least 1, got {shards}")
     dealt = _deal(rows, shards)
     facts = _facts(rows, labels, policy, dealt)
-    facts |= {f"reading {key}": value for key, value in schema.unusual(reading).items()}
+    facts |= {f"reading {key}": value for key, value in policy_module.unusual(reading).items()}
     ids, key = {name: i for i, name in enumerate(labels)}, atomic.hash_of(facts)
     jobs = [
         Job(
@@ -121,7 +122,10 @@ def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, 
 
 
 def _facts(
-    rows: Sequence[Row], labels: Sequence[str], policy: schema.ClipPolicy, dealt: dict[str, list[tuple[Row, ...]]]
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    policy: policy_module.ClipPolicy,
+    dealt: dict[str, list[tuple[Row, ...]]],
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {f"policy {key}": value for key, value in dataclasses.asdict(policy).items()}
     facts["number of classes"] = len(labels)
@@ -135,7 +139,7 @@ def _facts(
     return facts
 
 
-def _said(reading: schema.Reading) -> Iterator[str]:
+def _said(reading: policy_module.Reading) -> Iterator[str]:
     """What the index says of it."""
     if reading.audio_track is not None:
         yield f"of every video the sound track number {reading.audio_track} is read (--audio_track)"

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from tqdm import tqdm
 
 from data_prep.rows import PrepareError
-from l2l.data.decoder import shielded
+from l2l.media.decoding.decoder import shielded
 
 MOST = 4096  # processes
 T, R = TypeVar("T"), TypeVar("R")

@@ -13,21 +13,22 @@ from data_prep import files, finish, plan, pool
 from data_prep.rows import Row
 from data_prep.shards import MOST_BYTES, Job, write_shard
 from l2l.data import schema
-from l2l.data.decoder import TIME_LIMIT, Decoder
+from l2l.media.decoding.decoder import TIME_LIMIT, Decoder
+from l2l.media.policy import USUAL, ClipPolicy, Reading
 
 
 def write_dataset(
     rows: Sequence[Row],
     labels: Sequence[str],
     out: str | os.PathLike,
-    policy: schema.ClipPolicy,
+    policy: ClipPolicy,
     *,
     shards: int | None = None,
     workers: int = 1,
     made_by: str = "",
     time_limit: float = TIME_LIMIT,
     retry_failed: bool = False,
-    reading: schema.Reading = schema.USUAL,
+    reading: Reading = USUAL,
     most_bytes: float = MOST_BYTES,
 ) -> schema.Index:
     """Writes every row's clips into shards under `out`; the bytes do not depend on the number of workers.

@@ -12,7 +12,8 @@ from data_prep import files
 from data_prep.files import tensorflow
 from data_prep.shards import sha256_of
 from l2l.data import framing, schema
-from l2l.data.media import decode_jpeg, jpeg_size
+from l2l.media.picture.jpeg import decode_jpeg, jpeg_size
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 
 EVERY = 20  # one record in so many has its first image decoded
 JPEG = b"\xff\xd8\xff"  # how one begins
@@ -149,7 +150,7 @@ def _faults(values: Values, index: schema.Index, *, decode: bool) -> Iterator[st
     if values["has_audio"][0] not in (0, 1):
         yield f"has_audio is {values['has_audio'][0]}, not 0 or 1"
     if index.kind == "clips":
-        yield from _clip_faults(values, schema.ClipPolicy(**index.policy), decode=decode)
+        yield from _clip_faults(values, ClipPolicy(**index.policy), decode=decode)
     else:
         yield from _feature_faults(values, index.policy)
 
@@ -161,14 +162,14 @@ def _is_name(data: bytes) -> bool:
         return False
 
 
-def _clip_faults(values: Values, policy: schema.ClipPolicy, *, decode: bool) -> Iterator[str]:
+def _clip_faults(values: Values, policy: ClipPolicy, *, decode: bool) -> Iterator[str]:
     frames, valid = len(values["frames"]), values["frames_valid"][0]
     if frames != policy.frames or not 0 <= valid <= frames:
         yield f"{frames} frames of which {valid} are valid, the index says {policy.frames}"
-    if len(values["audio"][0]) != 2 * schema.AUDIO_RATE:
-        yield f"{len(values['audio'][0])} bytes of sound, not {2 * schema.AUDIO_RATE}"
+    if len(values["audio"][0]) != 2 * AUDIO_RATE:
+        yield f"{len(values['audio'][0])} bytes of sound, not {2 * AUDIO_RATE}"
     first, stop = values["audio_valid"]
-    if not 0 <= first <= stop <= schema.AUDIO_RATE:
+    if not 0 <= first <= stop <= AUDIO_RATE:
         yield f"audio_valid is [{first}, {stop})"
     for name in ("start", "duration"):
         if not np.isfinite(values[name][0]):
@@ -179,7 +180,7 @@ def _clip_faults(values: Values, policy: schema.ClipPolicy, *, decode: bool) -> 
         yield f"its first frame does not decode: {fault}"
 
 
-def _image_fault(jpeg: bytes, policy: schema.ClipPolicy, *, decode: bool) -> str:
+def _image_fault(jpeg: bytes, policy: ClipPolicy, *, decode: bool) -> str:
     """What keeps an image from being as the index says, "" if nothing does; decoded only if it says that it is so."""
     side, wide = policy.short_side, policy.width
     try:

@@ -36,6 +36,7 @@ from data_prep.shards import encode, sha256_of
 from l2l.core import archive, command, safe_pickle
 from l2l.core.atomic import demand_file
 from l2l.data import schema
+from l2l.media.policy import ClipPolicy
 
 FUSED = "imageAudio_features/"  # what the lists name
 PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features of the two directories
@@ -234,7 +235,7 @@ def save(
     kinds, out = list(writer.outs.items())[number]
     image, *audio = (writer.widths[kind] for kind in kinds)
     policy = {
-        "clips": dataclasses.asdict(schema.ClipPolicy()),
+        "clips": dataclasses.asdict(ClipPolicy()),
         "student": {},  # which made them is not known
         "widths": {"image": image, "audio": sum(audio)},
     }

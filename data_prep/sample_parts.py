@@ -7,13 +7,13 @@ import numpy as np
 
 from data_prep import sample_render as render
 from data_prep import sample_untrimmed as untrimmed
-from l2l.data import schema
+from l2l.media.policy import ClipPolicy
 
 SPLITS = ("train", "val", "test")
 SHARDS = 8  # of a split, whatever its size: the same files as ever
-CLIP = schema.ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
-POSITIONS = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64)
-FAR = schema.ClipPolicy(frames=1, fps=8, hop=1.0, short_side=128)
+CLIP = ClipPolicy(frames=8, fps=8, short_side=64, clips=1)
+POSITIONS = ClipPolicy(frames=1, fps=8, hop=1.0, short_side=64)
+FAR = ClipPolicy(frames=1, fps=8, hop=1.0, short_side=128)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Part:
     """
 
     counts: dict[str, int]
-    policy: schema.ClipPolicy
+    policy: ClipPolicy
     domain: render.Domain = render.TARGET
     actions: int = 0
     videos: str = ""

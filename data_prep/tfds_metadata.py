@@ -15,6 +15,7 @@ from data_prep.files import tensorflow
 from l2l.core import atomic
 from l2l.core.atomic import replacing
 from l2l.data import schema
+from l2l.media import policy
 
 HOLDS = {
     "clips": "Clips of videos: pictures in time order and a second of sound each.",
@@ -82,7 +83,7 @@ def feature(index: schema.Index, key: str, field: schema.Field) -> Any:
     if index.kind == "clips" and key == "frames":
         return tfds.Sequence(tfds.Image(shape=(None, None, 3), encoding_format="jpeg"), doc=doc)
     if index.kind == "clips" and key == "audio":
-        rate = schema.AUDIO_RATE
+        rate = policy.AUDIO_RATE
         return tfds.Audio(shape=(rate,), dtype=np.int16, sample_rate=rate, encoding="bytes", doc=doc)
     dtype = {schema.BYTES: np.object_, schema.INT: np.int64, schema.FLOAT: np.float32}[field.kind]
     if field.length is None:

@@ -23,8 +23,8 @@ from data_prep.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
 from data_prep.rows import DECIDED, PrepareError
 from data_prep.shards import MOST_BYTES, Job
 from l2l.core import command
-from l2l.data import schema
-from l2l.data.decoder import TIME_LIMIT, DecoderError
+from l2l.media.decoding.decoder import TIME_LIMIT, DecoderError
+from l2l.media.policy import ClipPolicy, Reading
 
 DATASETS = ("folder", "unlabelled", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 FLAGS = {
@@ -66,7 +66,7 @@ def parser(dataset: str = "folder") -> argparse.ArgumentParser:
     add("--workers", type=int, default=os.cpu_count(), help="processes (default: one per core)")
     usual = f"one per {VIDEOS} videos, but {SHARDS} to {MOST_SHARDS:,}, and at most one a video"
     add("--shards", type=int, help=f"shards of each split (default: {usual})")
-    for field in dataclasses.fields(schema.ClipPolicy):
+    for field in dataclasses.fields(ClipPolicy):
         if field.name != "audio":
             kind = float if field.name in ("fps", "hop") else int
             note = "" if field.default is None else f" (default: {field.default})"
@@ -99,8 +99,8 @@ def asked_for(args: argparse.Namespace) -> Plan:
       PrepareError: a mistake in the flags or in the list of videos.
     """
     try:
-        policy = schema.ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(schema.ClipPolicy)})
-        reading = schema.Reading(args.audio_track, args.trust_length == "yes")
+        policy = ClipPolicy(**{f.name: getattr(args, f.name) for f in dataclasses.fields(ClipPolicy)})
+        reading = Reading(args.audio_track, args.trust_length == "yes")
     except ValueError as error:
         raise PrepareError(str(error)) from error
     for name in ("workers", "time_limit", "most_bytes"):

@@ -11,8 +11,8 @@ _LAZY = {
     "Model": "l2l.look",
     "Result": "l2l.result",
     "Moment": "l2l.result",
-    "Arrays": "l2l.data.arrays",
-    "MediaError": "l2l.data.scan",
+    "Arrays": "l2l.media.arrays",
+    "MediaError": "l2l.media.scan",
 }
 
 

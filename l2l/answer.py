@@ -7,7 +7,7 @@ import numpy as np
 
 from l2l import metrics
 from l2l.core import atomic
-from l2l.data.scan import MediaError
+from l2l.media.scan import MediaError
 from l2l.programs import Programs
 from l2l.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
 from l2l.view import View

@@ -51,7 +51,7 @@ from l2l import artefact_about, artefact_check, programs
 from l2l.confidence import Sure
 from l2l.core import archive, atomic, sharding
 from l2l.core.rules import whole
-from l2l.data import schema
+from l2l.media.policy import ClipPolicy
 
 FORMAT = 1
 ABOUT = "artefact.json"
@@ -169,7 +169,7 @@ def programs_of(
         name=name,
         hash=about.made_of,
         labels=tuple(about.labels),
-        policy=schema.ClipPolicy(**about.policy),
+        policy=ClipPolicy(**about.policy),
         frames=about.frames,
         side=about.side,
         modality=about.modality,

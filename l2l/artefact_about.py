@@ -10,8 +10,8 @@ import numpy as np
 
 from l2l.confidence import SOURCES
 from l2l.core.rules import SWITCH, WORD, Rule, each, mapping, maybe, number, one_of, problem, record, whole
-from l2l.data import schema
-from l2l.rules_index import POLICY
+from l2l.media import policy
+from l2l.media.policy import POLICY
 
 LONGEST = 2**16  # positions of a video in one batch
 LARGEST = 8192  # pixels of an image's side
@@ -47,7 +47,7 @@ def wrong(said: Any) -> str:
     """What keeps the content of artefact.json from being one, "" if nothing does; or raises ValueError."""
     if found := problem(said, RULES):
         return found
-    clips = schema.ClipPolicy(**said["policy"])
+    clips = policy.ClipPolicy(**said["policy"])
     if max(clips.short_side, clips.width or 0) > LARGEST:
         return f"policy: images of more than {LARGEST} pixels"
     if said["frames"] > clips.frames:
@@ -61,7 +61,7 @@ def _unlike(said: Mapping[str, Any]) -> str:
     """What does not fit between its numbers and the arrays of its programs."""
     describe, skim = said["programs"]["describe"], said["programs"].get("skim")
     frames, side, labels = said["frames"], said["side"], len(said["labels"])
-    clips = {"frames": f"uint8[b,{frames},{side},{side},3]", "audio": f"int16[b,{schema.AUDIO_RATE}]"}
+    clips = {"frames": f"uint8[b,{frames},{side},{side},3]", "audio": f"int16[b,{policy.AUDIO_RATE}]"}
     if describe["takes"] != clips:
         return f"describe takes other clips than frames is {frames} and side is {side}"
     name, given = ("step_logits", skim["gives"]) if skim else ("logits", describe["gives"])

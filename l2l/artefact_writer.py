@@ -16,7 +16,7 @@ import numpy as np
 
 from l2l import artefact, artefact_about, build, fits, predict, run_programs, runs
 from l2l.core import atomic
-from l2l.data import schema
+from l2l.media import policy
 from l2l.programs import Programs
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -52,7 +52,7 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
     shape, side = jax.ShapeDtypeStruct, parts.side
     clips = {
         "frames": shape((b, parts.frames, side, side, 3), np.uint8),
-        "audio": shape((b, schema.AUDIO_RATE), np.int16),
+        "audio": shape((b, policy.AUDIO_RATE), np.int16),
     }
     if not parts.skim:
         return {"describe": lower(*predict.predictor(run), clips)}

@@ -89,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def asked(args: argparse.Namespace) -> int:
     """Does what is asked for; returns the exit status."""
-    from l2l.data.decoder import DecoderError
+    from l2l.media.decoding.decoder import DecoderError
 
     try:
         return follow(args) if args.follow else look(args)
@@ -133,7 +133,7 @@ def answers(model: Any, paths: Sequence[Any]) -> Iterable[tuple[str, Any]]:
 
 def tell(path: str, found: Any, args: argparse.Namespace, pages: Any, model: Any) -> dict[str, Any]:
     """What a model says of a video; writes its page, if there are any."""
-    from l2l.data.scan import MediaError
+    from l2l.media.scan import MediaError
 
     if isinstance(found, MediaError):
         return {"path": path, "error": found.reason}
@@ -181,7 +181,7 @@ def pages_of(args: argparse.Namespace) -> Any:
 
 def follow(args: argparse.Namespace) -> int:
     """Prints the answer to what has come so far again and again, and at the end the one to the whole."""
-    from l2l.data.scan import MediaError
+    from l2l.media.scan import MediaError
 
     model, result, known = load(args), None, []
     try:

@@ -12,7 +12,7 @@ import numpy as np
 
 from l2l.data.audio import silent
 from l2l.data.batches import fit_positions
-from l2l.data.scan import MediaError
+from l2l.media.scan import MediaError
 from l2l.programs import Programs, Recogniser, descriptions
 from l2l.view import Clock, Open, Record, View, place, record_of, stack
 

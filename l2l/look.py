@@ -10,12 +10,12 @@ import numpy as np
 
 from l2l import answer, artefact, listen_look, programs, stream
 from l2l.core import compile_cache
-from l2l.data import schema
-from l2l.data.arrays import Arrays
 from l2l.data.batches import fit_positions
-from l2l.data.cut_film import CutFilm
-from l2l.data.decoder import Decoders
-from l2l.data.scan import MediaError
+from l2l.media import policy
+from l2l.media.arrays import Arrays
+from l2l.media.decoding.cut_film import CutFilm
+from l2l.media.decoding.decoder import Decoders
+from l2l.media.scan import MediaError
 from l2l.result import Asked, Result
 from l2l.stream import Source
 from l2l.view import Clock, View, records_of, stack
@@ -84,7 +84,7 @@ class Model:
         decoders: Decoders | None = None,
     ) -> None:
         self.programs, self.stop_when_sure = parts, stop_when_sure
-        self.decoders, self.reading = decoders or Decoders(), schema.Reading(audio_track, trust_length)
+        self.decoders, self.reading = decoders or Decoders(), policy.Reading(audio_track, trust_length)
         self.stride = parts.stride if stride is None else stride
         if not 1 <= self.stride <= (STRIDE if parts.skim else 1):
             raise ValueError(f"stride={stride}: it must be from 1 to {STRIDE:,}, and 1 for a run that is not a skimmer")
@@ -95,7 +95,7 @@ class Model:
         self.labels = parts.labels
         self.asked = Asked(parts.name, parts.hash, len(parts.labels), self.stride, stop_when_sure)
         blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
-        self._describe([{"frames": blank, "audio": np.zeros(schema.AUDIO_RATE, np.int16)}])  # compiles
+        self._describe([{"frames": blank, "audio": np.zeros(policy.AUDIO_RATE, np.int16)}])  # compiles
 
     def classify(self, videos: Video | Iterable[Video]) -> Result | list[Result | MediaError]:
         """What is in one video, or in several.
@@ -145,7 +145,7 @@ class Model:
           MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
           ValueError: another model judges the looks: its clips are gone by then. Or parts of files were asked for.
         """
-        if self.reading != schema.USUAL:
+        if self.reading != policy.USUAL:
             raise ValueError("audio_track and trust_length are for whole files, not for what is still coming")
         if self.programs.recogniser:
             raise ValueError("another model judges the looks of this run, which needs a whole file")

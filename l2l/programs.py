@@ -15,6 +15,7 @@ import numpy as np
 from l2l.confidence import Sure
 from l2l.core import sharding
 from l2l.data import schema
+from l2l.media.policy import ClipPolicy
 
 if TYPE_CHECKING:  # its package needs flax, which an exported model does without
     from l2l.models.regions import Regions
@@ -61,7 +62,7 @@ class Recogniser:
       width: of its image descriptor.
     """
 
-    policy: schema.ClipPolicy
+    policy: ClipPolicy
     frames: int
     side: int
     describe: Callable[[Arrays], Arrays]
@@ -120,7 +121,7 @@ class Programs:
     name: str
     hash: str
     labels: tuple[str, ...]
-    policy: schema.ClipPolicy
+    policy: ClipPolicy
     frames: int
     side: int
     modality: str

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from l2l import build, inputs
-from l2l.data import schema
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.models import import_i3d, import_torch
 from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
 from l2l.models.student import modalities
@@ -22,9 +22,9 @@ Config = Mapping[str, Any]
 ROOT = Path(__file__).parent.parent
 NET_IMAGE, NET_AUDIO = "net_image", "net_audio"  # the released code never wrote a file with trunks: names of ours
 HEADS = ("params/(fusion|classifier)/.*",)
-OWN_CLIPS = schema.ClipPolicy()
+OWN_CLIPS = ClipPolicy()
 # torchvision's recipe for all its Kinetics weights: 15 frames a second, squeezed to 128 x 171 whatever their aspect.
-TORCHVISION_CLIPS = schema.ClipPolicy(frames=16, fps=15.0, short_side=128, width=171)
+TORCHVISION_CLIPS = ClipPolicy(frames=16, fps=15.0, short_side=128, width=171)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Published:
     config: str
     layout: Callable[[Arrays, Config], Layout]
     head: str = ""
-    policy: schema.ClipPolicy = OWN_CLIPS
+    policy: ClipPolicy = OWN_CLIPS
 
 
 def teacher(arrays: Arrays, config: Config) -> Layout:
@@ -211,7 +211,7 @@ def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:
     """
     config = config_of("configs/teacher.py:kinetics400")
     config |= {"model": import_i3d.MODEL, "data": config["data"] | import_i3d.DATA}
-    policy = dataclasses.asdict(schema.ClipPolicy(**import_i3d.POLICY))
+    policy = dataclasses.asdict(ClipPolicy(**import_i3d.POLICY))
     record = {"config": config, "labels": import_i3d.labels(), "policy": policy, "student": None}
     return record, {"model": import_i3d.i3d_variables(path)}
 
@@ -234,7 +234,7 @@ def clip_shapes(config: Config, classes: int) -> Tree:
     data, task = config["data"], build.clip_task(config, classes)
     batch = {
         "frames": jax.ShapeDtypeStruct((1, build.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
-        "audio": jax.ShapeDtypeStruct((1, schema.AUDIO_RATE), np.int16),
+        "audio": jax.ShapeDtypeStruct((1, AUDIO_RATE), np.int16),
     }
     return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
 

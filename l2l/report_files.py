@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data import schema
-from l2l.data.cut import Clip
-from l2l.data.decoder import DecoderError, Decoders
-from l2l.data.scan import MediaError
+from l2l.media.cut import Clip
+from l2l.media.decoding.decoder import DecoderError, Decoders
+from l2l.media.policy import USUAL, ClipPolicy, Reading
+from l2l.media.scan import MediaError
 from l2l.runs import read_json
 
 THUMB = 96  # largest short side of a picture, pixels
@@ -32,7 +32,7 @@ class Place:
     file: str
     start: float | None = None
     end: float | None = None
-    reading: schema.Reading = schema.USUAL
+    reading: Reading = USUAL
 
     @property
     def remote(self) -> bool:
@@ -54,7 +54,7 @@ class Files:
         self.places: dict[str, Place] = {}
         self.folder, self.decoder = folder, Decoders()
         self.missing = "the clips that were read are not where they were"
-        whole = schema.ClipPolicy(**policy)
+        whole = ClipPolicy(**policy)
         self.policy = dataclasses.replace(whole, short_side=min(whole.short_side, THUMB), width=None)
         if directory is not None:
             listed = directory / "videos.json"
@@ -112,6 +112,6 @@ def read_places(listed: Path) -> dict[str, Place]:
 def place_of(directory: Path, value: str | Mapping[str, Any]) -> Place:
     """An entry of videos.json; a path of its own is a whole video."""
     known = {"path": value} if isinstance(value, str) else value
-    reading = schema.Reading(**known.get("reading", {}))
+    reading = Reading(**known.get("reading", {}))
     place = Place(known["path"], known.get("start"), known.get("end"), reading)
     return place if place.remote else dataclasses.replace(place, file=os.path.normpath(directory / place.file))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data.tally import Decoded
+from l2l.media.tally import Decoded
 
 TOP = 5
 SILENCES = NO_SOUND, SILENT, NOT_READ = "no sound", "sound track is silent", "sound is not read"

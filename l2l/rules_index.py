@@ -4,21 +4,8 @@ import collections
 import re
 from typing import Any
 
-from l2l.core.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, maybe, number, problem, record, whole
-
-# What a dictionary may hold that a `ClipPolicy` is made of.
-POLICY: dict[str, Rule] = {
-    "frames": whole(1, 64),
-    "stride": whole(1, 10**6),
-    "fps": maybe(number(0, 10**6, over=True)),
-    "hop": maybe(number(0, 10**9, over=True)),
-    "hop_frames": maybe(whole(1, 10**9)),
-    "short_side": whole(1, 65_500),
-    "width": maybe(whole(1, 65_500)),
-    "quality": whole(1, 100),
-    "clips": whole(0, 10**6),
-    "audio": SWITCH,
-}
+from l2l.core.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, problem, record, whole
+from l2l.media.policy import POLICY
 
 _LONGEST = 255  # bytes that a name of a file may have
 _SHORT: Rule = (

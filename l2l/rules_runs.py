@@ -25,10 +25,9 @@ from l2l.core.rules import (
     record,
     whole,
 )
-from l2l.data.schema import ClipPolicy
 from l2l.log import SHARES
+from l2l.media.policy import POLICY, ClipPolicy
 from l2l.models import MODELS, VIDEO_MODELS
-from l2l.rules_index import POLICY
 from l2l.values import RULES
 
 # Keys that came later, with what earlier runs did without them.

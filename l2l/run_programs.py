@@ -10,9 +10,9 @@ import jax
 from l2l import build, model_costs, predict, runs, sure
 from l2l.confidence import Sure
 from l2l.core import sharding
-from l2l.data import schema
 from l2l.data.video import crop_side
 from l2l.listen import hearer
+from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
 from l2l.models.student import Student, modalities
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Closer, Listen, Macs, Programs, Recogniser, compiled
@@ -28,7 +28,7 @@ def of_run(run: runs.Run) -> Programs:
     skims = run.config["task"] == "skim"
     clip_run, stride = (student_of(run), build.numbers_of(run.config).stride) if skims else (run, 1)
     asked, run = run, without_stride(run) if skims else run
-    policy, mesh = schema.ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
+    policy, mesh = ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     if not skims:
         policy = dataclasses.replace(policy, clips=0)  # how many were stored to learn from says nothing of a film
     data, ways = clip_run.config["data"], mesh.shape["data"]
@@ -147,7 +147,7 @@ def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
     Raises:
       RunError: it listens.
     """
-    config, policy = run.recogniser["config"], schema.ClipPolicy(**run.recogniser["policy"])
+    config, policy = run.recogniser["config"], ClipPolicy(**run.recogniser["policy"])
     if modality_of(config) != "image":
         raise runs.RunError(f"{run.path} recognises with a model that listens: here it must see alone")
     own = dataclasses.replace(run, config=config, variables={"model": run.variables["recogniser"]}, recogniser=None)
@@ -174,7 +174,7 @@ def closer_of(run: runs.Run, student: runs.Run, listen: Listen | None, mesh: jax
             "--config.model.index_by=audio over the features of a student with a preview"
         )
     glances, data = build.glances_of(student.config), student.config["data"]
-    size = crop_side(data["crop"], data["resize"], schema.ClipPolicy(**run.policy).short_side)
+    size = crop_side(data["crop"], data["resize"], ClipPolicy(**run.policy).short_side)
     eye = {kind: tree["image"] for kind, tree in student.variables["model"].items()}
     look = compiled(lambda eye, batch: {"image": glances.region(eye, batch["squares"])}, eye, mesh)
     return Closer(Regions(size, glances.crop, glances.across), look, glances.widths)

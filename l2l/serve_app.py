@@ -19,8 +19,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from l2l import serve_uploads
-from l2l.data.decoder import DecoderError
-from l2l.data.scan import MediaError
+from l2l.media.decoding.decoder import DecoderError
+from l2l.media.scan import MediaError
 from l2l.serve_guard import AGAIN, CLOSE, Guard, SizeLimit, error
 from l2l.service import Service
 

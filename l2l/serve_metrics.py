@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator
 
-from l2l.data.decoder import resident
+from l2l.media.decoding.decoder import resident
 
 BUCKETS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
 

@@ -12,11 +12,11 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from l2l.data import cut_film
-from l2l.data.cut_film import CutFilm
-from l2l.data.decoder import Decoder
-from l2l.data.scan import MediaError
-from l2l.data.schema import ClipPolicy
+from l2l.media.decoding import cut_film
+from l2l.media.decoding.cut_film import CutFilm
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.policy import ClipPolicy
+from l2l.media.scan import MediaError
 from l2l.serve_batches import Batcher
 from l2l.serve_metrics import Metrics
 

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2l.core.prefetch import Ahead
-from l2l.data import coming
-from l2l.data.asking import FarLive
-from l2l.data.coming import Source
-from l2l.data.decoder import Decoder
-from l2l.data.live import LiveFilm
-from l2l.data.scan import MediaError
+from l2l.media import coming
+from l2l.media.coming import Source
+from l2l.media.decoding.asking import FarLive
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.live import LiveFilm
+from l2l.media.scan import MediaError
 from l2l.result import Result
 from l2l.view import View, record_of
 

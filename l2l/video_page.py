@@ -12,10 +12,10 @@ import numpy as np
 
 from l2l import page, region_pictures
 from l2l.data import audio
-from l2l.data.asking import Asking
-from l2l.data.decoder import Decoders
-from l2l.data.scan import MediaError
-from l2l.data.schema import USUAL, Reading
+from l2l.media.decoding.asking import Asking
+from l2l.media.decoding.decoder import Decoders
+from l2l.media.policy import USUAL, Reading
+from l2l.media.scan import MediaError
 from l2l.report_plots import Chart
 from l2l.result import Result
 from l2l.video_parts import (

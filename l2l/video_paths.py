@@ -6,8 +6,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from l2l.core.texts import printable, text_of
-from l2l.data.folders import listing, there
-from l2l.data.scan import MediaError
+from l2l.media.folders import listing, there
+from l2l.media.scan import MediaError
 
 Found = str | MediaError
 

@@ -6,18 +6,19 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from l2l.data.arrays import Arrays
-from l2l.data.asking import Asking, FarFilm, FarLive
 from l2l.data.audio import silent
-from l2l.data.cut import Clip
-from l2l.data.cut_film import CutFilm
-from l2l.data.live import LiveFilm
-from l2l.data.media import Film, decode_jpeg
-from l2l.data.memory import film_of
-from l2l.data.scan import MediaError
-from l2l.data.schema import USUAL, ClipPolicy, Reading
-from l2l.data.tally import Tally
 from l2l.data.video import centre_crop
+from l2l.media.arrays import Arrays
+from l2l.media.cut import Clip
+from l2l.media.decoding.asking import Asking, FarFilm, FarLive
+from l2l.media.decoding.cut_film import CutFilm
+from l2l.media.live import LiveFilm
+from l2l.media.memory import film_of
+from l2l.media.picture.jpeg import decode_jpeg
+from l2l.media.policy import USUAL, ClipPolicy, Reading
+from l2l.media.scan import MediaError
+from l2l.media.tally import Tally
+from l2l.media.video import Film
 from l2l.programs import COMPILING, Programs, Recogniser, descriptions
 
 Record = dict[str, np.ndarray]

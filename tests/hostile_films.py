@@ -5,9 +5,9 @@ import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from l2l.data.asking import FarLive
-from l2l.data.decoder import Decoder
-from l2l.data.media import MediaError
+from l2l.media.decoding.asking import FarLive
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.video import MediaError
 from tests import mutated
 from tests.hostile import Kind
 from tests.prepared import POLICY

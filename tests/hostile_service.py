@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from l2l.data.schema import ClipPolicy
+from l2l.media.policy import ClipPolicy
 from l2l.serve_app import application
 from l2l.serve_connections import Connection
 from l2l.serve_guard import names

@@ -20,6 +20,7 @@ from l2l.core import atomic
 from l2l.data import schema
 from l2l.data.quiet_tf import tf
 from l2l.data.source import open_clips, open_features
+from l2l.media import policy
 from tests.hostile import Kind
 from tests.shards import KINDS as FEATURES
 from tests.shards import clip_directory, feature_directory
@@ -289,7 +290,7 @@ def list_files(below: Path, dice: random.Random) -> Iterator[Case]:
     (below / "labels.txt").write_text("x\ny\n")
     (below / "classInd.txt").write_text("1 x\n2 y\n")
     (below / "testlist01.txt").write_text("x/v_d_g01_c01.avi\n")
-    planned = lambda read: plan.make(*read, below / "out", schema.ClipPolicy(), None)
+    planned = lambda read: plan.make(*read, below / "out", policy.ClipPolicy(), None)
     how = {
         "list.csv": (CSV, lambda path: planned(folder.read(path))),
         "kinetics.csv": (KINETICS, lambda path: planned(kinetics.read(videos, [path]))),
@@ -348,7 +349,7 @@ def _kept(below: Path) -> dict[str, tuple[Any, Callable[[Path], object]]]:
     """What a preparation of one shard keeps about it, and what reads that."""
     out, kept = below / "out", ".accounts"
     (out / kept).mkdir(parents=True)
-    asked = plan.make([Row("a.mp4", ("x",), "train", video_id="a")], ["x"], out, schema.ClipPolicy(), 1)
+    asked = plan.make([Row("a.mp4", ("x",), "train", video_id="a")], ["x"], out, policy.ClipPolicy(), 1)
     job = asked.jobs[0]
     (out / job.file).write_bytes(bytes(100))
     shard = {"file": job.file, "records": 1, "videos": 1, "bytes": 100, "sha256": "0" * 64}

@@ -11,10 +11,11 @@ from typing import Any
 from data_prep import tfds_metadata
 from data_prep.rows import Row
 from l2l.data import schema
-from l2l.data.cut import Clip
+from l2l.media import policy
+from l2l.media.cut import Clip
 from tests.videos import write_video
 
-POLICY = schema.ClipPolicy(frames=4, short_side=32, hop=0.5)
+POLICY = policy.ClipPolicy(frames=4, short_side=32, hop=0.5)
 LABELS = ["jump", "run"]
 
 

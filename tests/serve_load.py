@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from l2l.data.decoder import resident
+from l2l.media.decoding.decoder import resident
 from tests import hostile_service, mutated, uploads
 from tests.served import Client, form
 from tests.videos import write_video

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from l2l.data import features, media, schema
+from l2l.data import features, schema
+from l2l.media.picture import jpeg
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 
 KINDS = {
     schema.BYTES: lambda x: tf.train.Feature(bytes_list=tf.train.BytesList(value=x)),
@@ -41,10 +43,10 @@ def clip(
         "start": [float(number)],
         "duration": [duration],
         "labels": [label],
-        "frames": [media.encode_jpeg(x.astype(np.uint8), 90) for x in pixels],
+        "frames": [jpeg.encode_jpeg(x.astype(np.uint8), 90) for x in pixels],
         "frames_valid": [frames],
-        "audio": [rng.integers(-3000, 3000, schema.AUDIO_RATE).astype("<i2").tobytes()],
-        "audio_valid": [0, schema.AUDIO_RATE],
+        "audio": [rng.integers(-3000, 3000, AUDIO_RATE).astype("<i2").tobytes()],
+        "audio_valid": [0, AUDIO_RATE],
         "has_audio": [1],
     }
     return serialise(record, schema.CLIP_RECORD)
@@ -89,7 +91,7 @@ def clip_directory(
             )
             for i, own in enumerate(dealt)
         )
-    policy = dataclasses.asdict(schema.ClipPolicy(frames=frames, short_side=size, hop=1.0))
+    policy = dataclasses.asdict(ClipPolicy(frames=frames, short_side=size, hop=1.0))
     labels = labels or [f"class {i}" for i in range(classes)]
     schema.save_index(out, schema.Index("clips", tuple(labels), splits, policy, made_by))
     return out
@@ -117,7 +119,7 @@ def feature_directory(
             features.write_shard(path, rows)
             shards.append(features.describe_shard(path))
         splits[split] = tuple(shards)
-    clips = dataclasses.asdict(schema.ClipPolicy(frames=1, hop=1.0))
+    clips = dataclasses.asdict(ClipPolicy(frames=1, hop=1.0))
     policy = {"clips": clips, "student": student or {}, "widths": {"image": width, "audio": width}}
     labels = tuple(f"class {i}" for i in range(classes))
     schema.save_index(out, schema.Index("features", labels, splits, policy, multi_label=labels_each > 1))

@@ -10,8 +10,8 @@ import av
 import numpy as np
 from av.stream import Disposition
 
-from l2l.data.schema import AUDIO_RATE
-from l2l.data.track import Track, track_from
+from l2l.media.policy import AUDIO_RATE
+from l2l.media.sound.track import Track, track_from
 from tests.videos import clicking, numbered
 
 CLICKS = (0.5, 1.3, 1.8)  # seconds

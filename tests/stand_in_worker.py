@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l.data import operations, worker
-from l2l.data.decoder import MEMORY
-from l2l.data.media import encode_jpeg
-from l2l.data.messages import Told
-from l2l.data.scan import MediaError
+from l2l.media.decoding import operations, worker
+from l2l.media.decoding.decoder import MEMORY
+from l2l.media.decoding.messages import Told
+from l2l.media.picture.jpeg import encode_jpeg
+from l2l.media.scan import MediaError
 
 COMMAND = (sys.executable, "-m", "tests.stand_in_worker")
 NOTES = ("sound track 2 of 3: it is the default one", "HDR (HLG): tone-mapped")

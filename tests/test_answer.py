@@ -12,8 +12,8 @@ import pytest
 from data_prep import sample_render
 from l2l import answer, infer, summary
 from l2l.answer import BY_PICTURES, DRAWN, HEARD_NOTHING, NO_CHOICE
-from l2l.data.scan import MediaError
-from l2l.data.schema import ClipPolicy
+from l2l.media.policy import ClipPolicy
+from l2l.media.scan import MediaError
 from l2l.programs import Programs, by_shape
 from l2l.result import Asked
 from l2l.view import Clock, View

@@ -12,20 +12,21 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, video_page
 from l2l.core import sharding
-from l2l.data import cut_film, schema
-from l2l.data.asking import FarFilm
-from l2l.data.decoder import Decoder
-from l2l.data.media import encode_jpeg
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
 from l2l.look import load
+from l2l.media import policy
+from l2l.media.decoding import cut_film
+from l2l.media.decoding.asking import FarFilm
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.picture.jpeg import encode_jpeg
 from l2l.models.regions import Regions
 from l2l.runs import RunError, load_run
 from tests import small
 from tests.videos import write_video
 
 LABELS = ("clapping", "tuning", "resting")
-POLICY = schema.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=48)
+POLICY = policy.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=48)
 VIDEOS = {
     "long": {"seconds": 9.3, "fps": 10, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0, 8.8)},
     "silent": {"seconds": 7.2, "fps": 10, "audio": False},

@@ -13,7 +13,8 @@ from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_mul
 from data_prep import plan
 from data_prep.rows import Row
 from l2l import build, inputs, optim, sweep
-from l2l.data import loader, order, schema
+from l2l.data import loader, order
+from l2l.media import policy
 from l2l.runs import RunError
 
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
@@ -75,7 +76,7 @@ def test_every_variant_is_read_by_any_number_of_processes(stage, variant, monkey
 def test_streams_share_what_preparation_makes(videos):
     """The most that there are, over as many shards as so many videos are written to."""
     rows = [Row(f"{i}.mp4", ("a",), "train", video_id=str(i)) for i in range(videos)]
-    jobs = plan.make(rows, ("a",), "out", schema.ClipPolicy(frames=1), None).jobs
+    jobs = plan.make(rows, ("a",), "out", policy.ClipPolicy(frames=1), None).jobs
     shards = [(Path(job.file), len(job.rows)) for job in jobs]
     pieces = order.Order(shards, order.STREAMS, seed=0, shuffle=1)._pieces
     streams = loader.tf.data.Dataset.range(order.STREAMS)

@@ -7,10 +7,10 @@ import pytest
 
 import l2l
 from l2l import infer, summary, video_page
-from l2l.data import cut_film
-from l2l.data.decoder import Decoder, Decoders
-from l2l.data.schema import Reading
 from l2l.look import Model, load
+from l2l.media.decoding import cut_film
+from l2l.media.decoding.decoder import Decoder, Decoders
+from l2l.media.policy import Reading
 from tests import untrained
 from tests.stand_in_worker import COMMAND, NOTES
 from tests.videos import write_video

@@ -16,11 +16,12 @@ from data_prep import files, lists, plan, prepare, released_features, sample, sh
 from data_prep.locks import ACCOUNTS, locked
 from data_prep.rows import MESSAGE, PrepareError, Row
 from l2l.data import schema
+from l2l.media import policy
 from tests.hostile_shards import BOMB, text
 from tests.videos import write_video
 
 ROOT = Path(__file__).parent.parent
-POLICY = schema.ClipPolicy(frames=2, short_side=16)
+POLICY = policy.ClipPolicy(frames=2, short_side=16)
 
 
 def line_of(work) -> str:

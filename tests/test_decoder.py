@@ -13,11 +13,12 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from l2l.data import decoder as decoder_module
-from l2l.data import media, pictures
-from l2l.data.decoder import Decoder, DecoderError, Decoders, Stopped
-from l2l.data.media import MediaError, read_clips
-from l2l.data.schema import ClipPolicy
+from l2l.media import video
+from l2l.media.decoding import decoder as decoder_module
+from l2l.media.decoding.decoder import Decoder, DecoderError, Decoders, Stopped
+from l2l.media.picture import thumbnails
+from l2l.media.policy import ClipPolicy
+from l2l.media.video import MediaError, read_clips
 from tests.prepared import POLICY, alive, hanging, wait_until
 from tests.stand_in_worker import COMMAND, read
 from tests.videos import write_video
@@ -63,16 +64,16 @@ def test_one_process_serves_many_calls(decoder):
 def test_clips_are_those_of_this_process(decoder, film):
     cutting = decoder.clips(film, POLICY, 0.5)
     same(list(cutting), list(read_clips(film, POLICY, 0.5)))
-    whole = media.open_film(film, POLICY, 0.5)
+    whole = video.open_film(film, POLICY, 0.5)
     list(whole.cut(range(len(whole.clips)), POLICY.frames))
     assert (cutting.has_audio, cutting.notes, cutting.tally.decoded) == (True, whole.notes, whole.tally.decoded)
 
 
 def test_facts_pictures_and_sound_are_those_of_this_process(decoder, film):
-    assert decoder.probe(film) == media.probe(film)
+    assert decoder.probe(film) == video.probe(film)
     times = [2.2, 0.4]
-    assert decoder.pictures(film, times, short_side=40) == pictures.read_pictures(film, times, short_side=40)
-    (there, covered), (here, expected) = decoder.audio(film), media.read_audio(film)
+    assert decoder.pictures(film, times, short_side=40) == thumbnails.read_pictures(film, times, short_side=40)
+    (there, covered), (here, expected) = decoder.audio(film), video.read_audio(film)
     np.testing.assert_array_equal(there, here)
     assert covered == expected
     assert decoder.audio(write_video(film.with_name("silent.mp4"), audio=False)) is None
@@ -81,7 +82,7 @@ def test_facts_pictures_and_sound_are_those_of_this_process(decoder, film):
 def test_a_film_is_looked_at_here_and_there(decoder, film):
     """As in this process, also where the process that held it open was ended in between."""
     other = ClipPolicy(frames=2, short_side=24, hop=1.0, audio=False)
-    far, near = decoder.film(film, POLICY), media.open_film(film, POLICY)
+    far, near = decoder.film(film, POLICY), video.open_film(film, POLICY)
     assert (far.stop, far.has_audio, far.tally.decoded) == (near.stop, near.has_audio, near.tally.decoded)
     for look in range(3):
         same(list(far.seen([2 * look, 5], 1)), list(near.seen([2 * look, 5], 1)))
@@ -115,7 +116,7 @@ def test_a_name_that_is_no_text(decoder, film, tmp_path, monkeypatch):
     decoder.probe(film)
     monkeypatch.chdir(tmp_path)
     for path in (name, Path(name), os.fsencode(name)):
-        assert decoder.probe(path).frames == media.probe(film).frames
+        assert decoder.probe(path).frames == video.probe(film).frames
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_one_that_keeps_much_memory_is_replaced_between_two_films(decoder, film)
     (second,) = asked(decoder, "keeps", size=decoder_module.KEPT + (16 << 20), film=1)
     assert (second != first, decoder.outgrown) == (True, 1)
     assert asked(decoder, "keeps", size=1, film=1) == [second]
-    same(list(decoder.film(film, POLICY).seen([1], 1)), list(media.open_film(film, POLICY).seen([1], 1)))
+    same(list(decoder.film(film, POLICY).seen([1], 1)), list(video.open_film(film, POLICY).seen([1], 1)))
     (third,) = asked(decoder, "pids", count=1)
     assert (third != second, decoder.outgrown) == (True, 2)
     assert not any(Path(f"/proc/{pid}").exists() for pid in (first, second))
@@ -240,7 +241,7 @@ def test_no_video_is_blamed_for_a_process_that_does_not_start(tmp_path):
 @pytest.mark.parametrize("how", ["script", "stdin"])
 def test_whatever_program_asks(film, tmp_path, how):
     """A script without a guard, or one that comes through the standard input; from where no package is."""
-    code = f"from l2l.data.decoder import Decoder\nprint(Decoder().probe({str(film)!r}).frames)\n"
+    code = f"from l2l.media.decoding.decoder import Decoder\nprint(Decoder().probe({str(film)!r}).frames)\n"
     (tmp_path / "script.py").write_text(code)
     (tmp_path / "l2l").mkdir()  # not the package
     words, given = ([tmp_path / "script.py"], None) if how == "script" else (["-"], code)
@@ -248,7 +249,7 @@ def test_whatever_program_asks(film, tmp_path, how):
     path = {"PYTHONPATH": str(ROOT)} | ({"PYTHONSAFEPATH": "1"} if how == "script" else {})
     how = {"input": given, "env": os.environ | path, "cwd": tmp_path if how == "script" else "/"}
     done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=False, **how)
-    assert (done.stdout, done.stderr) == (f"{media.probe(film).frames}\n", "")
+    assert (done.stdout, done.stderr) == (f"{video.probe(film).frames}\n", "")
 
 
 def test_threads_have_decoders_of_their_own(film):
@@ -264,7 +265,7 @@ def test_threads_have_decoders_of_their_own(film):
 def test_it_ends_with_its_parent(tmp_path):
     """Even in the middle of reading a file that has no end."""
     code = (
-        "import sys; from l2l.data.decoder import Decoder; from tests.test_decoder import *; "
+        "import sys; from l2l.media.decoding.decoder import Decoder; from tests.test_decoder import *; "
         "decoder = Decoder(command=COMMAND); print(*asked(decoder, 'pids', count=1), flush=True); "
         "list(decoder.clips(sys.argv[1], POLICY))"
     )

@@ -6,8 +6,8 @@ import unicodedata
 import pytest
 
 from l2l.core import texts
-from l2l.data import folders, media, schema
-from l2l.data.folders import listing, there
+from l2l.media import folders, policy, video
+from l2l.media.folders import listing, there
 from tests.videos import numbers, touch, write_video
 
 MPEG4 = {"codec": "mpeg4", "audio_codec": "mp2", "sample_format": "s16"}
@@ -43,7 +43,7 @@ def test_a_video_without_its_suffix_is_found_and_read(tmp_path, kind):
     found = listing(tmp_path / "films")
     assert sorted(found.videos) == ["none", "other.dat", "version 1.2"]
     assert list(found.notes()) == []
-    (clip,) = media.read_clips(tmp_path / "films/none", schema.ClipPolicy(frames=4, fps=8, hop=9, short_side=72))
+    (clip,) = video.read_clips(tmp_path / "films/none", policy.ClipPolicy(frames=4, fps=8, hop=9, short_side=72))
     assert len(numbers(clip)) == 4
     assert numbers(clip)[0] == 0
 

@@ -10,9 +10,9 @@ import pytest
 from data_prep import prepare, verify
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l.data import cut, media
-from l2l.data.asking import FarLive
-from l2l.data.decoder import Decoder
+from l2l.media import cut, video
+from l2l.media.decoding.asking import FarLive
+from l2l.media.decoding.decoder import Decoder
 from tests import mutated
 from tests.prepared import POLICY
 from tests.stand_in_worker import COMMAND, read
@@ -69,7 +69,7 @@ def outcome(decoder: Decoder, path: Path) -> int | str:
     """How many clips a file gives, or why it gives none."""
     try:
         return sum(1 for _ in decoder.clips(path, POLICY))
-    except media.MediaError as error:
+    except video.MediaError as error:
         return error.status
 
 
@@ -88,7 +88,7 @@ def followed(decoder: Decoder, path: Path) -> int | str:
     """The same of a file that is followed and does not grow."""
     try:
         return sum(1 for _ in FarLive(decoder, path, POLICY, stdin=False, patience=0.0).clips(1, POLICY.frames))
-    except media.MediaError as error:
+    except video.MediaError as error:
         return error.status
 
 
@@ -102,5 +102,5 @@ def test_what_a_followed_file_claims(tmp_path):
             assert followed(decoder, path) in allowed, claim  # without one a tick is a second
         assert followed(decoder, tmp_path / "d.mkv") == 2
         path.write_bytes(mutated.claiming(originals, "mp4 frames last for days"))
-        with pytest.raises(media.MediaError, match=r"stays for 1\d\d,\d{3} s: more than 100,000 clips"):
+        with pytest.raises(video.MediaError, match=r"stays for 1\d\d,\d{3} s: more than 100,000 clips"):
             next(FarLive(decoder, path, POLICY, stdin=False, patience=0.0).clips(1, 1))

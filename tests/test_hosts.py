@@ -16,6 +16,7 @@ from data_prep.datasets import folder, unlabelled
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l.data import schema
+from l2l.media import policy
 from tests.prepared import LABELS, POLICY, command, content, flags, rows_of
 
 needs_beam = pytest.mark.skipif(
@@ -181,7 +182,7 @@ def test_machines_are_told_all_that_the_plan_says(tmp_path):
     from data_prep import beam
 
     rows = [Row(f"{i}.mp4", ("run",), "train", 0.5, None, str(i)) for i in range(3)]
-    how = {"reading": schema.Reading(2, False), "most_bytes": 1e6}
+    how = {"reading": policy.Reading(2, False), "most_bytes": 1e6}
     asked = plan.make(rows, ["jump", "run"], tmp_path, POLICY, 2, **how)
     (tmp_path / ".accounts").mkdir()
     assert beam.load_jobs(beam.save_jobs(asked)) == list(asked.jobs)

@@ -21,13 +21,13 @@ from l2l import export_weights, import_weights, infer, model_costs, predict, sum
 from l2l.answer import NO_CHOICE
 from l2l.core import sharding
 from l2l.core.clock import clock
-from l2l.data import schema
 from l2l.data.clips import ClipReader
-from l2l.data.media import decode_jpeg, encode_jpeg
 from l2l.data.source import source_of
 from l2l.data.video import centre_crop
 from l2l.evaluate import evaluate
 from l2l.look import Model, load
+from l2l.media import policy
+from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
 from l2l.run_programs import Hard, of_run
 from l2l.runs import load_run
 from l2l.tasks import Classify
@@ -36,7 +36,7 @@ from tests import small, xla
 from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning a guitar", "naïve")
-POLICY = schema.ClipPolicy(frames=2, hop=1.0, short_side=32)
+POLICY = policy.ClipPolicy(frames=2, hop=1.0, short_side=32)
 VIDEOS = {
     "long": {"seconds": 7.4, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0)},
     "silent": {"seconds": 5.2, "fps": 12, "audio": False},

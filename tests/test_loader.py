@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from l2l import evaluate
-from l2l.data import loader, media, schema
+from l2l.data import loader, schema
 from l2l.data.clips import ClipReader, mirrored
 from l2l.data.features import FeatureReader
 from l2l.data.order import Order
 from l2l.data.quiet_tf import tf
 from l2l.data.source import open_clips, open_features
+from l2l.media.picture import jpeg as jpegs
+from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
 from tests import shards
 
 LOOK = {"frames": 2, "crop": 14, "resize": 16, "scale": 0.8, "flip": True}
@@ -140,8 +142,8 @@ def test_what_an_epoch_draws_is_checked(clips, tmp_path):
 def test_a_square_is_cut_at_every_place(monkeypatch):
     """At the first and at the last one, too; each as often as any other."""
     ramp = np.add.outer(15 * np.arange(12), 3 * np.arange(14)).astype(np.uint8)
-    jpeg = media.encode_jpeg(ramp[..., None].repeat(3, 2), 100)
-    monkeypatch.setattr(media, "encode_jpeg", lambda image, quality: jpeg)
+    jpeg = encode_jpeg(ramp[..., None].repeat(3, 2), 100)
+    monkeypatch.setattr(jpegs, "encode_jpeg", lambda image, quality: jpeg)
     raw = shards.clip(np.random.default_rng(0), "video", 0, 1, 0, frames=1, size=1)
     reader = ClipReader(frames=1, side=10, classes=1, flip=False)
     squares = tf.data.Dataset.range(1500).map(lambda n: reader.train(raw, [n, 0], None)["frames"]).batch(1500)
@@ -168,7 +170,7 @@ def test_pixels_and_sound_by_value(clips):
     path, _ = source.shards("val")[0]
     raw = next(iter(tf.data.TFRecordDataset(str(path))))
     record = tf.train.Example.FromString(raw.numpy()).features.feature
-    image = media.decode_jpeg(record["frames"].bytes_list.value[1])  # (16, 24, 3)
+    image = decode_jpeg(record["frames"].bytes_list.value[1])  # (16, 24, 3)
     np.testing.assert_array_equal(batch["frames"][0, 1], image[1:15, 5:19])
     np.testing.assert_array_equal(batch["audio"][0], np.frombuffer(record["audio"].bytes_list.value[0], "<i2"))
     assert batch["labels"][0].tolist() == [1.0, 0.0, 0.0]
@@ -176,9 +178,9 @@ def test_pixels_and_sound_by_value(clips):
 
 
 def test_augmentation_is_one_for_all_frames_of_a_clip(tmp_path, monkeypatch):
-    same = media.encode_jpeg
+    same = encode_jpeg
     monkeypatch.setattr(
-        media,
+        jpegs,
         "encode_jpeg",
         lambda x, q: same(np.tile(np.arange(24, dtype=np.uint8)[None, :, None] * 10, (16, 1, 3)), q),
     )

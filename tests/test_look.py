@@ -11,8 +11,8 @@ import pytest
 
 import l2l
 from l2l import look, sure
-from l2l.data.arrays import Arrays
-from l2l.data.media import read_audio
+from l2l.media.arrays import Arrays
+from l2l.media.video import read_audio
 from l2l.result import Result
 from tests import untrained
 from tests.videos import write_video

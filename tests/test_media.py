@@ -8,21 +8,22 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
-from l2l.data.track import Track, laid
+from l2l.media import video
+from l2l.media.picture import jpeg
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.sound.track import Track, laid
 from tests.videos import clicks_in, numbers, write_video
 
 
 def test_probe(tmp_path):
-    facts = media.probe(write_video(tmp_path / "a.mp4", seconds=2, fps=12, size=(96, 64)))
-    assert facts == media.Probe(duration=2.0, fps=12.0, width=96, height=64, frames=24, has_audio=True)
-    assert not media.probe(write_video(tmp_path / "b.mp4", audio=False)).has_audio
+    facts = video.probe(write_video(tmp_path / "a.mp4", seconds=2, fps=12, size=(96, 64)))
+    assert facts == video.Probe(duration=2.0, fps=12.0, width=96, height=64, frames=24, has_audio=True)
+    assert not video.probe(write_video(tmp_path / "b.mp4", audio=False)).has_audio
 
 
 def test_clips_abut_and_the_last_is_padded(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=2, fps=10)
-    clips = list(media.read_clips(path, ClipPolicy(frames=8, short_side=64)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=8, short_side=64)))
     assert [numbers(c) for c in clips] == [[*range(8)], [*range(8, 16)], [16, 17, 18, 19, 19, 19, 19, 19]]
     assert [c.frames_valid for c in clips] == [8, 8, 4]
     assert [(c.index, c.clips, round(c.start, 6), c.duration) for c in clips] == [
@@ -32,29 +33,29 @@ def test_clips_abut_and_the_last_is_padded(tmp_path):
 
 def test_exact_number_of_clips(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=32 / 15, fps=15)
-    assert len(list(media.read_clips(path, ClipPolicy(frames=16)))) == 2
+    assert len(list(video.read_clips(path, ClipPolicy(frames=16)))) == 2
 
 
 def test_overlapping_clips_and_stride(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=2, fps=10)
-    clips = list(media.read_clips(path, ClipPolicy(frames=4, stride=3, hop=0.5)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=4, stride=3, hop=0.5)))
     assert [numbers(c) for c in clips] == [[0, 3, 6, 9], [5, 8, 11, 14], [10, 13, 16, 19], [15, 18, 18, 18]]
     assert [c.frames_valid for c in clips] == [4, 4, 4, 2]
 
 
 def test_given_rate_repeats_and_skips_frames(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=1, fps=10)
-    fast = next(media.read_clips(path, ClipPolicy(frames=6, fps=20)))
+    fast = next(video.read_clips(path, ClipPolicy(frames=6, fps=20)))
     assert numbers(fast) == [0, 0, 1, 1, 2, 2]
     assert fast.frames_valid == 6
-    slow = next(media.read_clips(path, ClipPolicy(frames=4, fps=4)))
+    slow = next(video.read_clips(path, ClipPolicy(frames=4, fps=4)))
     assert numbers(slow) == [0, 2, 5, 7]
 
 
 @pytest.mark.parametrize(("clips", "starts"), [(1, [0.8]), (2, [0.3, 1.3]), (5, [0.0, 0.4, 0.8, 1.2, 1.6])])
 def test_some_clips_spread_evenly(tmp_path, clips, starts):
     path = write_video(tmp_path / "a.mp4", seconds=2, fps=10)
-    got = list(media.read_clips(path, ClipPolicy(frames=4, clips=clips)))
+    got = list(video.read_clips(path, ClipPolicy(frames=4, clips=clips)))
     assert [c.start for c in got] == pytest.approx(starts)
     assert numbers(got[0])[0] == round(starts[0] * 10)
     assert all(c.frames_valid == 4 for c in got)
@@ -63,38 +64,38 @@ def test_some_clips_spread_evenly(tmp_path, clips, starts):
 @pytest.mark.parametrize("clips", [0, 3])
 def test_video_shorter_than_a_clip(tmp_path, clips):
     path = write_video(tmp_path / "a.mp4", seconds=0.5, fps=10)
-    (clip,) = media.read_clips(path, ClipPolicy(frames=8, clips=clips))
+    (clip,) = video.read_clips(path, ClipPolicy(frames=8, clips=clips))
     assert numbers(clip) == [0, 1, 2, 3, 4, 4, 4, 4]
     assert (clip.frames_valid, clip.clips) == (5, 1)
 
 
 def test_stretch_of_a_video(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=3, fps=10)
-    clips = list(media.read_clips(path, ClipPolicy(frames=8), start=1.0, end=2.0))
+    clips = list(video.read_clips(path, ClipPolicy(frames=8), start=1.0, end=2.0))
     assert [numbers(c) for c in clips] == [[*range(10, 18)], [18, 19, 19, 19, 19, 19, 19, 19]]
     assert [c.frames_valid for c in clips] == [8, 2]
-    with pytest.raises(media.MediaError, match=r"ends at 3\.00 s") as caught:
-        list(media.read_clips(path, ClipPolicy(), start=5.0))
+    with pytest.raises(video.MediaError, match=r"ends at 3\.00 s") as caught:
+        list(video.read_clips(path, ClipPolicy(), start=5.0))
     assert caught.value.status == "too_short"
 
 
 @pytest.mark.parametrize(("size", "shape"), [((96, 72), (64, 85)), ((72, 96), (85, 64)), ((48, 36), (64, 85))])
 def test_short_side(tmp_path, size, shape):
-    clip = next(media.read_clips(write_video(tmp_path / "a.mp4", size=size), ClipPolicy(short_side=64)))
-    assert media.decode_jpeg(clip.jpegs[0]).shape == (*shape, 3)
+    clip = next(video.read_clips(write_video(tmp_path / "a.mp4", size=size), ClipPolicy(short_side=64)))
+    assert jpeg.decode_jpeg(clip.jpegs[0]).shape == (*shape, 3)
 
 
 def test_sound_follows_the_first_frame(tmp_path):
     path = write_video(tmp_path / "a.mkv", fps=10, times=5 + np.arange(20) / 10, audio_start=5, seconds=7, clicks=[6.0])
-    wave, _ = media.read_audio(path)
+    wave, _ = video.read_audio(path)
     assert clicks_in(wave) == pytest.approx([1.0], abs=0.02)
-    assert media.probe(path).duration == pytest.approx(2.0, abs=0.01)
+    assert video.probe(path).duration == pytest.approx(2.0, abs=0.01)
 
 
 def test_no_sound(tmp_path):
     path = write_video(tmp_path / "a.mp4", audio=False)
-    assert media.read_audio(path) is None
-    (clip,) = media.read_clips(path, ClipPolicy(frames=15))
+    assert video.read_audio(path) is None
+    (clip,) = video.read_clips(path, ClipPolicy(frames=15))
     assert not clip.has_audio
     assert clip.audio_valid == (0, 0)
     assert clip.audio.shape == (AUDIO_RATE,)
@@ -103,12 +104,12 @@ def test_no_sound(tmp_path):
 
 def test_sound_of_a_clip_is_around_its_centre(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=3, fps=10, clicks=[1.0])
-    clips = list(media.read_clips(path, ClipPolicy(frames=10)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=10)))
     assert clicks_in(clips[1].audio) == pytest.approx([0.0], abs=0.02)
-    first = next(media.read_clips(path, ClipPolicy(frames=4)))
+    first = next(video.read_clips(path, ClipPolicy(frames=4)))
     assert first.audio_valid == (round(0.3 * AUDIO_RATE), AUDIO_RATE)
     assert not first.audio[: first.audio_valid[0]].any()
-    silenced = next(media.read_clips(path, ClipPolicy(frames=4, audio=False)))
+    silenced = next(video.read_clips(path, ClipPolicy(frames=4, audio=False)))
     assert (silenced.has_audio, silenced.audio_valid) == (False, (0, 0))
 
 
@@ -140,8 +141,8 @@ def test_jpeg_as_tensorflow_decodes_it(quality):
     import tensorflow as tf
 
     noise = np.random.default_rng(0).integers(0, 255, (37, 53, 3), np.uint8)
-    data = media.encode_jpeg(noise, quality)
-    assert (media.decode_jpeg(data) == tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE").numpy()).all()
+    data = jpeg.encode_jpeg(noise, quality)
+    assert (jpeg.decode_jpeg(data) == tf.io.decode_jpeg(data, dct_method="INTEGER_ACCURATE").numpy()).all()
 
 
 def cut(data: bytes, share: float) -> bytes:
@@ -190,16 +191,16 @@ def test_bad_files(tmp_path):
     for name, data, status in bad_files(tmp_path):
         path = tmp_path / f"bad {name}"
         path.write_bytes(data)
-        for read in (media.probe, lambda p: list(media.read_clips(p, ClipPolicy())), media.read_audio):
-            if name == "damaged.mp4" and read in (media.probe, media.read_audio):
+        for read in (video.probe, lambda p: list(video.read_clips(p, ClipPolicy())), video.read_audio):
+            if name == "damaged.mp4" and read in (video.probe, video.read_audio):
                 continue  # its packets and its first frame are whole
-            with pytest.raises(media.MediaError) as caught:
+            with pytest.raises(video.MediaError) as caught:
                 read(path)
             assert caught.value.status == status, (name, caught.value)
             assert str(path) in str(caught.value)
             assert "\n" not in str(caught.value)
-    with pytest.raises(media.MediaError) as caught:
-        media.probe(tmp_path / "nowhere\nat all.mp4")
+    with pytest.raises(video.MediaError) as caught:
+        video.probe(tmp_path / "nowhere\nat all.mp4")
     assert caught.value.status == "missing"
     assert "\n" not in str(caught.value)
 
@@ -207,7 +208,7 @@ def test_bad_files(tmp_path):
 def test_damage_at_the_very_end_costs_only_the_end(tmp_path):
     good = front_loaded(write_video(tmp_path / "a.mp4", seconds=4, fps=10, audio=False, options={"bf": "0"}))
     good.write_bytes(cut(good.read_bytes(), 0.985))
-    clips = list(media.read_clips(good, ClipPolicy(frames=8)))
+    clips = list(video.read_clips(good, ClipPolicy(frames=8)))
     assert len(clips) >= 4
     assert [numbers(c) for c in clips[:4]] == [[*range(i, i + 8)] for i in (0, 8, 16, 24)]
 
@@ -215,7 +216,7 @@ def test_damage_at_the_very_end_costs_only_the_end(tmp_path):
 @pytest.mark.parametrize("name", ["with space.mp4", 'quote\'s "two".mp4', "new\nline.mp4", "a:b.mp4", "%03d.mp4"])
 def test_odd_names(tmp_path, name):
     path = write_video(tmp_path / "a.mp4").rename(tmp_path / name)
-    assert next(media.read_clips(path, ClipPolicy(frames=4))).frames_valid == 4
+    assert next(video.read_clips(path, ClipPolicy(frames=4))).frames_valid == 4
 
 
 def test_metadata_that_is_not_utf8(tmp_path):
@@ -228,7 +229,7 @@ def test_metadata_that_is_not_utf8(tmp_path):
             container.mux(stream.encode(av.VideoFrame(64, 64, "yuv420p")))
         container.mux(stream.encode(None))
     path.write_bytes(path.read_bytes().replace(b"QQQQQQQQ", b"caf\xe9 \xff\xfe!"))
-    assert media.probe(path).frames == 5
+    assert video.probe(path).frames == 5
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path):
@@ -236,8 +237,8 @@ def test_memory_does_not_grow_with_the_video(tmp_path):
     for seconds in (20, 80):
         path = write_video(tmp_path / f"{seconds}.mp4", seconds=seconds, fps=25, size=(320, 240))
         code = (
-            "import sys; from l2l.data import media, schema;"
-            "n = sum(1 for _ in media.read_clips(sys.argv[1], schema.ClipPolicy(frames=8, hop=0.1)));"
+            "import sys; from l2l.media import policy, video;"
+            "n = sum(1 for _ in video.read_clips(sys.argv[1], policy.ClipPolicy(frames=8, hop=0.1)));"
             "print(n, open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"  # getrusage tells the parent's
         )
         said = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True).stdout

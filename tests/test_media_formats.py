@@ -9,8 +9,9 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.media import video
+from l2l.media.picture import jpeg
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from tests.videos import clicks_in, number_of, numbers, write_video
 
 MJPEG = {"codec": "mjpeg", "pix_fmt": "yuvj420p"}
@@ -23,7 +24,7 @@ PCM = {"audio_codec": "pcm_s16le", "sample_format": "s16"}
 WMA = {"audio_codec": "wmav2", "audio_options": {"b": "128000"}}
 
 
-def heard(clips: list[media.Clip]) -> np.ndarray:
+def heard(clips: list[video.Clip]) -> np.ndarray:
     """The clips' seconds of sound on the video's time line, int16 (n,), from its beginning on."""
     wave = np.zeros(round((clips[-1].start + clips[-1].duration + 1) * AUDIO_RATE), np.int16)
     for clip in clips:
@@ -35,9 +36,9 @@ def heard(clips: list[media.Clip]) -> np.ndarray:
     return wave
 
 
-def check(path, *, frames: int = 30, clicks: list[float], within: float = 0.02) -> list[media.Clip]:
+def check(path, *, frames: int = 30, clicks: list[float], within: float = 0.02) -> list[video.Clip]:
     """Clips of 5 frames carry every number once, in order, and every click."""
-    clips = list(media.read_clips(path, ClipPolicy(frames=5, short_side=64)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=5, short_side=64)))
     assert [n for clip in clips for n in numbers(clip)[: clip.frames_valid]] == [*range(frames)]
     assert clicks_in(heard(clips)) == pytest.approx(clicks, abs=within)
     return clips
@@ -90,7 +91,7 @@ def test_pictures(tmp_path, made):
     path = write_video(tmp_path / name, seconds=seconds, clicks=clicks, **{"fps": 15} | how)
     size = how.get("size", (96, 72)) if how.get("codec") != "h263" else (192, 144)  # its pixels are 12:11
     (first, *_) = check(path, clicks=clicks)
-    assert media.decode_jpeg(first.jpegs[0]).shape == (64, round(size[0] * 64 / size[1]), 3)
+    assert jpeg.decode_jpeg(first.jpegs[0]).shape == (64, round(size[0] * 64 / size[1]), 3)
 
 
 SOUNDS = {
@@ -153,7 +154,7 @@ def test_variable_frame_rate_goes_by_time(tmp_path, name):
     how = {"codec": "libvpx"} | OPUS if name == "a.webm" else {}
     times, clicks = [0, 0.1, 0.15, 0.6, 0.7, 1.1], [0.4, 1.0]
     path = write_video(tmp_path / name, times=times, clicks=clicks, seconds=1.2, **how)
-    clips = list(media.read_clips(path, ClipPolicy(frames=6, fps=5, hop=0.5)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=6, fps=5, hop=0.5)))
     assert [numbers(clip) for clip in clips] == [[0, 2, 2, 3, 4, 4], [2, 4, 4, 5, 5, 5], [4, 4, 4, 4, 4, 4]]
     assert [clip.frames_valid for clip in clips] == [6, 4, 1]
     assert clicks_in(heard(clips)) == pytest.approx(clicks, abs=0.02)
@@ -170,10 +171,10 @@ def test_rotation_is_undone(tmp_path, turns):
         ">9i", cos << 16, sin << 16, 0, -sin << 16, cos << 16, 0, 64 << 16, 0, 1 << 30
     )
     path.write_bytes(data)
-    upright = media.decode_jpeg(next(media.read_clips(path, ClipPolicy(frames=6, short_side=64))).jpegs[5])
+    upright = jpeg.decode_jpeg(next(video.read_clips(path, ClipPolicy(frames=6, short_side=64))).jpegs[5])
     assert upright.shape == ((96, 64, 3) if turns % 2 else (64, 96, 3))
     assert number_of(np.rot90(upright, turns)) == 5
-    assert (media.probe(path).width, media.probe(path).height) == ((64, 96) if turns % 2 else (96, 64))
+    assert (video.probe(path).width, video.probe(path).height) == ((64, 96) if turns % 2 else (96, 64))
 
 
 def plain(path, codec, pix_fmt, *, colorspace=None, options=None, pictures):
@@ -212,7 +213,7 @@ def test_colours(tmp_path, codec, pix_fmt, colorspace):
     picture = np.repeat(np.repeat(np.array([COLOURS], np.uint8), 32, 1), 64, 0)
     options = X265["options"] if codec == "libx265" else {}
     path = plain(tmp_path / "a.mkv", codec, pix_fmt, colorspace=colorspace, options=options, pictures=[picture] * 3)
-    shown = media.decode_jpeg(next(media.read_clips(path, ClipPolicy(frames=2, short_side=32))).jpegs[0])
+    shown = jpeg.decode_jpeg(next(video.read_clips(path, ClipPolicy(frames=2, short_side=32))).jpegs[0])
     assert np.abs(shown[16, 8::16].astype(int) - COLOURS).max() <= 6
 
 
@@ -223,7 +224,7 @@ def test_fields_are_blended(tmp_path):
     options = {"x264-params": "tff=1:interlaced=1", "qp": "4"}
     path = plain(tmp_path / "a.mp4", "libx264", "yuv420p", options=options, pictures=[picture] * 4)
     for side in (72, 73, 200):
-        shown = media.decode_jpeg(next(media.read_clips(path, ClipPolicy(frames=2, short_side=side))).jpegs[1])
+        shown = jpeg.decode_jpeg(next(video.read_clips(path, ClipPolicy(frames=2, short_side=side))).jpegs[1])
         assert shown.shape[0] == side
         bar = shown[8:-8, side * 60 // 144, 0].astype(int)
         assert np.abs(bar - 120).max() < 15

@@ -6,9 +6,10 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import frames, media
-from l2l.data.scan import walk
-from l2l.data.schema import ClipPolicy
+from l2l.media import video
+from l2l.media.picture import frames
+from l2l.media.policy import ClipPolicy
+from l2l.media.scan import walk
 from tests.test_media_formats import MJPEG, MP2, MPEG2, MPEG4, OPUS, PCM, X265
 from tests.videos import numbers, write_video
 
@@ -48,7 +49,7 @@ def from_the_start(monkeypatch):
 def content(path, policy: ClipPolicy, **stretch) -> list[tuple]:
     return [
         (c.index, c.clips, c.start, c.duration, c.jpegs, c.frames_valid, c.audio.tobytes(), c.audio_valid, c.has_audio)
-        for c in media.read_clips(path, policy, **stretch)
+        for c in video.read_clips(path, policy, **stretch)
     ]
 
 
@@ -84,10 +85,10 @@ def test_what_lies_before_is_not_decoded(tmp_path):
     for pos, size in spoilt:
         data[pos + 8 : pos + size] = bytes(size - 8)
     path.write_bytes(data)
-    clip = next(media.read_clips(path, ClipPolicy(frames=8), start=15.0))
+    clip = next(video.read_clips(path, ClipPolicy(frames=8), start=15.0))
     assert numbers(clip) == [*range(150, 158)]
-    with pytest.raises(media.MediaError, match="damaged at"):
-        list(media.read_clips(path, ClipPolicy(frames=8), start=6.0, end=7.0))
+    with pytest.raises(video.MediaError, match="damaged at"):
+        list(video.read_clips(path, ClipPolicy(frames=8), start=6.0, end=7.0))
 
 
 def test_marks_of_keyframes_that_are_wrong(tmp_path, monkeypatch):

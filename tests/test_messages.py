@@ -6,13 +6,14 @@ import struct
 import numpy as np
 import pytest
 
-from l2l.data import asking, messages
-from l2l.data.asking import Asking
-from l2l.data.cut import CLIPS, SILENCE, Clip
-from l2l.data.decoder import Decoder, DecoderError
-from l2l.data.media import MediaError, Probe, encode_jpeg
-from l2l.data.messages import BadMessage, Done, Pace, Plan, Problem, Ready, Sound, Told
-from l2l.data.tally import Decoded
+from l2l.media.cut import CLIPS, SILENCE, Clip
+from l2l.media.decoding import asking, messages
+from l2l.media.decoding.asking import Asking
+from l2l.media.decoding.decoder import Decoder, DecoderError
+from l2l.media.decoding.messages import BadMessage, Done, Pace, Plan, Problem, Ready, Sound, Told
+from l2l.media.picture.jpeg import encode_jpeg
+from l2l.media.tally import Decoded
+from l2l.media.video import MediaError, Probe
 from tests.stand_in_worker import COMMAND, JPEG, read
 
 DICE = np.random.default_rng(0)

@@ -6,18 +6,19 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media, mixing
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.media import video
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.sound import mixing
 from tests.sounds import CLICKS, FULL, OPUS, Sounding, clicks_of, frames_of, of_frames, write_film
 from tests.videos import clicks_in, numbers
 
 
 def heard(path) -> tuple[np.ndarray, list[str]]:
     """The sound of a film whose pictures are all there; what has to be known of it."""
-    film = media.open_film(path, ClipPolicy(frames=5))
+    film = video.open_film(path, ClipPolicy(frames=5))
     clips = list(film.cut(range(len(film.clips)), 5))
     assert [n for clip in clips for n in numbers(clip)][:20] == [*range(20)]
-    found = media.read_audio(path)
+    found = video.read_audio(path)
     return np.zeros(0, np.int16) if found is None else found[0], list(film.notes)
 
 

@@ -11,7 +11,9 @@ from data_prep import estimate, finish, plan, prepare, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
 from l2l import report_files
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media import video
+from l2l.media.policy import USUAL, Reading
 from tests.prepared import LABELS, POLICY, Cutting, content, flags
 from tests.videos import touch, write_video
 
@@ -30,7 +32,7 @@ class Scripted:
     def clips(self, path, policy, start, end, reading):
         self.calls.append((path, reading))
         if path not in self.notes:
-            raise media.MediaError("missing", path, "there is no such file")
+            raise video.MediaError("missing", path, "there is no such file")
         return Cutting(self.cut, self.notes[path])
 
     def close(self):
@@ -39,7 +41,7 @@ class Scripted:
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    return list(media.read_clips(write_video(tmp_path_factory.mktemp("film") / "a.mp4"), POLICY))
+    return list(video.read_clips(write_video(tmp_path_factory.mktemp("film") / "a.mp4"), POLICY))
 
 
 @pytest.fixture
@@ -131,17 +133,17 @@ def test_a_video_that_would_fill_the_disk_is_set_aside(tmp_path, clips, scripted
 
 def test_more_clips_than_a_video_may_have(tmp_path):
     film = write_video(tmp_path / "a.mp4")
-    with pytest.raises(media.MediaError, match="clips, 100,000 are the most; for fewer, a larger --hop, --clips, or a"):
-        media.open_film(film, dataclasses.replace(POLICY, hop=1e-6))
+    with pytest.raises(video.MediaError, match="clips, 100,000 are the most; for fewer, a larger --hop, --clips, or a"):
+        video.open_film(film, dataclasses.replace(POLICY, hop=1e-6))
 
 
 def test_how_files_are_read_is_a_matter_of_the_plan(tmp_path, scripted):
     """The decoder is told; the usual way is not recorded, so that what an earlier release began goes on."""
     calls, rows = scripted({"a": (), "d": ()}), rows_named("a", "d")
-    second = schema.Reading(audio_track=2, trust_length=False)
+    second = Reading(audio_track=2, trust_length=False)
     for name, how in (("usual", {}), ("second", {"reading": second})):
         write_dataset(rows, LABELS, tmp_path / name, POLICY, **how)
-    assert [reading for _, reading in calls] == [schema.USUAL] * 2 + [second] * 2
+    assert [reading for _, reading in calls] == [USUAL] * 2 + [second] * 2
     facts = {name: json.loads((tmp_path / name / shards.ACCOUNTS / "plan.json").read_text())["facts"] for name in NAMES}
     assert facts["second"] == facts["usual"] | {"reading audio_track": 2, "reading trust_length": False}
     assert schema.load_index(tmp_path / "second").notes[:2] == (
@@ -157,9 +159,9 @@ def test_flags(tmp_path, capsys):
     touch(tmp_path / "videos", [f"a/{i}.mp4" for i in range(3)])
     where = tmp_path / "videos", tmp_path / "out"
     asked = lambda *more: write_shards.asked_for(write_shards.parse(flags(*where, *more))).jobs[0]
-    assert (asked().reading, asked().most_bytes) == (schema.USUAL, 8e9)
+    assert (asked().reading, asked().most_bytes) == (USUAL, 8e9)
     more = asked("--audio_track=3", "--trust_length=no", "--most_bytes=2e9")
-    assert (more.reading, more.most_bytes) == (schema.Reading(3, False), 2e9)
+    assert (more.reading, more.most_bytes) == (Reading(3, False), 2e9)
     assert asked("--most_bytes=1").plan == asked().plan != more.plan
     capsys.readouterr()
     for flag, says in {
@@ -177,7 +179,7 @@ def test_a_page_reads_what_was_read(tmp_path):
     data = film.read_bytes()
     at = data.index(b"\x44\x89\x88") + 3
     film.write_bytes(data[:at] + struct.pack(">d", 10_000.0) + data[at + 8 :])
-    rows, reading = [Row(str(film), ("run",), "train", video_id="a")], schema.Reading(trust_length=False)
+    rows, reading = [Row(str(film), ("run",), "train", video_id="a")], Reading(trust_length=False)
     with pytest.raises(PrepareError, match="cut short: .*--trust_length=no"):
         write_dataset(rows, LABELS, tmp_path / "usual", POLICY)
     index = write_dataset(rows, LABELS, tmp_path / "out", POLICY, reading=reading)
@@ -188,7 +190,7 @@ def test_a_page_reads_what_was_read(tmp_path):
     assert noted["notes"][0].startswith("its header says that it lasts 10.0")
     listed = {"path": "../a.mkv", "start": None, "end": None, "reading": {"trust_length": False}}
     assert json.loads((tmp_path / "out" / schema.VIDEOS).read_text()) == {"a": listed}
-    cut = list(media.read_clips(film, POLICY, reading=reading))
+    cut = list(video.read_clips(film, POLICY, reading=reading))
     times = [clip.start + clip.duration / 2 for clip in cut]
     found, missing = report_files.Files(tmp_path / "out", index.policy).clips("a", times)
     assert (missing, [clip.jpegs[0] for clip in found]) == ("", [clip.jpegs[0] for clip in cut])

@@ -14,8 +14,9 @@ import pytest
 from data_prep import prepare, shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
-from l2l.data import media, schema
-from l2l.data.decoder import Decoder
+from l2l.data import schema
+from l2l.media import video
+from l2l.media.decoding.decoder import Decoder
 from tests.prepared import LABELS, POLICY, Cutting, children, content, hanging, rows_of, stored
 from tests.videos import write_video
 
@@ -160,9 +161,9 @@ def job(out, rows):
 
 
 def test_a_video_that_fails_half_way_leaves_no_records(rows, tmp_path):
-    clips = list(media.read_clips(rows[0].path, POLICY))
+    clips = list(video.read_clips(rows[0].path, POLICY))
     good, bad = (Row(name, ("run",), "train", video_id=name) for name in ("good", "bad"))
-    scripted = Scripted(clips, media.MediaError("undecodable", "bad", "damaged"))
+    scripted = Scripted(clips, video.MediaError("undecodable", "bad", "damaged"))
     account = shards.write_shard(job(tmp_path, [bad, good, dataclasses.replace(bad, video_id="2")]), scripted)
     assert (account.shard.records, account.shard.videos) == (2, 1)
     assert account.videos == (None, (2, account.shard.bytes), None)
@@ -173,8 +174,8 @@ def test_a_video_that_fails_half_way_leaves_no_records(rows, tmp_path):
 def test_more_clips_than_a_video_has(rows):
     """What claims to go on for weeks is refused before a list of its clips is made."""
     policy = dataclasses.replace(POLICY, hop=1e-6)
-    with pytest.raises(media.MediaError, match=r"it says that it lasts 1 s: \d{3},\d{3} clips"):
-        next(media.read_clips(rows[0].path, policy))
+    with pytest.raises(video.MediaError, match=r"it says that it lasts 1 s: \d{3},\d{3} clips"):
+        next(video.read_clips(rows[0].path, policy))
 
 
 def test_no_usable_video(rows, tmp_path, capsys):
@@ -193,7 +194,7 @@ def test_hop_in_frames(rows, tmp_path):
     """At 15 frames a second, 5 frames are a third of a second; at 10, half a second."""
     policy = dataclasses.replace(POLICY, hop=None, hop_frames=5)
     for row, hop in ((rows[0], 1 / 3), (rows[3], 1 / 2)):
-        starts = [clip.start for clip in media.read_clips(row.path, policy)]
+        starts = [clip.start for clip in video.read_clips(row.path, policy)]
         assert starts == pytest.approx([i * hop for i in range(round(1 / hop))])
     with pytest.raises(ValueError, match="hop is asked for twice"):
         dataclasses.replace(policy, hop=1.0)

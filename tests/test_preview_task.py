@@ -13,20 +13,20 @@ from data_prep.rows import Row
 from l2l import build, infer, model_costs, predict, sure
 from l2l.answer import BY_PICTURES
 from l2l.core import sharding
-from l2l.data import schema
-from l2l.data.asking import FarFilm
-from l2l.data.decoder import Decoders
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
 from l2l.look import Model, load
 from l2l.losses import cross_entropy
+from l2l.media import policy
+from l2l.media.decoding.asking import FarFilm
+from l2l.media.decoding.decoder import Decoders
 from l2l.runs import load_run
 from tests import quick, small
 from tests.stand_in_worker import COMMAND
 from tests.videos import packets_of, write_video
 
 LABELS = ("clapping", "tuning", "resting")
-POLICY = schema.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=32)
+POLICY = policy.ClipPolicy(frames=1, hop=1.0, fps=10, short_side=32)
 VIDEOS = {
     "long": {"seconds": 9.3, "fps": 10, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0, 8.8)},
     "silent": {"seconds": 7.2, "fps": 10, "audio": False},

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media import policy, video
 
 FOLDER = os.environ.get("L2L_REAL_CLIPS")
 pytestmark = pytest.mark.skipif(not FOLDER, reason="set L2L_REAL_CLIPS to a folder of video files")
@@ -22,7 +23,7 @@ def run(module: str, *args: object) -> str:
 def test_prepared_verified_and_read_back(tmp_path):
     import tensorflow_datasets as tfds
 
-    videos = sorted(path for path in Path(FOLDER).absolute().iterdir() if path.suffix.lower() in schema.VIDEO_SUFFIXES)
+    videos = sorted(path for path in Path(FOLDER).absolute().iterdir() if path.suffix.lower() in policy.VIDEO_SUFFIXES)
     assert videos
     with open(tmp_path / "list.csv", "w", newline="") as file:
         csv.writer(file).writerows([("path", "label", "split"), *((path, "a", "train") for path in videos)])
@@ -35,7 +36,7 @@ def test_prepared_verified_and_read_back(tmp_path):
 
     records = list(tfds.builder_from_directory(out).as_dataset(split="train").as_numpy_iterator())
     assert len(records) == index.records("train")
-    facts = {str(path): media.probe(path) for path in videos}
+    facts = {str(path): video.probe(path) for path in videos}
     ends = dict.fromkeys(facts, 0.0)
     for record in records:
         name = record["video_id"].decode()
@@ -47,6 +48,6 @@ def test_prepared_verified_and_read_back(tmp_path):
         assert min(images[0].shape[:2]) == 128
         shape = known.height / known.width
         assert images[0].shape[0] / images[0].shape[1] == pytest.approx(shape, rel=0.01)
-        assert len(record["audio"]) == schema.AUDIO_RATE
+        assert len(record["audio"]) == policy.AUDIO_RATE
         assert bool(record["has_audio"]) == known.has_audio
     assert all(facts[name].duration <= end < facts[name].duration + 1 for name, end in ends.items())

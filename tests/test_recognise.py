@@ -11,18 +11,18 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import artefact_writer, infer, model_costs, predict, serve
 from l2l.core import sharding
-from l2l.data import schema
-from l2l.data.asking import FarFilm
 from l2l.data.source import source_of
 from l2l.evaluate import evaluate
+from l2l.media.decoding.asking import FarFilm
+from l2l.media.policy import ClipPolicy
 from l2l.runs import load_run
 from tests import small
 from tests.videos import write_video
 
 LABELS = ("clapping", "tuning", "resting")
 # At 5 frames a second every second of sound begins where the preview has a moment, so that both paths hear the same.
-PICTURES = schema.ClipPolicy(frames=1, hop=1.0, fps=5, short_side=32)
-CLIPS = schema.ClipPolicy(frames=3, hop=1.0, fps=10, short_side=24)
+PICTURES = ClipPolicy(frames=1, hop=1.0, fps=5, short_side=32)
+CLIPS = ClipPolicy(frames=3, hop=1.0, fps=10, short_side=24)
 VIDEOS = {
     "long": {"seconds": 9.3, "fps": 10, "clicks": (0.3, 1.5, 2.6, 2.8, 3.2, 4.9, 5.0, 5.4, 6.1, 7.0, 8.8)},
     "silent": {"seconds": 7.2, "fps": 10, "audio": False},

@@ -5,7 +5,8 @@ import textwrap
 import numpy as np
 
 from data_prep.prepare import write_dataset
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media.picture.jpeg import decode_jpeg
 from tests.commands import ROOT
 from tests.prepared import LABELS, POLICY, records, rows_of
 
@@ -46,7 +47,7 @@ def test_the_code_reads_them(tmp_path):
         assert clip["labels"].tolist() == list(record["labels"].int64_list.value)
         assert clip["audio"].astype("<i2").tobytes() == record["audio"].bytes_list.value[0]
         for jpeg, picture in zip(record["frames"].bytes_list.value, clip["frames"], strict=True):
-            assert np.abs(media.decode_jpeg(jpeg).astype(int) - picture).max() <= 8
+            assert np.abs(decode_jpeg(jpeg).astype(int) - picture).max() <= 8
 
 
 def test_the_code_shows_them(tmp_path, monkeypatch):
@@ -63,7 +64,7 @@ def test_the_code_shows_them(tmp_path, monkeypatch):
     for axes, record in zip(told["shown"].axes, drawn, strict=True):
         label, *_ = record["labels"].int64_list.value
         assert axes.get_xlabel() == f"{LABELS[label]} ({label})"
-        picture = media.decode_jpeg(record["frames"].bytes_list.value[0])
+        picture = decode_jpeg(record["frames"].bytes_list.value[0])
         assert np.abs(axes.images[0].get_array().astype(int) - picture).max() <= 8
 
 

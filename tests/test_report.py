@@ -27,8 +27,10 @@ from l2l import (
     runs,
 )
 from l2l.core import atomic
-from l2l.data import media, schema
+from l2l.data import schema
 from l2l.log import MetricLog
+from l2l.media import video
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.runs import RunError
 from l2l.tasks.selections import SELECTIONS
 from tests import tables_runs
@@ -57,7 +59,7 @@ def untrained(config, shards):
     frames, side = config.data.frames, config.data.crop
     batch = {
         "frames": np.zeros((1, frames, side, side, 3), np.uint8),
-        "audio": np.zeros((1, schema.AUDIO_RATE), np.int16),
+        "audio": np.zeros((1, AUDIO_RATE), np.int16),
     }
     task = build.clip_task(config, len(LABELS))
     shapes = jax.eval_shape(lambda: task.init(jax.random.key(0), batch, {}))
@@ -87,7 +89,7 @@ def work(tmp_path_factory):
     files = [write_video(work / f"{i}.mp4", seconds=s, clicks=(0.4, 1.1)) for i, s in enumerate(SECONDS)]
     ids = {"train": [f"train{i}" for i in range(4)], "val": NAMES}
     rows = [Row(str(file), (LABELS[i % 3],), s, video_id=ids[s][i]) for s in ids for i, file in enumerate(files)]
-    write_dataset(rows, LABELS, work / "shards", schema.ClipPolicy(frames=2, hop=1.0, short_side=32), shards=2)
+    write_dataset(rows, LABELS, work / "shards", ClipPolicy(frames=2, hop=1.0, short_side=32), shards=2)
     atomic.write_json(work / "shards/actions.json", ACTIONS)
     clips = {
         "data.dir": str(work / "shards"),
@@ -291,8 +293,8 @@ def test_other_or_missing_videos(work, tmp_path):
 @pytest.mark.parametrize(("start", "end"), [(2.5, 5.0), (2.5, None), (None, 5.0)])
 def test_a_stretch_is_shown_where_it_lies(work, tmp_path, start, end):
     """The clips are those that preparation cuts of the stretch, small; their times are those of the film."""
-    policy = schema.ClipPolicy(**json.loads((work / "shards/index.json").read_text())["policy"])
-    cuts = list(media.read_clips(work / "0.mp4", policy, start, end))[1:]
+    policy = ClipPolicy(**json.loads((work / "shards/index.json").read_text())["policy"])
+    cuts = list(video.read_clips(work / "0.mp4", policy, start, end))[1:]
     atomic.write_json(tmp_path / "videos.json", {"a": {"path": str(work / "0.mp4"), "start": start, "end": end}})
     times = [clip.start + clip.duration / 2 for clip in cuts]
     found, missing = report_files.Files(tmp_path, dataclasses.asdict(policy)).clips("a", times)

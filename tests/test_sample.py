@@ -22,7 +22,8 @@ from data_prep import sample_render as render
 from data_prep.rows import PrepareError
 from data_prep.sample_parts import DEMO, PARTS, Item, items_of
 from l2l.core import atomic
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media import video as media
 
 ROOT = Path(__file__).parents[1]
 COUNTS = {"train": 3, "val": 2}

@@ -12,7 +12,8 @@ import pytest
 from data_prep import sample
 from data_prep import sample_render as render
 from data_prep.sample_parts import CLIP, Item
-from l2l.data import media
+from l2l.media import video
+from l2l.media.picture.jpeg import decode_jpeg
 
 PER_CLASS = 18
 MOTIONS, SHAPES = tuple(render.MOTIONS), render.SHAPES + render.APPEARANCES
@@ -39,8 +40,8 @@ def clips(tmp_path_factory):
 def seen(item, out):
     sample.make_video(item, lambda: None, out=out, seed=1)
     shape, motion = render.parts_of(item.labels[0], item.generators(1)[0])
-    clip = next(media.read_clips(out / item.path, CLIP))
-    frames = np.stack([media.decode_jpeg(jpeg) for jpeg in clip.jpegs])
+    clip = next(video.read_clips(out / item.path, CLIP))
+    frames = np.stack([decode_jpeg(jpeg) for jpeg in clip.jpegs])
     top, left = (frames.shape[1] - 64) // 2, (frames.shape[2] - 64) // 2
     heard = clip.audio / 32768 if clip.audio.any() else None
     return Seen(shape, motion, frames[:, top : top + 64, left : left + 64], heard)

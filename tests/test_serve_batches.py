@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from l2l.data import decoder
-from l2l.data.schema import ClipPolicy
+from l2l.media.decoding import decoder
+from l2l.media.policy import ClipPolicy
 from l2l.serve_batches import Batcher
 from l2l.serve_metrics import Metrics
 from l2l.service import How, Limits, Service

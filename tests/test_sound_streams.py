@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from av.stream import Disposition
 
-from l2l.data import media, sound_streams
-from l2l.data.live import LiveFilm, from_container
-from l2l.data.opening import MediaError, open_container, opened
-from l2l.data.schema import ClipPolicy, Reading
+from l2l.media import video
+from l2l.media.container import MediaError, open_container, opened
+from l2l.media.live import LiveFilm, from_container
+from l2l.media.policy import ClipPolicy, Reading
+from l2l.media.sound import sound_streams
 from tests.sounds import SECONDS, Sounding, clicks_of, write_film
 from tests.videos import clicks_in
 
@@ -34,7 +35,7 @@ def track(i: int, channels: int = 1, **how) -> Sounding:
 
 def heard(path, reading=None) -> tuple[list[float], list[str]]:
     """Seconds of clicks; what has to be known."""
-    film = media.open_film(path, ClipPolicy(), reading=reading or Reading())
+    film = video.open_film(path, ClipPolicy(), reading=reading or Reading())
     wave, _ = film.track.window(0, film.track.limit)
     return list(clicks_in(wave)), list(film.notes)
 
@@ -162,7 +163,7 @@ def test_no_decoder(tmp_path):
     alone = write_film(tmp_path / "b.mov", track(1))
     without_a_decoder(alone, 1)
     assert heard(alone) == ([], ["no sound: there is no decoder for it"])
-    assert not media.probe(alone).has_audio
+    assert not video.probe(alone).has_audio
 
 
 def test_a_track_that_does_not_decode(tmp_path):
@@ -188,7 +189,7 @@ def test_channels_of_a_camera_are_mixed(tmp_path, name):
     how = {"rate": 48_000, "disposition": None}
     tracks = [track(1, **how), track(2, seconds=1.5, **how), track(3, **how, **silent), track(4, **how)]
     path = write_film(tmp_path / name, *tracks)
-    film = media.open_film(path, ClipPolicy())
+    film = video.open_film(path, ClipPolicy())
     wave, _ = film.track.window(0, film.track.limit)
     found = np.flatnonzero(np.abs(wave.astype(int)) > 6000) / 16_000
     assert found[np.diff(found, prepend=-1) > 0.05] == pytest.approx(sorted({*at(1), *at(2), *at(4)}), abs=0.01)
@@ -261,12 +262,12 @@ def test_channels_in_an_order_of_their_own(tmp_path, tags, note):
     wave = sum(clicks_of(np.arange(len(tags)) == i, seconds=2.5, at=[0.3 + 0.3 * i]) for i in range(len(tags)))
     path = write_film(tmp_path / "a.mov", Sounding(wave, layout=f"{len(tags)} channels"), seconds=2.5)
     with_order(path, tags)
-    film = media.open_film(path, ClipPolicy())
+    film = video.open_film(path, ClipPolicy())
     found, _ = film.track.window(0, film.track.limit)
     peaks = [np.abs(found[round((0.3 + 0.3 * i) * 16_000) :][:160].astype(int)).max() for i in range(len(tags))]
     assert np.array(peaks) / (0.9 * 32_768) == pytest.approx(parts / parts.sum(), abs=0.02)
     assert any(line.startswith(note) for line in film.notes)
-    clips = list(media.read_clips(path, ClipPolicy(frames=5)))
+    clips = list(video.read_clips(path, ClipPolicy(frames=5)))
     assert len(clips) == 5
     with open_container(path.open("rb")) as container:
         coming = LiveFilm("a.mov", from_container(container, "a.mov"), ClipPolicy(frames=5))

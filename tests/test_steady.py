@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
-from l2l.data.steady import GAP, JUMP
-from l2l.data.track import laid
+from l2l.media import video
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.sound.steady import GAP, JUMP
+from l2l.media.sound.track import laid
 from tests.sounds import CLICKS, OPUS, SECONDS, Sounding, clicks_of, frames_of, jitter, stamped, write_film
 from tests.videos import clicks_in
 
@@ -24,12 +24,12 @@ def test_time_stamps_that_jitter(tmp_path, name, how, spread):
     wave = clicks_of([1.0], seconds, clicks, rate) + 0.1 * np.sin(np.arange(round(seconds * rate)) * 1800 / rate)
     track = Sounding(wave.astype(np.float32), stamp=jitter(spread), **how)
     path = write_film(tmp_path / name, track, seconds=seconds)
-    found, (first, stop) = media.read_audio(path)
+    found, (first, stop) = video.read_audio(path)
     assert clicks_in(found) == pytest.approx(clicks, abs=spread)
     assert np.diff(clicks_in(found)) == pytest.approx(np.diff(clicks), abs=0.003)
     calm = found[first + 400 : stop - 400].astype(float)
     assert np.sqrt(np.convolve(calm**2, np.full(100, 0.01), "valid")).min() > 1000  # 6 ms without a tone are nowhere
-    assert media.open_film(path, ClipPolicy()).scan.notes == ()
+    assert video.open_film(path, ClipPolicy()).scan.notes == ()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_packets_that_are_missing(tmp_path, name, how):
     rate = how.get("rate", 16_000)
     wave = np.sin(np.arange(round(SECONDS * rate)) * 1800 / rate).astype(np.float32)[None] * 0.1 + clicks_of(rate=rate)
     gone = lambda i, at: None if 0.7 < at < 0.95 else at
-    found, _ = media.read_audio(write_film(tmp_path / name, Sounding(wave, stamp=gone, **how)))
+    found, _ = video.read_audio(write_film(tmp_path / name, Sounding(wave, stamp=gone, **how)))
     assert clicks_in(found) == pytest.approx(CLICKS, abs=0.06)
     assert np.abs(found[round(0.86 * AUDIO_RATE) : round(0.9 * AUDIO_RATE)].astype(int)).max() < 50
     assert np.abs(found[round(1.1 * AUDIO_RATE) : round(1.2 * AUDIO_RATE)].astype(int)).max() > 2000

@@ -19,13 +19,13 @@ import pytest
 
 import l2l
 from l2l import stream
-from l2l.data.arrays import Arrays
-from l2l.data.coming import boxes
-from l2l.data.cut import CLIPS
-from l2l.data.decoder import Decoder
-from l2l.data.live import LAG, Came, Coming, Feed, LiveFilm, from_arrays
-from l2l.data.memory import film_of
-from l2l.data.schema import ClipPolicy
+from l2l.media.arrays import Arrays
+from l2l.media.coming import boxes
+from l2l.media.cut import CLIPS
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.live import LAG, Came, Coming, Feed, LiveFilm, from_arrays
+from l2l.media.memory import film_of
+from l2l.media.policy import ClipPolicy
 from tests import untrained, xla
 from tests.prepared import children, wait_until
 from tests.stand_in_worker import COMMAND, NOTES

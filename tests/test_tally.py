@@ -2,11 +2,11 @@
 
 import pytest
 
-from l2l.data import media
-from l2l.data.cut_film import cut
-from l2l.data.decoder import Decoder
-from l2l.data.schema import ClipPolicy
-from l2l.data.tally import Decoded
+from l2l.media import video
+from l2l.media.decoding.cut_film import cut
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.policy import ClipPolicy
+from l2l.media.tally import Decoded
 from tests.test_media_formats import MJPEG
 from tests.videos import packets_of, write_video
 
@@ -26,7 +26,7 @@ def whole(packets) -> Decoded:
 
 def test_frames_here_and_there(path):
     pictures, sounds = (packets_of(path, kind) for kind in ("video", "audio"))
-    film = media.open_film(path, POLICY)
+    film = video.open_film(path, POLICY)
     assert film.tally.decoded == {"image": pictures[0], "audio": Decoded()}
     assert pictures[0].seconds == pytest.approx(0.1)
     list(film.seen([7], 1))
@@ -47,7 +47,7 @@ def test_all_of_it(path):
 
 def test_between_keyframes_more_is_decoded_than_looked_at(tmp_path):
     path = write_video(tmp_path / "a.mp4", seconds=20, fps=10, audio=False, options=GROUPS)
-    film = media.open_film(path, POLICY)
+    film = video.open_film(path, POLICY)
     list(film.seen([7], 1))
     sizes = [p.bytes for p in packets_of(path, "video")]
     assert film.tally.decoded["image"].bytes == sizes[0] + sum(sizes[60:71])

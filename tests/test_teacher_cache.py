@@ -17,11 +17,12 @@ import pytest
 from data_prep import verify
 from l2l import inputs, predict, runs, teacher_cache, train
 from l2l.core import sharding
-from l2l.data import loader, media, schema, taught
+from l2l.data import loader, schema, taught
 from l2l.data.batches import split_host
 from l2l.data.clips import parse
 from l2l.data.loader import tf
 from l2l.data.source import SideBySide, source_of
+from l2l.media.picture import jpeg
 from l2l.tasks.classify import Classify
 from tests import shards, small, xla
 
@@ -34,9 +35,9 @@ RANDOM = {"data__crop": 10, "data__resize": 16, "data__scale": 0.8}
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
     """Square images."""
-    encode = media.encode_jpeg
+    encode = jpeg.encode_jpeg
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(media, "encode_jpeg", lambda x, quality: encode(np.ascontiguousarray(x[:, :16]), quality))
+        patched.setattr(jpeg, "encode_jpeg", lambda x, quality: encode(np.ascontiguousarray(x[:, :16]), quality))
         return shards.clip_directory(tmp_path_factory.mktemp("data") / "clips", videos=SPLITS, clips=2)
 
 

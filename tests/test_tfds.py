@@ -11,7 +11,9 @@ import tensorflow_datasets as tfds
 from data_prep import tfds_metadata
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media import policy
+from l2l.media.picture.jpeg import decode_jpeg
 from tests.prepared import LABELS, POLICY, records, rows_of
 
 KINDS = {schema.BYTES: "bytes_list", schema.INT: "int64_list", schema.FLOAT: "float_list"}
@@ -53,9 +55,9 @@ def test_every_split_by_value(rows, tmp_path, frames):
                 if name == "frames":
                     assert got.dtype == np.uint8
                     for jpeg, picture in zip(values, got, strict=True):
-                        assert np.abs(media.decode_jpeg(jpeg).astype(int) - picture).max() <= 8  # another transform
+                        assert np.abs(decode_jpeg(jpeg).astype(int) - picture).max() <= 8  # another transform
                 elif name == "audio":
-                    assert (got.dtype, got.shape) == (np.int16, (schema.AUDIO_RATE,))
+                    assert (got.dtype, got.shape) == (np.int16, (policy.AUDIO_RATE,))
                     assert got.astype("<i2").tobytes() == values[0]
                 else:
                     assert (got.tolist() if np.ndim(got) else [got]) == values, name
@@ -70,7 +72,7 @@ def test_names_and_meanings(rows, tmp_path):
     features = builder.info.features
     assert builder.info.name == "my_2_films_new"
     assert features["labels"].feature.names == LABELS
-    assert (features["audio"].sample_rate, features["frames"].feature.encoding_format) == (schema.AUDIO_RATE, "jpeg")
+    assert (features["audio"].sample_rate, features["frames"].feature.encoding_format) == (policy.AUDIO_RATE, "jpeg")
     assert {name: features[name].doc.desc for name in features} == {
         name: field.meaning for name, field in schema.CLIP_RECORD.items()
     }

@@ -9,13 +9,14 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.arrays import Arrays
-from l2l.data.live import LiveFilm, from_arrays, from_container
-from l2l.data.memory import film_of
-from l2l.data.opening import open_container
-from l2l.data.scan import walk
-from l2l.data.schema import USUAL, ClipPolicy, Reading
+from l2l.media import video
+from l2l.media.arrays import Arrays
+from l2l.media.container import open_container
+from l2l.media.live import LiveFilm, from_arrays, from_container
+from l2l.media.memory import film_of
+from l2l.media.picture import jpeg
+from l2l.media.policy import USUAL, ClipPolicy, Reading
+from l2l.media.scan import walk
 from tests.videos import clicks_in, number_of, numbered, write_video
 
 FPS = 10
@@ -49,9 +50,9 @@ def begun(path, begin, **how):
 
 def shown(path, *, step=1 / FPS, reading=USUAL, **stretch):
     """The numbers of the frames that are on display at every step, when clicks are heard, and the notes."""
-    opened = media.open_film(path, ClipPolicy(frames=1, hop=step, short_side=64), reading=reading, **stretch)
-    numbers = [number_of(media.decode_jpeg(clip.jpegs[0])) for clip in opened.seen(range(len(opened.clips)), 1)]
-    wave, _ = media.read_audio(path, reading) or (np.zeros(0, np.int16), None)
+    opened = video.open_film(path, ClipPolicy(frames=1, hop=step, short_side=64), reading=reading, **stretch)
+    numbers = [number_of(jpeg.decode_jpeg(clip.jpegs[0])) for clip in opened.seen(range(len(opened.clips)), 1)]
+    wave, _ = video.read_audio(path, reading) or (np.zeros(0, np.int16), None)
     return numbers, clicks_in(wave), opened.notes
 
 
@@ -115,7 +116,7 @@ def test_a_picture_that_begins_after_the_sound(tmp_path, name, late):
     assert numbers[: stands + 20] == [0] * stands + [*range(20)]
     assert clicks == pytest.approx([0.2, late + 1], abs=0.03)
     assert notes == (f"the picture begins {late:.1f} s after the sound: its first frame stands until then",)
-    assert media.probe(path).fps == pytest.approx(FPS, abs=0.01)
+    assert video.probe(path).fps == pytest.approx(FPS, abs=0.01)
     assert shown(path, start=late + 0.55, end=late + 1.0)[0] == [5, 6, 7, 8, 9]
 
 
@@ -137,7 +138,7 @@ def test_a_late_picture_in_memory(tmp_path):
     frames = np.stack([numbered(i, (96, 72)) for i in range(10)])
     arrays = Arrays(frames, times=1.5 + np.arange(10) / FPS, wave=np.zeros(40_000, np.int16))
     opened = film_of(arrays, ClipPolicy(frames=1, hop=0.1, short_side=72))
-    numbers = [number_of(media.decode_jpeg(clip.jpegs[0])) for clip in opened.seen(range(len(opened.clips)), 1)]
+    numbers = [number_of(jpeg.decode_jpeg(clip.jpegs[0])) for clip in opened.seen(range(len(opened.clips)), 1)]
     assert numbers == [0] * 15 + [*range(10)]
     assert opened.notes == ("the picture begins 1.5 s after the sound: its first frame stands until then",)
     live = LiveFilm("x", from_arrays(iter([arrays])), ClipPolicy(frames=1, hop=0.1, short_side=72))
@@ -152,14 +153,14 @@ def test_what_is_still_coming_has_the_same_clock(tmp_path, kind):
         path = film(tmp_path / "a.mkv", times=1 + np.arange(20) / FPS, seconds=3, clicks=[0.2, 2.0])
     else:
         path = joined(tmp_path / "a.ts", *(begun(tmp_path / f"{at}.ts", at, clicks=[0.5]) for at in (0, 90)))
-    whole = list(media.read_clips(path, policy))
+    whole = list(video.read_clips(path, policy))
     with open(path, "rb") as file, open_container(file) as container:
         live = LiveFilm("x", from_container(container, "x"), policy)
         clips = list(live.clips(1, 1))
     assert [(clip.start, clip.jpegs) for clip in clips] == [(clip.start, clip.jpegs) for clip in whole]
     heard, expected = (np.concatenate([clip.audio for clip in each]) for each in (clips, whole))
     assert clicks_in(heard) == pytest.approx(clicks_in(expected), abs=0.01)
-    assert live.notes == (media.open_film(path, policy).notes if kind == "late" else ())
+    assert live.notes == (video.open_film(path, policy).notes if kind == "late" else ())
 
 
 def with_second(path, source, stream_of, packets_of):
@@ -190,8 +191,8 @@ def test_a_second_track_that_outlasts_the_film(tmp_path):
     path = with_second(tmp_path / "b.mkv", source, sound, lambda stream: quiet(stream, 9))
     assert shown(path)[:2] == ([*range(20)], pytest.approx([0.5], abs=0.02))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(media.MediaError, match=r"cut short: .* s of 9\.00 s are there; if its header is wrong"):
-        media.probe(path)
+    with pytest.raises(video.MediaError, match=r"cut short: .* s of 9\.00 s are there; if its header is wrong"):
+        video.probe(path)
 
 
 def changed(data: bytes, before: bytes, after: bytes) -> bytes:
@@ -217,8 +218,8 @@ def test_a_length_that_lies(tmp_path, name, how):
     path = film(tmp_path / name, seconds=2, clicks=[0.5], **how)
     before = shown(path)
     path.write_bytes(lying(path))
-    with pytest.raises(media.MediaError, match=r"cut short: .* of 10\.\d* s are there; .*--trust_length=no") as caught:
-        media.probe(path)
+    with pytest.raises(video.MediaError, match=r"cut short: .* of 10\.\d* s are there; .*--trust_length=no") as caught:
+        video.probe(path)
     assert caught.value.status == "undecodable"
     numbers, clicks, notes = shown(path, reading=LYING)
     assert (numbers, clicks) == (before[0], pytest.approx(before[1]))
@@ -232,7 +233,7 @@ def test_a_frame_that_stands_for_long(tmp_path, name):
     numbers, _, notes = shown(path, step=150.0)
     assert numbers == [0, 1, 1, 1, 1, 1, 2]
     assert notes == ("one frame stands for 899 s",)
-    assert media.probe(path).duration == pytest.approx(902, abs=300)
+    assert video.probe(path).duration == pytest.approx(902, abs=300)
 
 
 @pytest.mark.parametrize("how", [{}, MPEG2], ids=["H.264", "MPEG-2"])
@@ -257,8 +258,8 @@ def test_a_bare_bitstream_has_the_rate_that_its_frames_tell(tmp_path, name, fps)
     """FFmpeg opens every one at 25 frames a second."""
     how = {"codec": "libx265", "options": {"x265-params": "log-level=none"}} if name == "a.hevc" else {}
     path = film(tmp_path / name, seconds=1, fps=fps, audio=False, **how)
-    assert media.probe(path).fps == pytest.approx(fps)
-    assert media.probe(path).duration == pytest.approx(1.0)
+    assert video.probe(path).fps == pytest.approx(fps)
+    assert video.probe(path).duration == pytest.approx(1.0)
     assert shown(path, step=1 / fps)[0] == [*range(fps)]
 
 
@@ -303,7 +304,7 @@ def test_a_broadcast_of_several_programmes(tmp_path):
     assert numbers[:10] == [*range(10)]
     assert clicks == pytest.approx([0.75], abs=0.03)
     assert notes == ("video stream 1 of 2", "sound track 1 of 2: the programme of the picture")
-    assert clicks_in(media.read_audio(path, Reading(audio_track=2))[0]) == pytest.approx([1.25], abs=0.03)
+    assert clicks_in(video.read_audio(path, Reading(audio_track=2))[0]) == pytest.approx([1.25], abs=0.03)
 
 
 def written(path, streams, *, flags=()):

@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
 
-from l2l.data import media
-from l2l.data.live import LiveFilm, from_container
-from l2l.data.schema import ClipPolicy
-from l2l.data.tone import compressed
+from l2l.media import video
+from l2l.media.live import LiveFilm, from_container
+from l2l.media.picture import jpeg
+from l2l.media.picture.tone import compressed
+from l2l.media.policy import ClipPolicy
 from tests.videos import in_a_thread
 
 X265 = ("a.mp4", "libx265", "yuv420p10le", {"x265-params": "log-level=none:qp=6", "preset": "ultrafast"})
@@ -81,9 +82,9 @@ def write(folder, made, stored, *, trc, primaries=ColorPrimaries.BT2020, matrix=
 
 def fields(path, down=2, across=8):
     """Mean colours of the fields of a film's first picture, (h, w, 3), and its notes."""
-    film = media.open_film(path, ClipPolicy(frames=2, quality=100, short_side=min(32 * down, 16 * across)))
+    film = video.open_film(path, ClipPolicy(frames=2, quality=100, short_side=min(32 * down, 16 * across)))
     (clip, *_) = film.seen([0], 1)
-    picture = media.decode_jpeg(clip.jpegs[0]).reshape(down, 32, across, 16, 3)
+    picture = jpeg.decode_jpeg(clip.jpegs[0]).reshape(down, 32, across, 16, 3)
     return picture[:, 8:-8, :, 4:-4].mean((1, 3)), film.notes
 
 
@@ -187,9 +188,9 @@ def test_matrices_that_have_another_name(tmp_path, said, notes):
 @pytest.mark.parametrize(("said", "name"), [(8, "YCgCo"), (14, "ICtCp"), (15, "IPT-C2")])
 def test_matrices_that_are_not_read(tmp_path, said, name):
     path = write(tmp_path, FFV1, signal("PQ", SCENE), trc=STOPS["PQ"], said=said)
-    with pytest.raises(media.MediaError, match=f"a.mkv: its colours are stored as {name}, which .* anew as BT.709"):
-        list(media.read_clips(path, ClipPolicy(frames=2)))
-    assert media.probe(path).width == 128
+    with pytest.raises(video.MediaError, match=f"a.mkv: its colours are stored as {name}, which .* anew as BT.709"):
+        list(video.read_clips(path, ClipPolicy(frames=2)))
+    assert video.probe(path).width == 128
 
 
 def test_pq_in_the_colours_of_bt709(tmp_path):
@@ -209,7 +210,7 @@ def test_interlaced_hdr_and_hdr_that_is_still_coming(tmp_path):
     with av.open(str(path)) as container:
         film = LiveFilm("a.ts", from_container(container, "a.ts"), policy)
         jpegs = [clip.jpegs for clip in film.clips(1, 2)]
-    assert jpegs == [clip.jpegs for clip in media.read_clips(path, policy)]
+    assert jpegs == [clip.jpegs for clip in video.read_clips(path, policy)]
 
 
 def test_the_curve():

@@ -10,11 +10,11 @@ import av
 import numpy as np
 import pytest
 
-from l2l.data import media
-from l2l.data.live import LiveFilm, from_container
-from l2l.data.opening import open_container
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
-from l2l.data.track import BLOCK, Track, laid
+from l2l.media import video as media
+from l2l.media.container import open_container
+from l2l.media.live import LiveFilm, from_container
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.sound.track import BLOCK, Track, laid
 from tests.sounds import (
     CLICKS,
     OPUS,
@@ -134,7 +134,7 @@ def test_memory_follows_what_is_asked_for(tmp_path):
     """Sound at 1 Hz for days, in a film of 2 s, in a process of its own; and a jump far ahead in an hour of sound."""
     path = write_film(tmp_path / "a.nut", Sounding(np.full((1, 100_000), 0.25, np.float32), "pcm_u8", 1, form="u8"))
     code = (
-        "import sys; from l2l.data import media;"
+        "import sys; from l2l.media import video as media;"
         "peak = lambda: int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]);"
         "before = peak(); media.read_audio(sys.argv[1]); print(peak() - before)"
     )

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2l.data import media
-from l2l.data.live import LiveFilm, from_container
-from l2l.data.pictures import read_pictures
-from l2l.data.schema import ClipPolicy
 from l2l.data.video import centre_crop
+from l2l.media import video
+from l2l.media.live import LiveFilm, from_container
+from l2l.media.picture import jpeg
+from l2l.media.picture.thumbnails import read_pictures
+from l2l.media.policy import ClipPolicy
 from tests.videos import number_of, numbered
 
 COLOURS = {"R": (220, 40, 40), "G": (40, 180, 40), "B": (40, 40, 220), "Y": (220, 200, 40)}
@@ -62,8 +63,8 @@ def altered(packet, alter):
 
 def seen(path, short_side=64, **policy):
     """The first image of a film's first clip."""
-    (clip, *_) = media.read_clips(path, ClipPolicy(frames=2, short_side=short_side, **policy))
-    return media.decode_jpeg(clip.jpegs[0])
+    (clip, *_) = video.read_clips(path, ClipPolicy(frames=2, short_side=short_side, **policy))
+    return jpeg.decode_jpeg(clip.jpegs[0])
 
 
 def corners(picture):
@@ -77,8 +78,8 @@ def corners(picture):
 
 def facts(path):
     """(width, height) that `probe` tells, and the film's notes."""
-    told = media.probe(path)
-    return (told.width, told.height), media.open_film(path, ClipPolicy(frames=2)).notes
+    told = video.probe(path)
+    return (told.width, told.height), video.open_film(path, ClipPolicy(frames=2)).notes
 
 
 PIXELS = {
@@ -146,7 +147,7 @@ def test_the_container_says_more_than_the_bitstream(tmp_path):
 def test_a_shape_within_rounding_changes_nothing(tmp_path, pixel):
     pictures = [numbered(i, (96, 72)) for i in range(3)]
     jpegs = lambda name, pixel: (
-        next(media.read_clips(write(tmp_path / name, pictures, pixel=pixel, codec="mpeg4"), ClipPolicy(frames=3))).jpegs
+        next(video.read_clips(write(tmp_path / name, pictures, pixel=pixel, codec="mpeg4"), ClipPolicy(frames=3))).jpegs
     )
     assert jpegs("a.mp4", pixel) == jpegs("b.mp4", None)
 
@@ -182,7 +183,7 @@ def test_matrix_of_a_file(tmp_path, name, matrix, shown):
     squeezed = seen(path, short_side=32, width=40)
     assert squeezed.shape == (32, 40, 3)
     assert corners(picture) == corners(squeezed) == shown
-    assert corners(media.decode_jpeg(read_pictures(path, [0.1], short_side=48)[0])) == shown
+    assert corners(jpeg.decode_jpeg(read_pictures(path, [0.1], short_side=48)[0])) == shown
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
@@ -272,7 +273,7 @@ def test_pixels_first_then_turns(tmp_path):
     picture[16:48, 40:48] = 220  # stored: 16 pixels of the shown film across, in the middle of it
     path = turned(write(tmp_path / "a.mp4", [picture] * 3, pixel=Fraction(2, 1), **X264), 0, 1, 1, 0)
     assert facts(path) == ((64, 192), ())
-    for image in (seen(path, short_side=32), media.decode_jpeg(read_pictures(path, [0.0], short_side=96)[0])):
+    for image in (seen(path, short_side=32), jpeg.decode_jpeg(read_pictures(path, [0.0], short_side=96)[0])):
         side = image.shape[1]
         assert image.shape[0] == 3 * side
         square = centre_crop(image, side)
@@ -287,5 +288,5 @@ def test_a_film_that_is_still_coming_is_shown_alike(tmp_path):
     with av.open(str(path)) as container:
         film = LiveFilm("a.mkv", from_container(container, "a.mkv"), policy)
         jpegs = [clip.jpegs for clip in film.clips(1, 3)]
-    assert jpegs == [clip.jpegs for clip in media.read_clips(path, policy)]
-    assert media.decode_jpeg(jpegs[0][0]).shape == (96, 48, 3)
+    assert jpegs == [clip.jpegs for clip in video.read_clips(path, policy)]
+    assert jpeg.decode_jpeg(jpegs[0][0]).shape == (96, 48, 3)

@@ -11,10 +11,11 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l.core import atomic
 from l2l.data import features, schema
+from l2l.media.policy import ClipPolicy
 from tests.hostile_shards import replaced, restored
 from tests.videos import write_video
 
-POLICY = schema.ClipPolicy(frames=4, short_side=32)
+POLICY = ClipPolicy(frames=4, short_side=32)
 
 
 @pytest.fixture(scope="module")

@@ -14,10 +14,11 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from l2l import video_page, video_parts
-from l2l.data import audio, media
-from l2l.data.decoder import Decoders
-from l2l.data.pictures import read_pictures
-from l2l.data.tally import Decoded
+from l2l.data import audio
+from l2l.media.decoding.decoder import Decoders
+from l2l.media.picture import jpeg
+from l2l.media.picture.thumbnails import read_pictures
+from l2l.media.tally import Decoded
 from l2l.result import Asked, Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
@@ -83,10 +84,10 @@ def picture(uri):
 def test_pictures_are_those_on_display(video):
     times = (7.0, 0.45, 99.0, 3.3, 3.3)
     found = read_pictures(video, times, short_side=36)
-    assert [number_of(media.decode_jpeg(x)) for x in found] == [105, 6, 179, 49, 49]
-    assert media.decode_jpeg(found[0]).shape == (36, 48, 3)
+    assert [number_of(jpeg.decode_jpeg(x)) for x in found] == [105, 6, 179, 49, 49]
+    assert jpeg.decode_jpeg(found[0]).shape == (36, 48, 3)
     near = read_pictures(video, (6.6, 7.4, 7.6), short_side=36, slack=0.45)
-    assert [number_of(media.decode_jpeg(x)) for x in near] == [105, 105, 120]  # the keyframes
+    assert [number_of(jpeg.decode_jpeg(x)) for x in near] == [105, 105, 120]  # the keyframes
     assert read_pictures(video, (), short_side=36) == []
 
 
@@ -314,7 +315,7 @@ def test_a_film_whose_file_has_a_clock_of_its_own(browser, tmp_path, sound):
         browser.execute_script("return document.querySelector('video').currentTime"), abs=0.01
     )
     (shown,) = read_pictures(path, (at,), short_side=72)
-    assert number_of(media.decode_jpeg(shown)) == 10
+    assert number_of(jpeg.decode_jpeg(shown)) == 10
 
 
 def test_the_timeline_moves_the_player(browser, page):

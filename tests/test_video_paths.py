@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from l2l.data.scan import MediaError
+from l2l.media.scan import MediaError
 from l2l.video_paths import paths_of
 from tests.videos import touch
 

@@ -15,7 +15,9 @@ import pytest
 from data_prep import estimate, plan, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
-from l2l.data import media, schema
+from l2l.data import schema
+from l2l.media import video as media
+from l2l.media.policy import ClipPolicy
 from tests.prepared import LABELS, POLICY, alive, command, content, flags, records, rows_of, wait_until
 from tests.videos import touch, write_video
 
@@ -112,7 +114,7 @@ def test_same_bytes_in_any_order_and_with_any_workers(rows, whole, tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ({"policy": schema.ClipPolicy(frames=5, short_side=32, hop=0.5)}, "policy frames: 4 there, 5 asked"),
+        ({"policy": ClipPolicy(frames=5, short_side=32, hop=0.5)}, "policy frames: 4 there, 5 asked"),
         ({"labels": ["run", "jump"]}, "hash of the class names"),
         ({"shards": 1}, "shards of split train: 2 there, 1 asked"),
         ({"drop": 1}, "videos of split val: 2 there, 1 asked"),

@@ -6,11 +6,11 @@ from pathlib import Path
 import jax
 
 from l2l import inputs, published, runs
-from l2l.data import schema
+from l2l.media.policy import ClipPolicy
 from tests import quick, small
 
 LABELS = ("clapping", "tuning a guitar", "<b>naïve</b>")
-POLICY = schema.ClipPolicy(frames=2, hop=0.5, short_side=16)
+POLICY = ClipPolicy(frames=2, hop=0.5, short_side=16)
 
 
 def clip_run(folder: Path, stage: str = "finetune") -> Path:

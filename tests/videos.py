@@ -13,9 +13,10 @@ from typing import Any
 import av
 import numpy as np
 
-from l2l.data import media
-from l2l.data.schema import AUDIO_RATE
-from l2l.data.tally import Decoded
+from l2l.media import video as media
+from l2l.media.picture.jpeg import decode_jpeg
+from l2l.media.policy import AUDIO_RATE
+from l2l.media.tally import Decoded
 
 TICKS = 90_000  # time stamps per second
 
@@ -124,7 +125,7 @@ def number_of(rgb: np.ndarray) -> int:
 
 def numbers(clip: media.Clip) -> list[int]:
     """The numbers that a clip's frames carry."""
-    return [number_of(media.decode_jpeg(jpeg)) for jpeg in clip.jpegs]
+    return [number_of(decode_jpeg(jpeg)) for jpeg in clip.jpegs]
 
 
 def clicks_in(wave: np.ndarray) -> np.ndarray:

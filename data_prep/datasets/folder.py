@@ -22,7 +22,7 @@ from data_prep import files, same_files
 from data_prep.layout import Place, arranged
 from data_prep.lists import once, seconds, table, videos_in
 from data_prep.rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
-from l2l.data.folders import there
+from l2l.media.folders import there
 
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
 SPLITS = ("train", "val", "test")

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from data_prep.lists import misfit, once, path_of, seconds, table, videos_by_name
 from data_prep.rows import PrepareError, Row, stable_key
-from l2l.data.decoder import Decoder
-from l2l.data.scan import MediaError
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.scan import MediaError
 
 REQUIRED, OPTIONAL = ("label", "youtube_id", "time_start", "time_end", "split"), ("is_cc",)
 SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}

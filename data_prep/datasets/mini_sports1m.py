@@ -29,8 +29,8 @@ from tqdm import tqdm
 
 from data_prep.lists import lines, load_json, once, path_of, videos_by_name
 from data_prep.rows import PrepareError, Row, stable_key
-from l2l.data.decoder import Decoders
-from l2l.data.scan import MediaError
+from l2l.media.decoding.decoder import Decoders
+from l2l.media.scan import MediaError
 
 COUNTS = {"train": 30, "test": 10}  # videos of a class, by partition
 SPLITS = {"train": "train", "test": "val"}

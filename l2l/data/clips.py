@@ -4,6 +4,7 @@ import dataclasses
 
 from l2l.data import schema
 from l2l.data.quiet_tf import tf
+from l2l.media import policy
 
 Example = dict[str, tf.Tensor]
 KINDS = {schema.BYTES: tf.string, schema.INT: tf.int64, schema.FLOAT: tf.float32}
@@ -101,7 +102,7 @@ class ClipReader:
     def _example(self, record: Example, frames: tf.Tensor) -> Example:
         return {
             "frames": tf.ensure_shape(frames, [self.frames, self.side, self.side, 3]),
-            "audio": tf.ensure_shape(tf.io.decode_raw(record["audio"], tf.int16), [schema.AUDIO_RATE]),
+            "audio": tf.ensure_shape(tf.io.decode_raw(record["audio"], tf.int16), [policy.AUDIO_RATE]),
             "labels": multi_hot(record["labels"], self.classes),
             "has_audio": record["has_audio"] > 0,
         }
@@ -121,7 +122,7 @@ class ClipReader:
             return [tf.identity(jpeg) for jpeg in used], shapes[0]
 
     def _centre(self, jpeg: tf.Tensor) -> tf.Tensor:
-        """The centre square of the whole image, as `video.centre_crop` of `media.decode_jpeg` gives it.
+        """The centre square of the whole image, as `video.centre_crop` of `video.decode_jpeg` gives it.
 
         (`decode_and_crop_jpeg` is quicker, but the colours of its outermost columns are a little off: it smooths
         without the pixels beyond. Training does not mind.)

@@ -10,6 +10,7 @@ from l2l.data.clips import ClipReader, drawn
 from l2l.data.features import FeatureReader, PairReader, check_pair
 from l2l.data.order import Files, Order
 from l2l.data.video import crop_side
+from l2l.media.policy import ClipPolicy
 
 DRAWS = ("video", "clip")
 
@@ -100,7 +101,7 @@ def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: fl
       ValueError: they hold fewer or smaller images than the model needs.
     """
     index = schema.load_index(directory, kind="clips")
-    policy = schema.ClipPolicy(**index.policy)
+    policy = ClipPolicy(**index.policy)
     if policy.frames < frames:
         raise ValueError(
             f"{directory} has {policy.frames} images a clip, data.frames={frames} asks for more: "

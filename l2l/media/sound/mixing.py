@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 import av
 import numpy as np
 
-from l2l.data.steady import kind_of
+from l2l.media.sound.steady import kind_of
 
 LOUD = 16.0  # times full scale, beyond which a value is no sound
 QUIET = 1e-6  # mean square, -60 dB: below it nothing is concluded

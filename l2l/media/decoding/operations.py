@@ -8,20 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data import coming, media, pictures
-from l2l.data.cut import Clip
-from l2l.data.media import Film, Probe
-from l2l.data.messages import PIECE, Pace, Plan, Sound, Told
-from l2l.data.scan import MediaError
-from l2l.data.schema import ClipPolicy, Reading
+from l2l.media import coming, video
+from l2l.media.cut import Clip
+from l2l.media.decoding.messages import PIECE, Pace, Plan, Sound, Told
+from l2l.media.picture import thumbnails
+from l2l.media.policy import ClipPolicy, Reading
+from l2l.media.scan import MediaError
+from l2l.media.video import Film, Probe
 
 Numbers = dict[str, Any]  # a ClipPolicy's or a Reading's
 _FILMS: dict[tuple[int, ClipPolicy], Film] = {}  # the film opened last, by its number and how it is cut
 
 
 def probe(path: str, *, reading: Numbers) -> Iterator[Probe]:
-    """See `media.probe`."""
-    yield media.probe(path, Reading(**reading))
+    """See `video.probe`."""
+    yield video.probe(path, Reading(**reading))
 
 
 def clips(
@@ -38,9 +39,9 @@ def clips(
     """A film's plan, every stride-th of its clips with their first frames, and what there is to know of it.
 
     Raises:
-      MediaError: as `media.read_clips`; it is longer than allowed ("too_long").
+      MediaError: as `video.read_clips`; it is longer than allowed ("too_long").
     """
-    film = media.open_film(path, ClipPolicy(**policy), start, end, Reading(**reading))
+    film = video.open_film(path, ClipPolicy(**policy), start, end, Reading(**reading))
     if longest is not None and film.stop > longest:
         raise MediaError("too_long", path, f"it lasts {film.stop:.1f} s, {longest:g} s are allowed")
     yield plan_of(film)
@@ -92,7 +93,7 @@ def the_film(
         found = same.recut(asked)
     else:
         _FILMS.clear()
-        found = media.open_film(path, asked, start, end, Reading(**reading))
+        found = video.open_film(path, asked, start, end, Reading(**reading))
     _FILMS[film, asked] = found
     return found
 
@@ -100,13 +101,13 @@ def the_film(
 def read_pictures(
     path: str, *, times: Sequence[float], short_side: int, slack: float, reading: Numbers
 ) -> Iterator[bytes]:
-    """See `pictures.read_pictures`."""
-    yield from pictures.read_pictures(path, times, short_side=short_side, slack=slack, reading=Reading(**reading))
+    """See `thumbnails.read_pictures`."""
+    yield from thumbnails.read_pictures(path, times, short_side=short_side, slack=slack, reading=Reading(**reading))
 
 
 def read_audio(path: str, *, reading: Numbers) -> Iterator[Sound]:
-    """The whole sound, see `media.read_audio`; nothing where there is none."""
-    if found := media.read_audio(path, Reading(**reading)):
+    """The whole sound, see `video.read_audio`; nothing where there is none."""
+    if found := video.read_audio(path, Reading(**reading)):
         yield from pieces(*found)
 
 

@@ -1,21 +1,21 @@
-"""A film of which all that will be looked at was cut ahead, by a process that may die of it (`decoder.py`)."""
+"""A film of which all that will be looked at was cut ahead, by a process that may die of it (`decoding/decoder.py`)."""
 
 import dataclasses
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 
-from l2l.data.asking import Cutting
-from l2l.data.cut import Clip
-from l2l.data.decoder import Decoder
-from l2l.data.scan import MediaError
-from l2l.data.schema import USUAL, ClipPolicy
-from l2l.data.tally import Tally
+from l2l.media.cut import Clip
+from l2l.media.decoding.asking import Cutting
+from l2l.media.decoding.decoder import Decoder
+from l2l.media.policy import USUAL, ClipPolicy
+from l2l.media.scan import MediaError
+from l2l.media.tally import Tally
 
 
 @dataclasses.dataclass(frozen=True)
 class CutFilm:
-    """Stands in for a `media.Film` of which only some clips will be asked for.
+    """Stands in for a `video.Film` of which only some clips will be asked for.
 
     Attributes:
       path: of the file.

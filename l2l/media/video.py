@@ -10,25 +10,19 @@ the codec conceals, or that lies where nothing had to be decoded, goes unnoticed
 
 import dataclasses
 import functools
-import io
 import os
-import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import av
 import numpy as np
-from PIL import Image
 
-from l2l.data.cut import Clip, fill, plan
-from l2l.data.frames import Shown, frames_at
-from l2l.data.opening import MediaError, told
-from l2l.data.scan import Scan, walk
-from l2l.data.schema import AUDIO_RATE, USUAL, ClipPolicy, Reading
-from l2l.data.tally import Tally
-from l2l.data.track import Track, track_of
-from l2l.data.upright import Display, Upright
-
-LONGEST = 65_500  # pixels, JPEG's limit
+from l2l.media.container import MediaError, told
+from l2l.media.cut import Clip, fill, plan
+from l2l.media.picture.frames import Shown, frames_at
+from l2l.media.picture.jpeg import Encoder
+from l2l.media.policy import AUDIO_RATE, USUAL, ClipPolicy, Reading
+from l2l.media.scan import Scan, walk
+from l2l.media.sound.track import Track, track_of
+from l2l.media.tally import Tally
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,28 +71,6 @@ def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.nd
     track = track_of(path, scan)
     wave, (first, stop) = track.window(0, track.limit)
     return (wave[:stop], (first, stop)) if track.there else None
-
-
-def encode_jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    """uint8 (h, w, 3) -> JPEG with 4:2:0 colour."""
-    buffer = io.BytesIO()
-    Image.fromarray(rgb).save(buffer, "JPEG", quality=quality)
-    return buffer.getvalue()
-
-
-def decode_jpeg(data: bytes) -> np.ndarray:
-    """JPEG -> uint8 (h, w, 3); the same values as `tf.io.decode_jpeg(dct_method="INTEGER_ACCURATE")`."""
-    with Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def jpeg_size(data: bytes) -> tuple[int, int]:
-    """(width, height) that a JPEG says it has, pixels; decodes nothing. Raises OSError or ValueError if it is none."""
-    try:
-        with warnings.catch_warnings(action="ignore"), Image.open(io.BytesIO(data), formats=["JPEG"]) as image:
-            return image.size
-    except Image.DecompressionBombError as error:
-        raise ValueError(str(error)) from error
 
 
 def read_clips(
@@ -232,18 +204,3 @@ def heard(clips: Iterable[Clip], policy: ClipPolicy, track: Track) -> Iterator[C
             clip.audio, clip.audio_valid = track.window(clip.second, clip.second + AUDIO_RATE)
             clip.has_audio = True
         yield clip
-
-
-class Encoder:
-    """Frame -> JPEG of the size and orientation that the video's first frame settles."""
-
-    def __init__(self, path: str | os.PathLike, policy: ClipPolicy, display: Display) -> None:
-        if display.unread:
-            reason = f"its colours are stored as {display.unread}, which is not read: encode it anew as BT.709"
-            raise MediaError("undecodable", path, reason)
-        self.upright, self.quality = Upright(display, policy.short_side, policy.width), policy.quality
-        if max(self.upright.width, self.upright.height) > LONGEST:
-            raise MediaError("undecodable", path, f"its frames of {display.width} x {display.height} are too narrow")
-
-    def __call__(self, frame: av.VideoFrame) -> bytes:
-        return encode_jpeg(self.upright(frame), self.quality)

@@ -14,7 +14,7 @@ from av.filter import Graph
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorPrimaries, Colorspace, Interpolation, VideoReformatter
 
-from l2l.data.tone import Tone, tone_of
+from l2l.media.picture.tone import Tone, tone_of
 
 OBLONG = 8  # times as wide as high that a pixel may be, or as high as wide; beyond it the file is not believed
 SLANT = 1.0  # degrees that a display matrix may stray from a quarter turn

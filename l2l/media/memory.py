@@ -8,14 +8,14 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from l2l.data.arrays import Arrays
-from l2l.data.cut import plan
-from l2l.data.frames import Shown, displayed, leaves
-from l2l.data.media import Film
-from l2l.data.scan import Scan, late_picture, origin_of
-from l2l.data.schema import ClipPolicy
-from l2l.data.track import track_from
-from l2l.data.upright import display_of
+from l2l.media.arrays import Arrays
+from l2l.media.cut import plan
+from l2l.media.picture.frames import Shown, displayed, leaves
+from l2l.media.picture.upright import display_of
+from l2l.media.policy import ClipPolicy
+from l2l.media.scan import Scan, late_picture, origin_of
+from l2l.media.sound.track import track_from
+from l2l.media.video import Film
 
 NAME = "the video in memory"
 PIECE = 1 << 16  # samples handed on at a time

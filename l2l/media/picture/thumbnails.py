@@ -4,12 +4,12 @@ import bisect
 import os
 from collections.abc import Sequence
 
-from l2l.data.cut import Clip, fill
-from l2l.data.frames import frames_at
-from l2l.data.media import Encoder
-from l2l.data.opening import told
-from l2l.data.scan import walk
-from l2l.data.schema import USUAL, ClipPolicy, Reading
+from l2l.media.container import told
+from l2l.media.cut import Clip, fill
+from l2l.media.picture.frames import frames_at
+from l2l.media.picture.jpeg import Encoder
+from l2l.media.policy import USUAL, ClipPolicy, Reading
+from l2l.media.scan import walk
 
 
 def read_pictures(

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from l2l.data.cut import Clip
-from l2l.data.media import Probe
-from l2l.data.messages import Pace, Plan, Sound, Told
-from l2l.data.scan import MediaError
-from l2l.data.schema import USUAL, ClipPolicy, Reading
-from l2l.data.tally import Tally
+from l2l.media.cut import Clip
+from l2l.media.decoding.messages import Pace, Plan, Sound, Told
+from l2l.media.policy import USUAL, ClipPolicy, Reading
+from l2l.media.scan import MediaError
+from l2l.media.tally import Tally
+from l2l.media.video import Probe
 
 T = TypeVar("T")
 SAMPLES = 1 << 30  # of a whole sound, 18 hours: a process must not fill this one's memory
@@ -30,7 +30,7 @@ class Asking(abc.ABC):
         """See `Decoder.run`."""
 
     def probe(self, path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
-        """See `media.probe`."""
+        """See `video.probe`."""
         answers = Answers(self, "probe", path, reading=dataclasses.asdict(reading))
         found = answers.take(Probe)
         answers.end()
@@ -44,7 +44,7 @@ class Asking(abc.ABC):
         end: float | None = None,
         reading: Reading = USUAL,
     ) -> "Cutting":
-        """See `media.read_clips`."""
+        """See `video.read_clips`."""
         return Cutting(self, path, policy, start=start, end=end, reading=dataclasses.asdict(reading))
 
     def film(
@@ -55,7 +55,7 @@ class Asking(abc.ABC):
         end: float | None = None,
         reading: Reading = USUAL,
     ) -> "FarFilm":
-        """See `media.open_film`."""
+        """See `video.open_film`."""
         which = {"film": next(_NUMBERS), "start": start, "end": end, "reading": dataclasses.asdict(reading)}
         return FarFilm(self, path, policy, which, Tally(), "opened")
 
@@ -68,7 +68,7 @@ class Asking(abc.ABC):
         slack: float = 0.0,
         reading: Reading = USUAL,
     ) -> list[bytes]:
-        """See `pictures.read_pictures`."""
+        """See `thumbnails.read_pictures`."""
         how = {"times": [float(at) for at in times], "short_side": short_side, "slack": slack}
         answers = Answers(self, "read_pictures", path, **how, reading=dataclasses.asdict(reading))
         found = [answers.take(bytes) for _ in times]
@@ -76,7 +76,7 @@ class Asking(abc.ABC):
         return found
 
     def audio(self, path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """See `media.read_audio`."""
+        """See `video.read_audio`."""
         answers, found, room = Answers(self, "read_audio", path, reading=dataclasses.asdict(reading)), [], SAMPLES
         for sound in answers.rest(Sound):
             found.append(sound)
@@ -135,7 +135,7 @@ class Cutting:
 
     Attributes:
       plan: where they lie; None before the first has come.
-      has_audio, notes, tally: of the film, see `media.Film`; known once all clips have come.
+      has_audio, notes, tally: of the film, see `video.Film`; known once all clips have come.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Cutting:
 
 
 class FarFilm:
-    """A file that a decoding process holds open, looked at here and there as a `media.Film` is.
+    """A file that a decoding process holds open, looked at here and there as a `video.Film` is.
 
     Attributes:
       path, policy, clips, stop: as of a Film.

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 import av
 import numpy as np
 
-from l2l.data.mixing import Mixer
-from l2l.data.opening import MediaError, opened, readable
-from l2l.data.scan import Scan
-from l2l.data.schema import AUDIO_RATE
-from l2l.data.sound_streams import Sound, sound_of
-from l2l.data.steady import kind_of, steadied
+from l2l.media.container import MediaError, opened, readable
+from l2l.media.policy import AUDIO_RATE
+from l2l.media.scan import Scan
+from l2l.media.sound.mixing import Mixer
+from l2l.media.sound.sound_streams import Sound, sound_of
+from l2l.media.sound.steady import kind_of, steadied
 
 BLOCK = 16384  # samples that are resampled at once: a call costs as much as a thousand of them
 SLOW = 8000  # Hz; below it, no more than such a block's seconds

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import av
 
-from l2l.data.splices import NONE, Moves, Splicer
+from l2l.media.splices import NONE, Moves, Splicer
 
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
 _OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}

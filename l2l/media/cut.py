@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data.frames import EPS, Shown
-from l2l.data.scan import MediaError
-from l2l.data.schema import AUDIO_RATE, ClipPolicy
+from l2l.media.picture.frames import EPS, Shown
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.scan import MediaError
 
 CLIPS = 100_000  # of one video, 15 hours at the defaults; a file that says it has more is damaged
 SILENCE = np.zeros(AUDIO_RATE, np.int16)

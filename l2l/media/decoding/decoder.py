@@ -21,10 +21,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from l2l.data import messages
-from l2l.data.asking import Asking
-from l2l.data.messages import BadMessage, Done, Problem, Ready
-from l2l.data.scan import MediaError
+from l2l.media.decoding import messages
+from l2l.media.decoding.asking import Asking
+from l2l.media.decoding.messages import BadMessage, Done, Problem, Ready
+from l2l.media.scan import MediaError
 
 TIME_LIMIT = 1800.0  # seconds; a one-hour film takes minutes
 MEMORY = 4 << 30  # bytes of addresses that decoding may take
@@ -34,8 +34,8 @@ GRACE = 10.0  # seconds
 PIPE = 1 << 20  # bytes that may be under way: decoding is that far ahead of whoever asked
 STEP = 1 << 20  # bytes that are made room for before any has come
 SAID = 200  # characters of what it said last
-COMMAND = (sys.executable or "python", "-P", "-m", "l2l.data.worker")
-_ROOT = str(Path(__file__).parents[2])  # where this package is found
+COMMAND = (sys.executable or "python", "-P", "-m", "l2l.media.decoding.worker")
+_ROOT = str(Path(__file__).parents[3])  # where this package is found
 
 
 class DecoderError(Exception):
@@ -55,7 +55,7 @@ class _NotStartedError(_DiedError):
 
 
 class Decoder(Asking):
-    """Does what `operations.py` lists with video files in a process of its own, one at a time.
+    """Does what `decoding/operations.py` lists with video files in a process of its own, one at a time.
 
     Args:
       time_limit: seconds that one call may take.

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from l2l.data.schema import AUDIO_RATE
+from l2l.media.policy import AUDIO_RATE
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -12,13 +12,13 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from l2l.data import sound_streams
-from l2l.data.opening import MediaError, opened, readable
-from l2l.data.schema import USUAL, Reading
-from l2l.data.sound_streams import SILENT, Sound
-from l2l.data.splices import NONE, Moves, Splicer
-from l2l.data.tally import Tally
-from l2l.data.upright import Display, display_of
+from l2l.media.container import MediaError, opened, readable
+from l2l.media.picture.upright import Display, display_of
+from l2l.media.policy import USUAL, Reading
+from l2l.media.sound import sound_streams
+from l2l.media.sound.sound_streams import SILENT, Sound
+from l2l.media.splices import NONE, Moves, Splicer
+from l2l.media.tally import Tally
 
 WHOLE = 0.9  # share of a file that must be there and decode
 LEAD = 0.1  # seconds before the picture in which a sound may begin for its encoder's sake alone

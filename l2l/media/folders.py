@@ -14,7 +14,7 @@ import unicodedata
 from collections.abc import Iterator
 
 from l2l.core.texts import many
-from l2l.data.schema import VIDEO_SUFFIXES
+from l2l.media.policy import VIDEO_SUFFIXES
 
 # Files of these are not looked at: they are something else, or a download that is not finished.
 _OTHERS = ".aac .ac3 .aiff .flac .m4a .m4b .mka .mp3 .oga .opus .wav .weba .wma "

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 import av
 from av.stream import Disposition
 
-from l2l.data import mixing
-from l2l.data.opening import MediaError, opened, readable
+from l2l.media.container import MediaError, opened, readable
+from l2l.media.sound import mixing
 
 LISTENED = 60.0  # seconds of a track, within which something must be heard
 ALIKE = 0.9  # share of the longest track, from which on a track is as long

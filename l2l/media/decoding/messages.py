@@ -13,12 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from l2l.data.cut import CLIPS, SILENCE, Clip
-from l2l.data.media import LONGEST, Probe
-from l2l.data.scan import PIXELS
-from l2l.data.schema import AUDIO_RATE
-from l2l.data.tally import KINDS as STREAMS
-from l2l.data.tally import Decoded
+from l2l.media.cut import CLIPS, SILENCE, Clip
+from l2l.media.picture.jpeg import LONGEST
+from l2l.media.policy import AUDIO_RATE
+from l2l.media.scan import PIXELS
+from l2l.media.tally import KINDS as STREAMS
+from l2l.media.tally import Decoded
+from l2l.media.video import Probe
 
 HEADER = struct.Struct("<4sBI")
 MARK = b"l2l\x01"

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 
 import av
 
-from l2l.data.opening import MediaError, opened, packets
-from l2l.data.scan import WHOLE, Scan, ready
+from l2l.media.container import MediaError, opened, packets
+from l2l.media.scan import WHOLE, Scan, ready
 
 EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
 JUMP = 0.5  # seconds of film that take longer to decode than to jump over

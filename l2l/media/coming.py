@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import BinaryIO
 
-from l2l.data.arrays import Arrays
-from l2l.data.live import LiveFilm, from_arrays, from_container
-from l2l.data.opening import MediaError, open_container, told
-from l2l.data.schema import ClipPolicy
+from l2l.media.arrays import Arrays
+from l2l.media.container import MediaError, open_container, told
+from l2l.media.live import LiveFilm, from_arrays, from_container
+from l2l.media.policy import ClipPolicy
 
 Source = str | os.PathLike | BinaryIO | Iterable[Arrays]
 POLL = 0.1  # seconds

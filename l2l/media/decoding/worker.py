@@ -1,4 +1,4 @@
-"""The decoding process itself: `python -m l2l.data.worker`, which `decoder.py` starts.
+"""The decoding process itself: `python -m l2l.media.decoding.worker`, which `decoding/decoder.py` starts.
 
 It takes requests, JSON texts, from one pipe and answers in `messages` through another, whatever libraries print. It
 ends with whoever started it, also in the middle of decoding. It imports neither JAX nor TensorFlow.
@@ -16,10 +16,10 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from l2l.data import messages
-from l2l.data.messages import Done, Problem, Ready
-from l2l.data.operations import OPERATIONS
-from l2l.data.scan import MediaError
+from l2l.media.decoding import messages
+from l2l.media.decoding.messages import Done, Problem, Ready
+from l2l.media.decoding.operations import OPERATIONS
+from l2l.media.scan import MediaError
 
 LENGTH = struct.Struct("<I")  # of a request, before it
 WRITTEN = 1 << 24  # bytes of a file: it has nothing to write but what libraries complain of

@@ -15,18 +15,20 @@ from typing import Any
 
 import av
 
-from l2l.data import memory, sound_streams
-from l2l.data.arrays import Arrays
-from l2l.data.cut import CLIPS, Clip, fill, pace
-from l2l.data.frames import EPS, Shown
-from l2l.data.media import Encoder, heard
-from l2l.data.opening import MediaError, packets
-from l2l.data.scan import Times, late_picture, origin_of, pictures_of, ready, starts_of
-from l2l.data.schema import ClipPolicy
-from l2l.data.splices import Splicer
-from l2l.data.tally import Tally
-from l2l.data.track import track_from
-from l2l.data.upright import display_of
+from l2l.media import memory
+from l2l.media.arrays import Arrays
+from l2l.media.container import MediaError, packets
+from l2l.media.cut import CLIPS, Clip, fill, pace
+from l2l.media.picture.frames import EPS, Shown
+from l2l.media.picture.jpeg import Encoder
+from l2l.media.picture.upright import display_of
+from l2l.media.policy import ClipPolicy
+from l2l.media.scan import Times, late_picture, origin_of, pictures_of, ready, starts_of
+from l2l.media.sound import sound_streams
+from l2l.media.sound.track import track_from
+from l2l.media.splices import Splicer
+from l2l.media.tally import Tally
+from l2l.media.video import heard
 
 LAG = 10.0  # seconds that sound may come after its picture; where it does not, the rest of the video is silent
 
