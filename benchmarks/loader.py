@@ -22,8 +22,8 @@ from benchmarks.shards import write_clips
 from l2l.core import sharding
 from l2l.core.prefetch import Ahead
 from l2l.data import loader
+from l2l.data.dataset import open_clips
 from l2l.data.order import streams_of
-from l2l.data.source import open_clips
 
 CLIPS, FRAMES, SHARDS, BATCH = 512, 16, 8, 32
 KINDS = {"clips": (FRAMES, 20), "pairs": (1, 100)}  # frames read, batches a round

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from l2l import optim
 from l2l.core import sharding
-from l2l.data.batches import Batch
+from l2l.data.batching import Batch
 from l2l.state import TrainState
 from l2l.step import make_step
 

@@ -17,10 +17,10 @@ from data_prep.rows import PrepareError, Row, shown
 from l2l.core import atomic
 from l2l.core.rules import TEXT, each, maybe, pair, problem, whole
 from l2l.data import schema
+from l2l.data.index_rules import FAILED, FRAMING, NOTES, SHARD
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
 from l2l.media.video import Clip, MediaError
-from l2l.rules_index import FAILED, FRAMING, NOTES, SHARD
 
 MOST_BYTES = 8e9  # stored of one video: the defaults make them of 7 hours
 CHUNK = 1 << 20

@@ -19,7 +19,7 @@ from l2l.tasks import TASKS, Classify, Distill, DistilPreview, Skim
 from l2l.tasks.glances import Glances
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
-    from l2l.data.source import Source
+    from l2l.data.dataset import Source
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 

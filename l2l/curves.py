@@ -21,7 +21,7 @@ import numpy as np
 from l2l import metrics, runs
 from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
-from l2l.data.source import Source
+from l2l.data.dataset import Source
 from l2l.evaluate import evaluate, open_for
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities

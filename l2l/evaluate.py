@@ -17,7 +17,7 @@ from l2l import build, fits, metrics
 from l2l.core import atomic, command, sharding, trees
 from l2l.core.terminal import Bar, tell
 from l2l.data import schema
-from l2l.data.source import Source, source_of
+from l2l.data.dataset import Source, source_of
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import Run, load_run
 

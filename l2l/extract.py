@@ -12,7 +12,7 @@ from l2l import build, fits, predict, runs
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
-from l2l.data.source import Source, source_of
+from l2l.data.dataset import Source, source_of
 from l2l.inputs import plain
 from l2l.predict import Video
 

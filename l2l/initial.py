@@ -8,8 +8,8 @@ import numpy as np
 
 from l2l import optim, runs
 from l2l.core.trees import mismatches
-from l2l.data.batches import split_host
-from l2l.data.source import Source
+from l2l.data.batching import split_host
+from l2l.data.dataset import Source
 from l2l.state import Tree
 from l2l.tasks.distill import BRIDGE
 

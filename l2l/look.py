@@ -10,7 +10,7 @@ import numpy as np
 
 from l2l import answer, artefact, listen_look, programs, stream
 from l2l.core import compile_cache
-from l2l.data.batches import fit_positions
+from l2l.data.batching import fit_positions
 from l2l.media import policy
 from l2l.media.arrays import Arrays
 from l2l.media.decoding.cut_film import CutFilm

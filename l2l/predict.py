@@ -8,9 +8,9 @@ import numpy as np
 
 from l2l import build
 from l2l.core import sharding, trees
-from l2l.data import batches, schema
-from l2l.data.audio import silent
-from l2l.programs import descriptions
+from l2l.data import batching, schema
+from l2l.data.batching import descriptions
+from l2l.data.preprocess import silent
 from l2l.runs import Run
 
 Arrays = dict[str, np.ndarray]
@@ -36,16 +36,16 @@ def jit_predict(task: Any, mesh: jax.sharding.Mesh, placed: Any = None) -> Calla
 
 
 def predict_batches(
-    predict: Callable, variables: Any, frozen: Any, rows: Iterator[batches.Batch], mesh: jax.sharding.Mesh
-) -> Iterator[tuple[Arrays, batches.Batch]]:
+    predict: Callable, variables: Any, frozen: Any, rows: Iterator[batching.Batch], mesh: jax.sharding.Mesh
+) -> Iterator[tuple[Arrays, batching.Batch]]:
     """(outputs, batch), each row a real example; padding is dropped. Works on any number of processes.
 
     The device is a batch ahead: it computes one while the next is read and the last is used.
     """
-    ahead: list[tuple[Any, batches.Batch]] = []
+    ahead: list[tuple[Any, batching.Batch]] = []
     for batch in rows:
-        device, _ = batches.split_host(batch)
-        first, stop = batches.rows_of_process(len(batch["mask"]))
+        device, _ = batching.split_host(batch)
+        first, stop = batching.rows_of_process(len(batch["mask"]))
         own = {key: value[first:stop] for key, value in device.items()}
         ahead.append((predict(variables, frozen, sharding.put_batch(mesh, own)), batch))
         if len(ahead) == 2:
@@ -53,9 +53,9 @@ def predict_batches(
     yield from (real_rows(*waiting) for waiting in ahead)
 
 
-def real_rows(outputs: Any, batch: batches.Batch) -> tuple[Arrays, batches.Batch]:
+def real_rows(outputs: Any, batch: batching.Batch) -> tuple[Arrays, batching.Batch]:
     """Outputs on the device and their batch -> both on the host, without the rows that only fill the batch."""
-    device, host = batches.split_host(batch)
+    device, host = batching.split_host(batch)
     real = int(batch["mask"].sum())
     outputs = trees.to_host(outputs)
     return {k: v[:real] for k, v in outputs.items()}, {k: v[:real] for k, v in device.items()} | host

@@ -14,7 +14,7 @@ import numpy as np
 
 from l2l.confidence import Sure
 from l2l.core import sharding
-from l2l.data import schema
+from l2l.data.batching import Arrays
 from l2l.media.policy import ClipPolicy
 
 if TYPE_CHECKING:  # its package needs flax, which an exported model does without
@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # its package needs flax, which an exported model does withou
 CLIPS_AT_ONCE = 8  # on every device
 VIDEOS_AT_ONCE = 8  # of one length, on every device
 
-Arrays = dict[str, np.ndarray]
 Macs = Callable[..., dict[str, int]]
 
 
@@ -137,15 +136,6 @@ class Programs:
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None
-
-
-def descriptions(outputs: Arrays) -> Arrays:
-    """The "image" and "audio" descriptors that a clip model gives; of one that has neither, its feature for "image".
-
-    With what it says of the picture's regions, if it does.
-    """
-    near = {key: outputs[key] for key in schema.GLANCES if key in outputs}
-    return near | ({m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]})
 
 
 class Compiling(threading.local):

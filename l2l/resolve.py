@@ -8,7 +8,7 @@ from typing import Any
 
 from l2l import evaluate, runs
 from l2l.data import order
-from l2l.data.source import Source
+from l2l.data.dataset import Source
 
 
 def resolved(config: Any, source: Source) -> Any:

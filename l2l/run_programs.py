@@ -10,12 +10,13 @@ import jax
 from l2l import build, model_costs, predict, runs, sure
 from l2l.confidence import Sure
 from l2l.core import sharding
-from l2l.data.video import crop_side
+from l2l.data.batching import Arrays
+from l2l.data.preprocess import crop_side
 from l2l.listen import hearer
 from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
 from l2l.models.student import Student, modalities
-from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Arrays, Closer, Listen, Macs, Programs, Recogniser, compiled
+from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
 from l2l.tasks.skim import by_step
 
 

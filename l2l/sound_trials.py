@@ -20,7 +20,7 @@ from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.audio import RATE
-from l2l.data.batches import Batch
+from l2l.data.batching import Batch
 from l2l.evaluate import evaluate, open_for
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of

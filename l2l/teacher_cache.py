@@ -20,8 +20,8 @@ from jax.experimental import multihost_utils
 from l2l import predict, runs
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
-from l2l.data import batches, features, schema, taught
-from l2l.data.source import SideBySide, Source
+from l2l.data import batching, features, schema, teacher_outputs
+from l2l.data.dataset import SideBySide, Source
 from l2l.runs import Run
 
 
@@ -86,7 +86,9 @@ class TeacherCache:
         for shard in itertools.chain(*(index.splits.get(split, ()) for split in self.splits)):
             path = self.directory / shard.file
             if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != shard.sha256:
-                raise schema.ShardError(f"{path} is damaged, it is not what {schema.INDEX} says: {taught.CURE}")
+                raise schema.ShardError(
+                    f"{path} is damaged, it is not what {schema.INDEX} says: {teacher_outputs.CURE}"
+                )
 
     def complete(self, mesh: jax.sharding.Mesh, *, batch: int) -> SideBySide:
         """The clips with an answer beside each; what the teacher was not asked before, it is asked now.
@@ -95,7 +97,7 @@ class TeacherCache:
         part in asking and the first one writes.
 
         Raises:
-          ShardError: see `taught.describe_shard`.
+          ShardError: see `teacher_outputs.describe_shard`.
           RunError: another program is asking for them.
           OSError: the answers cannot be written.
           ValueError: an answer is not finite.
@@ -122,7 +124,9 @@ class TeacherCache:
         if any(missing.values()):
             self._ask(missing, mesh, batch)
         if todo and jax.process_index() == 0:
-            found = {s: tuple(taught.describe_shard(path, shard) for path, shard in self._shards(s)) for s in todo}
+            found = {
+                s: tuple(teacher_outputs.describe_shard(path, shard) for path, shard in self._shards(s)) for s in todo
+            }
             schema.save_index(self.directory, dataclasses.replace(self._index(), splits=known | found))
 
     def _index(self) -> schema.Index:
@@ -186,13 +190,13 @@ class TeacherCache:
         """The clips as a student needs them: of each its first frame, its sound, and the teacher's answer."""
         clips = dataclasses.asdict(self.source.reader) | {"frames": 1}
         widths = {"feature": predict.predictor(self.teacher)[0].model.feature, "logits": len(self.teacher.labels)}
-        reader = taught.TaughtReader(**clips, **widths)
+        reader = teacher_outputs.TaughtReader(**clips, **widths)
         source = self.source
         return SideBySide(source.directory, source.index, reader, beside=self.directory, beside_index=self._index())
 
 
-def answers(rows: Iterable[tuple[predict.Arrays, batches.Batch]]) -> Iterator[dict[str, Any]]:
-    """(outputs, batch) of clips -> what `taught.encode` takes, clip by clip."""
+def answers(rows: Iterable[tuple[predict.Arrays, batching.Batch]]) -> Iterator[dict[str, Any]]:
+    """(outputs, batch) of clips -> what `teacher_outputs.encode` takes, clip by clip."""
     for outputs, batch in rows:
         for i in range(len(outputs["logits"])):
             said = {name: outputs[name][i] for name in ("feature", "logits")}
@@ -202,6 +206,6 @@ def answers(rows: Iterable[tuple[predict.Arrays, batches.Batch]]) -> Iterator[di
 def write(path: Path, rows: Iterator[dict[str, Any]]) -> None:
     """Writes a shard on the first process; the others only take part in computing it."""
     if jax.process_index() == 0:
-        features.write_shard(path, rows, taught.encode)
+        features.write_shard(path, rows, teacher_outputs.encode)
     else:
         collections.deque(rows, maxlen=0)

@@ -15,7 +15,7 @@ from l2l.core.atomic import hash_of
 from l2l.core.prefetch import Ahead
 from l2l.core.terminal import say
 from l2l.data import loader, order
-from l2l.data.source import Source, source_of
+from l2l.data.dataset import Source, source_of
 from l2l.initial import init_variables
 from l2l.inputs import plain
 from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, told

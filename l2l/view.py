@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from l2l.data.audio import silent
-from l2l.data.video import centre_crop
+from l2l.data.batching import descriptions
+from l2l.data.preprocess import centre_crop, silent
 from l2l.media.arrays import Arrays
 from l2l.media.cut import Clip
 from l2l.media.decoding.asking import Asking, FarFilm, FarLive
@@ -19,7 +19,7 @@ from l2l.media.policy import USUAL, ClipPolicy, Reading
 from l2l.media.scan import MediaError
 from l2l.media.tally import Tally
 from l2l.media.video import Film
-from l2l.programs import COMPILING, Programs, Recogniser, descriptions
+from l2l.programs import COMPILING, Programs, Recogniser
 
 Record = dict[str, np.ndarray]
 Open = Film | FarFilm | CutFilm  # of which clips can be asked for

@@ -18,8 +18,8 @@ from data_prep.datasets import activitynet, folder, kinetics, mini_sports1m, ucf
 from data_prep.rows import PrepareError, Row
 from l2l.core import atomic
 from l2l.data import schema
-from l2l.data.quiet_tf import tf
-from l2l.data.source import open_clips, open_features
+from l2l.data.dataset import open_clips, open_features
+from l2l.data.tensorflow import tf
 from l2l.media import policy
 from tests.hostile import Kind
 from tests.shards import KINDS as FEATURES

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from l2l import build, inputs, main, runs
-from l2l.data.source import source_of
+from l2l.data.dataset import source_of
 from l2l.stop import Stop
 from l2l.train import Trainer, prepare, train
 from tests import quick, xla

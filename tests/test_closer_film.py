@@ -12,7 +12,7 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, video_page
 from l2l.core import sharding
-from l2l.data.source import source_of
+from l2l.data.dataset import source_of
 from l2l.evaluate import evaluate
 from l2l.look import load
 from l2l.media import policy

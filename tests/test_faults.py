@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from l2l.data import features, framing, schema
-from l2l.data.quiet_tf import tf
-from l2l.data.source import open_clips, open_features
+from l2l.data.dataset import open_clips, open_features
+from l2l.data.tensorflow import tf
 from tests import hostile_shards as hostile
 from tests import shards
 

@@ -22,8 +22,8 @@ from l2l.answer import NO_CHOICE
 from l2l.core import sharding
 from l2l.core.clock import clock
 from l2l.data.clips import ClipReader
-from l2l.data.source import source_of
-from l2l.data.video import centre_crop
+from l2l.data.dataset import source_of
+from l2l.data.preprocess import centre_crop
 from l2l.evaluate import evaluate
 from l2l.look import Model, load
 from l2l.media import policy

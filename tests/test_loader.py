@@ -10,10 +10,10 @@ import pytest
 from l2l import evaluate
 from l2l.data import loader, schema
 from l2l.data.clips import ClipReader, mirrored
+from l2l.data.dataset import open_clips, open_features
 from l2l.data.features import FeatureReader
 from l2l.data.order import Order
-from l2l.data.quiet_tf import tf
-from l2l.data.source import open_clips, open_features
+from l2l.data.tensorflow import tf
 from l2l.media.picture import jpeg as jpegs
 from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
 from tests import shards

@@ -12,7 +12,7 @@ from data_prep import verify
 from l2l import artefact, artefact_about
 from l2l.core import atomic
 from l2l.data import schema
-from l2l.data.source import open_features
+from l2l.data.dataset import open_features
 from tests.mutated_json import WRONG, changed, faults, harmless, one_line, text
 
 RELEASE = Path(__file__).parent / "release"

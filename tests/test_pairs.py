@@ -10,7 +10,7 @@ import pytest
 from l2l import evaluate, export_weights, inputs, model_costs, predict, runs, train
 from l2l.core import atomic, trees
 from l2l.data import schema
-from l2l.data.source import open_features, source_of
+from l2l.data.dataset import open_features, source_of
 from l2l.extract import extract
 from tests import shards, small
 

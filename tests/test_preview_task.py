@@ -13,7 +13,7 @@ from data_prep.rows import Row
 from l2l import build, infer, model_costs, predict, sure
 from l2l.answer import BY_PICTURES
 from l2l.core import sharding
-from l2l.data.source import source_of
+from l2l.data.dataset import source_of
 from l2l.evaluate import evaluate
 from l2l.look import Model, load
 from l2l.losses import cross_entropy

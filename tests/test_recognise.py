@@ -11,7 +11,7 @@ from data_prep.prepare import write_dataset
 from data_prep.rows import Row
 from l2l import artefact_writer, infer, model_costs, predict, serve
 from l2l.core import sharding
-from l2l.data.source import source_of
+from l2l.data.dataset import source_of
 from l2l.evaluate import evaluate
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.policy import ClipPolicy

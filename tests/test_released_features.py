@@ -9,7 +9,7 @@ import pytest
 from data_prep import released_features
 from l2l import build, feature_classifier, run_programs, runs
 from l2l.data import schema
-from l2l.data.source import open_features, source_of
+from l2l.data.dataset import open_features, source_of
 from tests import small
 from tests.golden import generator
 

@@ -7,7 +7,7 @@ import pytest
 
 from l2l import inputs, runs, train
 from l2l.data import schema
-from l2l.data.source import Source
+from l2l.data.dataset import Source
 from l2l.resolve import resolved
 
 

@@ -17,11 +17,11 @@ import pytest
 from data_prep import verify
 from l2l import inputs, predict, runs, teacher_cache, train
 from l2l.core import sharding
-from l2l.data import loader, schema, taught
-from l2l.data.batches import split_host
+from l2l.data import loader, schema, teacher_outputs
+from l2l.data.batching import split_host
 from l2l.data.clips import parse
+from l2l.data.dataset import SideBySide, source_of
 from l2l.data.loader import tf
-from l2l.data.source import SideBySide, source_of
 from l2l.media.picture import jpeg
 from l2l.tasks.classify import Classify
 from tests import shards, small, xla
@@ -260,12 +260,12 @@ def test_answers_that_lie_beside_other_clips_are_not_read(clips, teacher, copied
 
 CHILD = """
 import sys, time
-from l2l.data import taught
-encode = taught.encode
+from l2l.data import teacher_outputs
+encode = teacher_outputs.encode
 def slowly(answer):
     time.sleep(0.1)
     return encode(answer)
-taught.encode = slowly
+teacher_outputs.encode = slowly
 from tests.test_teacher_cache import asked, student
 clips, teacher, run, folder = sys.argv[1:]
 asked(student(run, clips, teacher, cache_teacher=folder))
@@ -352,10 +352,10 @@ def test_verify_knows_answers(copied, capsys):
 @pytest.mark.parametrize(("name", "value"), [("feature", np.nan), ("logits", 1e6)])
 def test_an_answer_that_float16_cannot_hold(name, value):
     answer = {"video_id": b"v", "clip": 3, "clips": 4, "feature": np.zeros(2), "logits": np.zeros(3)}
-    taught.encode(answer)
+    teacher_outputs.encode(answer)
     answer[name][1] = value
     with pytest.raises(ValueError, match=rf"{name} of clip 3 of v cannot be kept"):
-        taught.encode(answer)
+        teacher_outputs.encode(answer)
 
 
 def test_what_cannot_be(clips, teacher, tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2l.data.video import centre_crop
+from l2l.data.preprocess import centre_crop
 from l2l.media import video
 from l2l.media.live import LiveFilm, from_container
 from l2l.media.picture import jpeg

@@ -11,7 +11,7 @@ import pytest
 
 from l2l import log, runs
 from l2l.core import terminal
-from l2l.data.source import source_of
+from l2l.data.dataset import source_of
 from tests import shards, small
 
 STEPS = 5000

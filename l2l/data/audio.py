@@ -12,7 +12,6 @@ RATE = 16_000  # Hz
 WINDOW, HOP, FFT = 400, 160, 512  # samples
 BANDS = 40
 FLOOR = 1e-6  # added before the logarithm: silence is log(FLOOR)
-QUIET = 32  # of 32768, -60 dB: a track without a louder sample is none
 
 
 def hertz_to_mel(hertz: np.ndarray | float) -> np.ndarray:
@@ -27,11 +26,6 @@ def mel_matrix() -> np.ndarray:
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     weights = np.minimum((bins - low) / (centre - low), (high - bins) / (high - centre))
     return np.pad(np.maximum(weights, 0), ((1, 0), (0, 0))).astype(np.float32)
-
-
-def silent(wave: np.ndarray) -> bool:
-    """Whether there is nothing in a stretch of sound, int16 (n,)."""
-    return bool(np.abs(wave.astype(np.int32)).max(initial=0) <= QUIET)
 
 
 def log_mel(wave: jax.Array) -> jax.Array:

@@ -3,7 +3,7 @@
 import dataclasses
 
 from l2l.data import schema
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 from l2l.media import policy
 
 Example = dict[str, tf.Tensor]
@@ -122,7 +122,7 @@ class ClipReader:
             return [tf.identity(jpeg) for jpeg in used], shapes[0]
 
     def _centre(self, jpeg: tf.Tensor) -> tf.Tensor:
-        """The centre square of the whole image, as `video.centre_crop` of `video.decode_jpeg` gives it.
+        """The centre square of the whole image, as `preprocess.centre_crop` of `preprocess.decode_jpeg` gives it.
 
         (`decode_and_crop_jpeg` is quicker, but the colours of its outermost columns are a little off: it smooths
         without the pixels beyond. Training does not mind.)

@@ -9,9 +9,9 @@ from concurrent import futures
 from pathlib import Path
 
 from l2l.data import framing, schema
-from l2l.data.batches import Batch
+from l2l.data.batching import Batch
 from l2l.data.order import Files
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 
 CURE = "delete it and make the directory again"
 THREADS = 8  # that look through shards: a disk answers several at a time

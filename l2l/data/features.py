@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from l2l.data import faults, schema
-from l2l.data.batches import BANKS, fit_positions
+from l2l.data.batching import BANKS, fit_positions
 from l2l.data.clips import Example, multi_hot, parse
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 
 
 def serialise(values: dict[str, list], table: dict[str, schema.Field]) -> bytes:
@@ -112,7 +112,7 @@ class FeatureReader:
         return self._decode(raw)
 
     def fit(self, video: dict[str, np.ndarray]) -> tuple[int, dict[str, np.ndarray]]:
-        """The video padded to its bucket, see `batches.fit_positions`."""
+        """The video padded to its bucket, see `batching.fit_positions`."""
         return fit_positions(video, self.lengths)
 
     def _decode(self, raw: tf.Tensor) -> Example:

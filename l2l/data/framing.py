@@ -3,7 +3,7 @@
 import os
 
 from l2l.core.atomic import demand_file
-from l2l.rules_index import FRAMING
+from l2l.data.index_rules import FRAMING
 
 LENGTH = 8  # bytes, little-endian
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 
 import jax
 
-from l2l.data.batches import Batch, rows_of_process
+from l2l.data.batching import Batch, rows_of_process
 from l2l.data.order import Files, Order, names_of, records
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 
 PREFETCH = 2  # batches on the device before their turn
 TrainDecode = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], dict[str, tf.Tensor]]

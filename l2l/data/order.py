@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 
 NUMBER = 2  # of this order; a run that has begun in another one cannot be continued in it
 STREAMS = 32  # at most, where nothing else is asked

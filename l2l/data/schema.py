@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from l2l.core.atomic import hash_of, read_json, write_json
+from l2l.data.index_rules import wrong
 from l2l.media.policy import _SUFFIXES, ClipPolicy
-from l2l.rules_index import wrong
 
 VERSION = 1
 PIXELS = 400  # of an image for each byte of its JPEG, at most: even of one colour they take more than that

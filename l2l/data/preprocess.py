@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+QUIET = 32  # of 32768, -60 dB: a track without a louder sample is none
+
 
 def prepare_frames(frames: jax.Array, crop: int, mean: Sequence[float], std: Sequence[float]) -> jax.Array:
     """Scales square frames to the model's size and normalises them.
@@ -43,3 +45,8 @@ def centre_crop(image: np.ndarray, side: int) -> np.ndarray:
     """(h, w, c) -> the square (side, side, c) in its middle."""
     top, left = ((length - side) // 2 for length in image.shape[:2])
     return image[top : top + side, left : left + side]
+
+
+def silent(wave: np.ndarray) -> bool:
+    """Whether there is nothing in a stretch of sound, int16 (n,)."""
+    return bool(np.abs(wave.astype(np.int32)).max(initial=0) <= QUIET)

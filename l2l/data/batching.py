@@ -5,6 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 import jax
 import numpy as np
 
+from l2l.data import schema
+
+Arrays = dict[str, np.ndarray]
+
 Batch = dict[str, np.ndarray]
 
 BANKS = ("image", "audio", "recognition", "cells", "regions")  # one row a position
@@ -58,3 +62,12 @@ def fit_positions(video: Batch, lengths: Sequence[int]) -> tuple[int, Batch]:
         bucket *= 2
     banks = {key: np.pad(video[key], [(0, bucket - n), (0, 0)]) for key in BANKS if key in video}
     return bucket, video | banks | {"valid": np.arange(bucket) < n}
+
+
+def descriptions(outputs: Arrays) -> Arrays:
+    """The "image" and "audio" descriptors that a clip model gives; of one that has neither, its feature for "image".
+
+    With what it says of the picture's regions, if it does.
+    """
+    near = {key: outputs[key] for key in schema.GLANCES if key in outputs}
+    return near | ({m: outputs[m] for m in ("image", "audio") if m in outputs} or {"image": outputs["feature"]})

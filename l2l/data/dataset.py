@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.data import batches, faults, loader, schema
+from l2l.data import batching, faults, loader, schema
 from l2l.data.clips import ClipReader, drawn
 from l2l.data.features import FeatureReader, PairReader, check_pair
 from l2l.data.order import Files, Order
-from l2l.data.video import crop_side
+from l2l.data.preprocess import crop_side
 from l2l.media.policy import ClipPolicy
 
 DRAWS = ("video", "clip")
@@ -34,7 +34,7 @@ class Source:
 
     def train(
         self, split: str, *, draw: str, batch: int, streams: int, seed: int, first_step: int, shuffle: int
-    ) -> Iterator[batches.Batch]:
+    ) -> Iterator[batching.Batch]:
         """Endless batches; see `Order` and `loader.train_batches` for the numbers.
 
         Args:
@@ -67,17 +67,17 @@ class Source:
             )
         return counts
 
-    def eval(self, split: str, *, batch: int) -> Iterator[batches.Batch]:
+    def eval(self, split: str, *, batch: int) -> Iterator[batching.Batch]:
         """Every record of the split once, in padded batches with a mask."""
         return self.eval_paths([path for path, _ in self.shards(split)], batch=batch)
 
-    def eval_paths(self, paths: Sequence[Files], *, batch: int) -> Iterator[batches.Batch]:
+    def eval_paths(self, paths: Sequence[Files], *, batch: int) -> Iterator[batching.Batch]:
         """As `eval`, of some of the shards. Raises ShardError at a record that cannot be used."""
         known = {shard.file: shard.records for own in self.index.splits.values() for shard in own}
         shards = [(x, known[(x if isinstance(x, Path) else x[0]).name]) for x in paths]
         faults.check(shards)
         records = faults.told(loader.eval_records(paths, self.reader.eval, batch=batch), shards)
-        return batches.eval_batches(records, batch=batch, fit=self.reader.fit)
+        return batching.eval_batches(records, batch=batch, fit=self.reader.fit)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from l2l.data import faults, features, schema
 from l2l.data.clips import ClipReader, Example, parse
-from l2l.data.quiet_tf import tf
+from l2l.data.tensorflow import tf
 
 KEY = ("video_id", "clip")  # of a clip
 CURE = "delete it, and the same command asks the teacher again"
