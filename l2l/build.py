@@ -10,10 +10,10 @@ import numpy as np
 from l2l import models
 from l2l.core.atomic import hash_of
 from l2l.data.schema import load_index
-from l2l.models.preview import Preview
+from l2l.models.backbones.audio_preview import Preview
+from l2l.models.baselines import NonRecurrent
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student, Unfused, modalities
-from l2l.models.video_baselines import NonRecurrent
 from l2l.runs import Run, RunError, load_run
 from l2l.tasks import TASKS, Classify, Distill, DistilPreview, Skim
 from l2l.tasks.glances import Glances

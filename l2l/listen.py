@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2l.data.audio import HOP, RATE, log_mel
-from l2l.models.preview import FIELD, STRIDE, moments
+from l2l.models.backbones.audio_preview import FIELD, STRIDE, moments
+from l2l.models.backbones.frontend import HOP, RATE, log_mel
 from l2l.programs import by_shape
 
 STEP = HOP * STRIDE  # samples from one moment to the next

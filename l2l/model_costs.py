@@ -5,9 +5,9 @@ from typing import Any
 
 from l2l import costs
 from l2l.build import fusion_of, glances_of, model_of, widths_of
+from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, modalities
-from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 
 
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:

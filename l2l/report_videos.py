@@ -9,9 +9,9 @@ import numpy as np
 
 from l2l import build
 from l2l.core.clock import clock
-from l2l.data.audio import log_mel
 from l2l.media.cut import Clip
 from l2l.metrics import probabilities
+from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import modalities
 from l2l.report_files import Files
 from l2l.report_plots import Chart

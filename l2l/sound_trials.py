@@ -4,7 +4,7 @@
 
 RUN is a finished skim run, DIR its feature shards, whose sound is changed in each of these ways. Writes
 RUN/sound_trials.json: top-1 with hard selection, and of positions at equal distances, judged with the same sound. A
-track on which there is nothing counts as none (`audio.silent`), so that such films are among the muted ones.
+track on which there is nothing counts as none (`frontend.silent`), so that such films are among the muted ones.
 """
 
 import argparse
@@ -19,9 +19,9 @@ from l2l import build, metrics, runs
 from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data import schema
-from l2l.data.audio import RATE
 from l2l.data.batching import Batch
 from l2l.evaluate import evaluate, open_for
+from l2l.models.backbones.frontend import RATE
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
 

@@ -9,7 +9,7 @@ import flax.traverse_util
 from l2l.core import processes
 from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.models import MODELS
-from l2l.models.closer import CHOICES
+from l2l.models.region_selector import CHOICES
 from l2l.models.skimmer import SELECTIONS
 from l2l.models.student import MODALITIES
 from l2l.tasks import TASKS

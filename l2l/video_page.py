@@ -11,11 +11,11 @@ import jax
 import numpy as np
 
 from l2l import page, region_pictures
-from l2l.data import audio
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.policy import USUAL, Reading
 from l2l.media.scan import MediaError
+from l2l.models.backbones import frontend
 from l2l.report_plots import Chart
 from l2l.result import Result
 from l2l.video_parts import (
@@ -37,9 +37,9 @@ STRIP = 24  # pictures along the video
 SHORT_SIDE = 96  # of a picture, pixels
 COLUMNS = 1500  # of the spectrogram, at most
 AT_ONCE = 64  # seconds of sound that one call of the compiled log-mel takes
-PER_SECOND = audio.RATE // audio.HOP  # frames of the log-mel
+PER_SECOND = frontend.RATE // frontend.HOP  # frames of the log-mel
 
-log_mel = jax.jit(audio.log_mel)
+log_mel = jax.jit(frontend.log_mel)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,11 +122,11 @@ def read(decoder: Asking, video: Path, times: Sequence[float], reading: Reading 
 
 def whole_mel(wave: np.ndarray) -> np.ndarray:
     """int16 (n,) at 16 kHz -> float32 (100 * seconds, bands), second by second as the networks hear it."""
-    seconds = -(-len(wave) // audio.RATE)
-    blocks = np.zeros((-(-seconds // AT_ONCE), AT_ONCE, audio.RATE), np.int16)
+    seconds = -(-len(wave) // frontend.RATE)
+    blocks = np.zeros((-(-seconds // AT_ONCE), AT_ONCE, frontend.RATE), np.int16)
     blocks.reshape(-1)[: len(wave)] = wave
     mel = np.concatenate([np.asarray(log_mel(block))[:, :PER_SECOND] for block in blocks])
-    return mel.reshape(-1, audio.BANDS)[: seconds * PER_SECOND]
+    return mel.reshape(-1, frontend.BANDS)[: seconds * PER_SECOND]
 
 
 def sound_of(mel: np.ndarray) -> tuple[str, float]:

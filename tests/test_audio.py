@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from l2l.data.audio import log_mel
+from l2l.models.backbones.frontend import log_mel
 
 
 def wave(seconds=1.0, seed=0):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from l2l import build, costs, inputs, model_costs, runs
+from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
-from l2l.models.resnet import ImageResNet, stage_of
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
 from tests import shards, small

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from l2l.models import conv
+from l2l.models.backbones import conv
 
 CASES = {
     "3x3": ((4, 9, 8, 3), (3, 3, 3, 5), (1, 1), ((1, 1), (1, 1))),

@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import pytest
 
 from l2l import costs, inputs, model_costs, models
-from l2l.models.conv import plain
-from l2l.models.resnet import AudioResNet, ImageResNet
+from l2l.models.backbones.conv import plain
+from l2l.models.backbones.resnet import AudioResNet, ImageResNet
 from l2l.models.student import Fusion, Unfused
 
 

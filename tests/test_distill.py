@@ -10,8 +10,8 @@ import pytest
 from data_prep import verify, write_shards
 from l2l import build, evaluate, infer, inputs, report, runs, train
 from l2l.data.dataset import source_of
-from l2l.data.preprocess import prepare_frames
 from l2l.losses import distillation
+from l2l.models.backbones.frontend import prepare_frames
 from tests import quick, shards, small
 from tests.videos import write_video
 

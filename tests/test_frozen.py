@@ -8,8 +8,8 @@ import optax
 import pytest
 
 from l2l.frozen import still
-from l2l.models.preview import Preview
-from l2l.models.r2plus1d import R2Plus1D
+from l2l.models.backbones.audio_preview import Preview
+from l2l.models.backbones.r2plus1d import R2Plus1D
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student
 from l2l.optim import make_optimizer

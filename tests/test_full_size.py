@@ -14,7 +14,7 @@ import safetensors.numpy
 
 from l2l import import_weights, published
 from l2l.models import import_i3d, import_torch
-from l2l.models.resnet import STAGES
+from l2l.models.backbones.resnet import STAGES
 from tests import shards, xla
 from tests.golden import generator
 

@@ -10,8 +10,8 @@ import optax
 import pytest
 
 from l2l.models import import_torch
-from l2l.models.r2plus1d import R2Plus1D
-from l2l.models.resnet import STAGES, AudioResNet, ImageResNet
+from l2l.models.backbones.r2plus1d import R2Plus1D
+from l2l.models.backbones.resnet import STAGES, AudioResNet, ImageResNet
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
 from tests.golden import generator

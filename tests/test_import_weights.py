@@ -8,8 +8,8 @@ import safetensors.numpy
 
 from l2l import export_weights, import_weights, initial, published, runs
 from l2l.models import import_torch
+from l2l.models.backbones.resnet import STAGES
 from l2l.models.import_torch import WeightsError
-from l2l.models.resnet import STAGES
 from tests import shards, small, untrained
 from tests.golden import generator
 

@@ -9,9 +9,9 @@ import pytest
 
 from configs import preview, skim
 from l2l import inputs, model_costs, sound_trials
-from l2l.data.audio import RATE
 from l2l.data.preprocess import silent
 from l2l.evaluate import measure
+from l2l.models.backbones.frontend import RATE
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
 from l2l.tasks import Skim

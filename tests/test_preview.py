@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from l2l import costs, listen
-from l2l.data.audio import log_mel
-from l2l.models.preview import EDGE, FIELD, STRIDE, Preview, depthwise, moments
+from l2l.models.backbones.audio_preview import EDGE, FIELD, STRIDE, Preview, depthwise, moments
+from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import Student
 from tests.test_costs import traced
 

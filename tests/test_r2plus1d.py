@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.models.conv import Conv
-from l2l.models.r2plus1d import R2Plus1D, spatial, temporal
+from l2l.models.backbones.conv import Conv
+from l2l.models.backbones.r2plus1d import R2Plus1D, spatial, temporal
 from tests.quick import fill, jit
 
 SMALL = {"num_classes": 5, "width": 4, "stages": (1, 1)}

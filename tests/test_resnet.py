@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.models.resnet import AudioResNet, ImageResNet, Trunk
+from l2l.models.backbones.resnet import AudioResNet, ImageResNet, Trunk
 from tests.quick import fill, jit
 
 

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from PIL import Image
 
-from l2l.data.preprocess import prepare_frames
+from l2l.models.backbones.frontend import prepare_frames
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 

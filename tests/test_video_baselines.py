@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.layers import WeightNormLSTM, lstm_step
 from l2l.models.student import Fusion
-from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 from tests.quick import fill, jit
 
 N, D, K = 9, 6, 3

@@ -14,11 +14,11 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from l2l import video_page, video_parts
-from l2l.data import audio
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.picture import jpeg
 from l2l.media.picture.thumbnails import read_pictures
 from l2l.media.tally import Decoded
+from l2l.models.backbones import frontend
 from l2l.result import Asked, Moment, Result
 from tests import browser as chrome
 from tests.browser import wait_for
@@ -125,15 +125,15 @@ def test_lanes_and_moments(video):
 
 
 def test_sound_is_the_log_mel_of_every_second():
-    wave = np.random.default_rng(0).integers(-9000, 9000, 70 * audio.RATE + 5, dtype=np.int16)
+    wave = np.random.default_rng(0).integers(-9000, 9000, 70 * frontend.RATE + 5, dtype=np.int16)
     mel = video_page.whole_mel(wave)
-    assert mel.shape == (7100, audio.BANDS)
+    assert mel.shape == (7100, frontend.BANDS)
     for second in (0, 63, 64, 69):
-        alone = np.asarray(audio.log_mel(wave[None, second * audio.RATE : (second + 1) * audio.RATE]))[0, :100]
+        alone = np.asarray(frontend.log_mel(wave[None, second * frontend.RATE : (second + 1) * frontend.RATE]))[0, :100]
         np.testing.assert_allclose(mel[100 * second : 100 * second + 100], alone, atol=1e-4)
     whole, seconds = video_page.sound_of(mel)
     assert seconds == pytest.approx(71.0, abs=0.05)
-    assert picture(whole).size == (1420, audio.BANDS)
+    assert picture(whole).size == (1420, frontend.BANDS)
     assert not video_page.heard(None, 3.0)
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import flax.linen as nn
 
-from l2l.models.i3d import I3D
-from l2l.models.r2plus1d import R2Plus1D
+from l2l.models.backbones.i3d import I3D
+from l2l.models.backbones.r2plus1d import R2Plus1D
+from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Student
-from l2l.models.video_baselines import NonRecurrent, VideoLSTM
 
 VIDEO_MODELS = {"skimmer": Skimmer, "lstm": VideoLSTM, "nonrecurrent": NonRecurrent}  # over features of whole videos
 MODELS = {"r2plus1d": R2Plus1D, "i3d": I3D, "student": Student} | VIDEO_MODELS

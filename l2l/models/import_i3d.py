@@ -14,7 +14,7 @@ import numpy as np
 
 from l2l.core import safe_pickle
 from l2l.core.trees import mismatches
-from l2l.models.i3d import I3D
+from l2l.models.backbones.i3d import I3D
 
 # What the weights expect of a clip, as a config's `data` and as a preparation's policy. They were trained on 64 frames
 # of 224 pixels; every second one of them at 160 pixels costs a quarter and is enough.

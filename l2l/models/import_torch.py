@@ -12,7 +12,7 @@ from typing import Any
 import flax.traverse_util
 import numpy as np
 
-from l2l.models.resnet import STAGES
+from l2l.models.backbones.resnet import STAGES
 
 Tree = dict[str, Any]
 Arrays = dict[str, np.ndarray]

@@ -12,9 +12,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.closer import Closer
 from l2l.models.layers import Projection, WeightNormLSTM, Worth, exact_mix, lstm_step
 from l2l.models.positions import interpolated, taken
+from l2l.models.region_selector import Closer
 from l2l.models.student import modalities
 
 SELECTIONS = ("soft", "straight_through")

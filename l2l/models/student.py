@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.preview import Preview
-from l2l.models.resnet import STAGES, AudioResNet, ImageResNet
+from l2l.models.backbones.audio_preview import Preview
+from l2l.models.backbones.resnet import STAGES, AudioResNet, ImageResNet
 
 MODALITIES = {"both": ("image", "audio"), "image": ("image",), "audio": ("audio",)}
 

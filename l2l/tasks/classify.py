@@ -8,8 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from l2l import losses
-from l2l.data.audio import log_mel
-from l2l.data.preprocess import prepare_frames
+from l2l.models.backbones.frontend import log_mel, prepare_frames
 from l2l.tasks.glances import Glances
 
 Tree = dict[str, Any]

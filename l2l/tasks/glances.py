@@ -6,9 +6,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2l.data.preprocess import prepare_frames
+from l2l.models.backbones.frontend import prepare_frames
+from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
-from l2l.models.resnet import ImageResNet, stage_of
 from l2l.models.student import Student
 
 Tree = dict[str, Any]

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.resnet import pool_mean
+from l2l.models.backbones.resnet import pool_mean
 
 Triple = tuple[int, int, int]
 

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.resnet import layers
+from l2l.models.backbones.resnet import layers
 
 EDGE = 2  # log-mel frames at each end of a window that hear beyond it, where its sound is reflected
 STEM = 5  # side of the first convolution's kernel, of stride 2

@@ -12,7 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.conv import Conv
+from l2l.models.backbones.conv import Conv
 
 STAGES = (2, 2, 2, 2)
 

@@ -11,8 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l.models.conv import Conv
-from l2l.models.resnet import STAGES, layers, pool_mean
+from l2l.models.backbones.conv import Conv
+from l2l.models.backbones.resnet import STAGES, layers, pool_mean
 
 
 def middle_width(inputs: int, outputs: int) -> int:
