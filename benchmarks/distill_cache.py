@@ -20,11 +20,12 @@ import jax
 import numpy as np
 
 from benchmarks.shards import LABELS, write_clips
-from l2l import build, inputs, runs, train
+from l2l import inputs, runs, train
 from l2l.core import sharding
 from l2l.core.prefetch import Ahead
 from l2l.data import loader
 from l2l.step import make_step
+from l2l.tasks import from_config
 
 CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
 
@@ -34,7 +35,7 @@ def write_teacher(out: Path) -> None:
     config = inputs.plain(inputs.load_config("configs/teacher.py:kinetics400"))
     side = config["data"]["crop"]
     frames = np.zeros((1, FRAMES, side, side, 3), np.float32)
-    variables = jax.jit(build.model_of(config, len(LABELS)).init, static_argnames="train")
+    variables = jax.jit(from_config.model_of(config, len(LABELS)).init, static_argnames="train")
     host = jax.device_get(variables(jax.random.key(0), frames, None, train=False))
     runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": {}, "student": None})
     runs.finish(out, {"model": host}, {}, 0)

@@ -6,7 +6,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, inputs, runs
+from l2l import inputs, runs
+from l2l.tasks import from_config
 
 CLASSES = 200
 POLICY = {"frames": 1, "stride": 1, "fps": None, "hop": 0.53, "hop_frames": None, "short_side": 128, "width": None}
@@ -26,14 +27,16 @@ def clip_variables(config: Any) -> dict[str, Any]:
     """Random variables of a clip model."""
     size = config.data.crop
     batch = {"frames": np.zeros((1, 1, size, size, 3), np.uint8), "audio": np.zeros((1, 16_000), np.int16)}
-    return jax.device_get(jax.jit(build.clip_task(inputs.plain(config), CLASSES).init)(jax.random.key(0), batch, {}))
+    return jax.device_get(
+        jax.jit(from_config.clip_task(inputs.plain(config), CLASSES).init)(jax.random.key(0), batch, {})
+    )
 
 
 def skimmer(path: Path, config: Any, student: Any, described: dict[str, Any]) -> Path:
     """A finished skim run over the descriptors of a student with these variables."""
-    task = build.skim_task(inputs.plain(config), CLASSES, inputs.plain(student))
+    task = from_config.skim_task(inputs.plain(config), CLASSES, inputs.plain(student))
     bank = np.zeros((2, 8, 512), np.float16)
     batch = {"image": bank, "audio": bank, "valid": np.ones((2, 8), bool), "has_audio": np.ones(2, bool)}
     batch |= {"labels": np.zeros((2, CLASSES), np.float32)}
-    fresh = jax.jit(task.init)(jax.random.key(0), batch, build.skim_frozen(described))
+    fresh = jax.jit(task.init)(jax.random.key(0), batch, from_config.skim_frozen(described))
     return write(path, config, {"model": jax.device_get(fresh), "student": described}, student)

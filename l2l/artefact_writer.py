@@ -14,10 +14,11 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, build, fits, predict, run_programs, runs
+from l2l import artefact, artefact_about, fits, predict, run_programs, runs
 from l2l.core import atomic
 from l2l.media import policy
 from l2l.programs import Programs
+from l2l.tasks import from_config
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 Constants = dict[str, np.ndarray]
@@ -66,7 +67,7 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         raise ValueError(
             f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
         )
-    widths = build.widths_of(run.student)
+    widths = from_config.widths_of(run.student)
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build, fits, metrics
+from l2l import fits, metrics, runs_compatibility
 from l2l.core import atomic, command, sharding, trees
 from l2l.core.terminal import Bar, tell
 from l2l.data import schema
@@ -170,7 +170,7 @@ def open_for(run: Run, data: str, recognition: str) -> Source:
     """
     fits.check(run)
     source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
-    build.check_labels(run, source.index.labels, source.directory)
+    runs_compatibility.check_labels(run, source.index.labels, source.directory)
     return source
 
 

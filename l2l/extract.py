@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 
-from l2l import build, fits, predict, runs
+from l2l import fits, predict, runs, runs_compatibility
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
 from l2l.data.dataset import Source, source_of
 from l2l.inputs import plain
 from l2l.predict import Video
+from l2l.tasks import from_config
 
 
 def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
@@ -28,9 +29,9 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     if student.config["task"] == "skim":
         raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a clip model")
     fits.check(student)
-    reading = {"task": "classify", "data": student.config["data"] | {"frames": build.frames_of(student.config)}}
+    reading = {"task": "classify", "data": student.config["data"] | {"frames": from_config.frames_of(student.config)}}
     source = source_of(reading, config.data.dir)
-    build.check_labels(student, source.index.labels, source.directory)
+    runs_compatibility.check_labels(student, source.index.labels, source.directory)
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
     policy = {"clips": source.index.policy, "student": {"path": str(student.path), "hash": student.hash}}
@@ -42,7 +43,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     }
     runs.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
-    task = dataclasses.replace(task, glances=build.glances_of(student.config))
+    task = dataclasses.replace(task, glances=from_config.glances_of(student.config))
     variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 
@@ -72,8 +73,8 @@ def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]
 
 def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
     """What the index says of the widths of what a clip model describes."""
-    glances = build.glances_of(student)
-    return {"widths": build.widths_of(student)} | ({"glances": glances.widths} if glances else {})
+    glances = from_config.glances_of(student)
+    return {"widths": from_config.widths_of(student)} | ({"glances": glances.widths} if glances else {})
 
 
 def write_splits(

@@ -4,10 +4,11 @@ from typing import Any
 
 import flax.traverse_util
 
-from l2l import build, published
+from l2l import published
 from l2l.core.archive import reason
 from l2l.core.trees import mismatches
 from l2l.runs import VARIABLES, Run, RunError
+from l2l.tasks import from_config
 
 Tree = dict[str, Any]
 
@@ -33,7 +34,7 @@ def shapes_of(run: Run) -> dict[str, Tree]:
         return {"model": published.clip_shapes(run.config, classes or 1)}
     read = {"student": run.student} | ({"recogniser": recogniser} if recogniser else {})
     found = {name: published.clip_shapes(config, classes) for name, config in read.items()}
-    frozen = build.skim_frozen(found["student"], found.get("recogniser"))
+    frozen = from_config.skim_frozen(found["student"], found.get("recogniser"))
     return found | {"model": published.skim_shapes(run.config, classes, run.student, frozen, recogniser)}
 
 

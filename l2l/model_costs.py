@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from l2l import costs
-from l2l.build import fusion_of, glances_of, model_of, widths_of
 from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, modalities
+from l2l.tasks.from_config import fusion_of, glances_of, model_of, widths_of
 
 
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:

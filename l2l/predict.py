@@ -6,12 +6,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import build
 from l2l.core import sharding, trees
 from l2l.data import batching, schema
 from l2l.data.batching import descriptions
 from l2l.data.preprocess import silent
 from l2l.runs import Run
+from l2l.tasks import from_config
 
 Arrays = dict[str, np.ndarray]
 Video = dict[str, Any]
@@ -24,9 +24,13 @@ def predictor(run: Run) -> tuple[Any, Any, Any]:
     classes = len(run.labels)
     if run.config["task"] == "skim":
         recogniser, known = run.recogniser, run.variables
-        task = build.skim_task(run.config, classes, run.student, recogniser and recogniser["config"])
-        return task, known["model"], build.skim_frozen(known["student"], known["recogniser"] if recogniser else None)
-    return build.clip_task(run.config, classes), run.variables["model"], {}
+        task = from_config.skim_task(run.config, classes, run.student, recogniser and recogniser["config"])
+        return (
+            task,
+            known["model"],
+            from_config.skim_frozen(known["student"], known["recogniser"] if recogniser else None),
+        )
+    return from_config.clip_task(run.config, classes), run.variables["model"], {}
 
 
 def jit_predict(task: Any, mesh: jax.sharding.Mesh, placed: Any = None) -> Callable:

@@ -10,12 +10,13 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from l2l import build, inputs
+from l2l import inputs
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.models import import_i3d, import_torch
 from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
 from l2l.models.student import modalities
 from l2l.runs import Run
+from l2l.tasks import from_config
 
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
@@ -231,24 +232,24 @@ def only(tree: Tree, part: Sequence[str]) -> Tree:
 
 def clip_shapes(config: Config, classes: int) -> Tree:
     """The variables of a clip model as shapes, without making them."""
-    data, task = config["data"], build.clip_task(config, classes)
+    data, task = config["data"], from_config.clip_task(config, classes)
     batch = {
-        "frames": jax.ShapeDtypeStruct((1, build.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
+        "frames": jax.ShapeDtypeStruct((1, from_config.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
         "audio": jax.ShapeDtypeStruct((1, AUDIO_RATE), np.int16),
     }
     return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
 
 
 def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree, recogniser: Config | None = None) -> Tree:
-    """As `clip_shapes`, of a video model over the features of a student; `frozen` as in `build.skim_frozen`.
+    """As `clip_shapes`, of a video model over the features of a student; `frozen` as in `from_config.skim_frozen`.
 
     Args:
       recogniser: of the clip model whose features recognise its looks, if others do.
     """
-    glances = build.glances_of(student)
-    widths = build.widths_of(student) | (glances.widths if glances else {})
-    widths |= {"recognition": sum(build.widths_of(recogniser).values())} if recogniser else {}
+    glances = from_config.glances_of(student)
+    widths = from_config.widths_of(student) | (glances.widths if glances else {})
+    widths |= {"recognition": sum(from_config.widths_of(recogniser).values())} if recogniser else {}
     batch = {key: jax.ShapeDtypeStruct((2, 3, width), np.float32) for key, width in widths.items()}
     batch |= {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_), "has_audio": jax.ShapeDtypeStruct((2,), np.bool_)}
-    task = build.skim_task(config, classes, student, recogniser)
+    task = from_config.skim_task(config, classes, student, recogniser)
     return jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)

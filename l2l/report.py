@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 
 from l2l import (
-    build,
     curves,
     model_costs,
     page,
@@ -41,6 +40,7 @@ from l2l.models.student import modalities
 from l2l.report_runs import Shown
 from l2l.runs import RunError, read_json
 from l2l.tables import write as tables
+from l2l.tasks import from_config
 
 MOST_LOOKS = 6  # rows of the cost table
 PREDICTIONS = "predictions.npz"
@@ -69,7 +69,9 @@ def predictions_of(run: Shown) -> report_skim.Arrays | None:
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
     arrays = trees.load_arrays(path)
-    if problem := rules_predictions.wrong(arrays, len(run.labels), build.numbers_of(run.config) if skims else None):
+    if problem := rules_predictions.wrong(
+        arrays, len(run.labels), from_config.numbers_of(run.config) if skims else None
+    ):
         raise RunError(f"{path} is damaged: {problem}; delete {run.path} and make the run again")
     return arrays
 
@@ -103,7 +105,7 @@ def skim_section(
     Raises:
       RunError, ValueError: its predictions, or what lies beside its clips, are damaged.
     """
-    config, student, model = run.config, run.record["student"], build.numbers_of(run.config)
+    config, student, model = run.config, run.record["student"], from_config.numbers_of(run.config)
     teachers = {
         other.name: model_costs.clip_macs(other.config, len(other.labels))
         for other in shown

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, metrics
+from l2l import metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.rules_predictions import OTHERS
 from l2l.runs import read_json
+from l2l.tasks import from_config
 from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES
 
@@ -87,7 +88,7 @@ def cost_rows(
       teachers: name of a teacher -> multiply-adds a clip.
       recogniser: config of the run whose features recognise its looks, if others do.
     """
-    count, model, labels = positions(arrays), build.numbers_of(config), arrays["labels"]
+    count, model, labels = positions(arrays), from_config.numbers_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
     top1 = lambda logits: 100 * metrics.top_k(logits.astype(np.float32), labels, 1)
 
@@ -193,7 +194,7 @@ def in_action(times: np.ndarray, spans: list[list[float]]) -> np.ndarray:
 
 def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     """How often the looks fell into the action; None if no test video has one written down."""
-    model, counts = build.numbers_of(config), positions(arrays)
+    model, counts = from_config.numbers_of(config), positions(arrays)
     known = [i for i, name in enumerate(arrays["video_id"]) if str(name) in actions]
     if not known:
         return None

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build
 from l2l.core.clock import clock
 from l2l.media.cut import Clip
 from l2l.metrics import probabilities
@@ -16,6 +15,7 @@ from l2l.models.student import modalities
 from l2l.report_files import Files
 from l2l.report_plots import Chart
 from l2l.report_skim import Actions, Arrays, in_action, positions
+from l2l.tasks import from_config
 from l2l.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 
 BOTH = modalities("both")
@@ -86,7 +86,7 @@ def describe(
     """
     n, name = int(positions(arrays)[row]), str(arrays["video_id"][row])
     times, truth = arrays["times"][row, :n], np.flatnonzero(arrays["labels"][row])
-    index_by = modalities(build.numbers_of(config).index_by)
+    index_by = modalities(from_config.numbers_of(config).index_by)
     looks = np.flatnonzero(arrays["counted"][row])
     picked = {m: np.minimum(arrays[f"picked_{m}"][row, looks], n - 1) for m in index_by}
     read = {m: picked.get(m, picked[index_by[0]]) for m in BOTH}  # what does not index is read where the other picks

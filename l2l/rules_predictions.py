@@ -18,7 +18,7 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
     """What keeps arrays from being the predictions of a run for so many classes, "" if nothing does.
 
     Args:
-      model: the numbers of a skimmer, see `build.numbers_of`; None of what does not look.
+      model: the numbers of a skimmer, see `from_config.numbers_of`; None of what does not look.
     """
     shapes = {"logits": (classes,), "labels": (classes,), "video_id": (), "times": None}
     shapes |= skim_shapes(arrays, classes, model) if model else {}

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from l2l import build, model_costs, predict, runs, sure
+from l2l import model_costs, predict, runs, sure
 from l2l.confidence import Sure
 from l2l.core import sharding
 from l2l.data.batching import Arrays
@@ -17,6 +17,7 @@ from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
 from l2l.models.student import Student, modalities
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
+from l2l.tasks import from_config
 from l2l.tasks.skim import by_step
 
 
@@ -27,7 +28,7 @@ def of_run(run: runs.Run) -> Programs:
       ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
     """
     skims = run.config["task"] == "skim"
-    clip_run, stride = (student_of(run), build.numbers_of(run.config).stride) if skims else (run, 1)
+    clip_run, stride = (student_of(run), from_config.numbers_of(run.config).stride) if skims else (run, 1)
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     if not skims:
@@ -40,7 +41,7 @@ def of_run(run: runs.Run) -> Programs:
         hash=run.hash,
         labels=run.labels,
         policy=policy,
-        frames=build.frames_of(clip_run.config),
+        frames=from_config.frames_of(clip_run.config),
         side=crop_side(data["crop"], data["resize"], policy.short_side),
         modality=modality_of(clip_run.config),
         describe=guarded(run, on_mesh(*describer(clip_run, cells=closer is not None), mesh)),
@@ -60,7 +61,7 @@ def of_run(run: runs.Run) -> Programs:
 
 def sure_of(run: runs.Run) -> Sure | None:
     """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
-    found, looks = sure.early_exit_of(run.path), build.numbers_of(run.config).steps
+    found, looks = sure.early_exit_of(run.path), from_config.numbers_of(run.config).steps
     if found and len(found.temperatures) != looks:
         path = run.path / sure.EARLY_EXIT
         has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"
@@ -88,7 +89,7 @@ def guarded(run: runs.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arr
 
 def without_stride(run: runs.Run) -> runs.Run:
     """The same skimmer over described positions alone: with hard selection it reads no others."""
-    fallback = {"fallback": 1} if build.numbers_of(run.config).fallback else {}
+    fallback = {"fallback": 1} if from_config.numbers_of(run.config).fallback else {}
     return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
 
 
@@ -98,20 +99,20 @@ def listen_of(run: runs.Run, student: runs.Run, mesh: jax.sharding.Mesh) -> List
     Raises:
       RunError: it has a fallback, but no preview to listen first with.
     """
-    skimmer, describer = build.numbers_of(run.config), build.model_of(student.config, 1)
+    skimmer, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
     if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
         if skimmer.fallback:
             raise runs.RunError(f"{run.path} has a fallback (model.fallback), but no preview to listen first with")
         return None
     ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
-    trunk = build.preview_of(student.config)
+    trunk = from_config.preview_of(student.config)
     return Listen(
         hear=hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False)),
         see=with_constants(seer(student, cells=bool(skimmer.closer)), mesh),
         next=with_constants(next_look(without_stride(run)), mesh),
         steps=skimmer.steps,
         hidden=skimmer.hidden,
-        image=build.widths_of(student.config)["image"],
+        image=from_config.widths_of(student.config)["image"],
         fallback=skimmer.fallback,
     )
 
@@ -154,10 +155,10 @@ def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
     own = dataclasses.replace(run, config=config, variables={"model": run.variables["recogniser"]}, recogniser=None)
     return Recogniser(
         policy=policy,
-        frames=build.frames_of(config),
+        frames=from_config.frames_of(config),
         side=crop_side(config["data"]["crop"], config["data"]["resize"], policy.short_side),
         describe=on_mesh(*predict.predictor(own), mesh),
-        width=build.widths_of(config)["image"],
+        width=from_config.widths_of(config)["image"],
     )
 
 
@@ -167,14 +168,14 @@ def closer_of(run: runs.Run, student: runs.Run, listen: Listen | None, mesh: jax
     Raises:
       RunError: it looks closer, but describes every picture first.
     """
-    if not build.numbers_of(run.config).closer:
+    if not from_config.numbers_of(run.config).closer:
         return None
     if listen is None:
         raise runs.RunError(
             f"{run.path} looks closer without listening first, which only prepared data have: train it with "
             "--config.model.index_by=audio over the features of a student with a preview"
         )
-    glances, data = build.glances_of(student.config), student.config["data"]
+    glances, data = from_config.glances_of(student.config), student.config["data"]
     size = crop_side(data["crop"], data["resize"], ClipPolicy(**run.policy).short_side)
     eye = {kind: tree["image"] for kind, tree in student.variables["model"].items()}
     look = compiled(lambda eye, batch: {"image": glances.region(eye, batch["squares"])}, eye, mesh)
@@ -196,7 +197,7 @@ def describer(run: runs.Run, *, cells: bool) -> tuple[Any, Any, Any]:
     """(task, variables, frozen) of a clip model that sees each picture once, with what that says of its `cells`."""
     task, variables, frozen = predict.predictor(run)
     if cells:
-        task = FirstGlance(dataclasses.replace(task, glances=build.glances_of(run.config)))
+        task = FirstGlance(dataclasses.replace(task, glances=from_config.glances_of(run.config)))
     return task, variables, frozen
 
 

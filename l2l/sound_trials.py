@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import build, metrics, runs
+from l2l import metrics, runs
 from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data import schema
@@ -24,6 +24,7 @@ from l2l.evaluate import evaluate, open_for
 from l2l.models.backbones.frontend import RATE
 from l2l.predict import jit_predict, predictor
 from l2l.run_programs import student_of
+from l2l.tasks import from_config
 
 SOUND_TRIALS = "sound_trials.json"
 SECONDS = 8  # of noise and of music, which begin anew after these
@@ -94,7 +95,7 @@ def described(run: runs.Run, wave: np.ndarray) -> np.ndarray:
     student = student_of(run)
     task, variables, frozen = predictor(student)
     seconds, size = wave.reshape(-1, RATE), student.config["data"]["crop"]
-    frames = np.zeros((len(seconds), build.frames_of(student.config), size, size, 3), np.uint8)
+    frames = np.zeros((len(seconds), from_config.frames_of(student.config), size, size, 3), np.uint8)
     return np.asarray(task.predict(variables, frozen, {"frames": frames, "audio": seconds})["audio"])
 
 

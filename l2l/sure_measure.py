@@ -6,11 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l2l import build, metrics, model_costs
+from l2l import metrics, model_costs
 from l2l.models.student import modalities
 from l2l.report_skim import positions
 from l2l.runs import Run
 from l2l.sure import Sure, difference, right
+from l2l.tasks import from_config
 from l2l.video_costs import looked_at
 
 GIGA = 1e9
@@ -58,7 +59,7 @@ def fixed(arrays: Arrays, gmacs: np.ndarray) -> list[dict[str, float]]:
 
 def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     """1e9 multiply-adds (n, T) of each video after each look: indexing, skimming so far, recognition so far."""
-    model, recogniser = build.numbers_of(run.config), run.recogniser and run.recogniser["config"]
+    model, recogniser = from_config.numbers_of(run.config), run.recogniser and run.recogniser["config"]
 
     @functools.cache
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:

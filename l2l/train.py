@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import build, checkpoint, evaluate, fits, optim, predict, runs, teacher_cache
+from l2l import checkpoint, evaluate, fits, optim, predict, runs, runs_compatibility, teacher_cache, train_assemble
 from l2l.core import processes, sharding, trees
 from l2l.core.atomic import hash_of
 from l2l.core.prefetch import Ahead
@@ -84,7 +84,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     shards = ("data", "recognition")
     other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
     if "recognition" in inputs:
-        other["recogniser"] = build.recogniser_at(config.recognition)
+        other["recogniser"] = runs_compatibility.recogniser_at(config.recognition)
     for one in other.values():
         fits.check(one)
     inits = [run for name, run in other.items() if name.startswith("init")]
@@ -95,12 +95,12 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
         source.shards(split)
     examples = source.examples(config.data.train, config.data.draw)
     loader.check_streams(batch=config.data.batch, streams=config.data.streams)
-    task, frozen = build.task_of(config, source, other)
+    task, frozen = train_assemble.task_of(config, source, other)
     cache = teacher_cache.cache_of(config, source, other.get("teacher"))
     frozen = {} if cache else frozen
     for init in inits:
         if not (config.init_skip or init.part):
-            build.check_labels(init, build.labels_of(source, other), source.directory)
+            runs_compatibility.check_labels(init, runs_compatibility.labels_of(source, other), source.directory)
     plan = Plan.of(config, examples)
     schedule = optim.make_schedule(
         lr=config.optim.lr,
@@ -130,7 +130,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "config": plain(job.config),
         "order": order.NUMBER,
         "inputs": inputs,
-        "labels": build.labels_of(job.source, job.runs),
+        "labels": runs_compatibility.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
         "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
@@ -166,7 +166,7 @@ class Trainer:
 
     def __init__(self, job: Job, stop: Stop):
         self.job, self.stop = job, stop
-        labels = build.labels_of(job.source, job.runs)
+        labels = runs_compatibility.labels_of(job.source, job.runs)
         of = {
             "model": plain(job.config.model),
             "optimiser": job.config.optim.name,

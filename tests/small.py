@@ -11,9 +11,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from l2l import build, inputs, main, runs
+from l2l import inputs, main, runs
 from l2l.data.dataset import source_of
 from l2l.stop import Stop
+from l2l.tasks import from_config
 from l2l.train import Trainer, prepare, train
 from tests import quick, xla
 
@@ -80,7 +81,7 @@ def untrained(c, scale: float = 1.0) -> Path:
     index = source_of(c, c.data.dir).index
     frames = np.zeros((1, c.data.frames, c.data.crop, c.data.crop, 3), np.float32)
     log_mel = np.zeros((1, 101, 40), np.float32)
-    fresh = quick.fill(build.clip_task(c, len(index.labels)).model.init, frames, log_mel, train=False)
+    fresh = quick.fill(from_config.clip_task(c, len(index.labels)).model.init, frames, log_mel, train=False)
     record = {"config": inputs.plain(c), "inputs": {}, "labels": index.labels, "policy": index.policy, "student": None}
     runs.start(Path(c.run), record)
     runs.finish(Path(c.run), {"model": jax.tree.map(lambda x: x * np.float32(scale), fresh)}, {}, 0)

@@ -7,11 +7,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import build, costs, inputs, model_costs, runs
+from l2l import costs, inputs, model_costs, runs
 from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
+from l2l.tasks import from_config
 from tests import shards, small
 from tests.quick import fill, jit
 from tests.test_costs import traced
@@ -224,7 +225,7 @@ def work(tmp_path_factory):
 
 def test_features_hold_what_the_trunk_sees_of_every_region(work):
     run = runs.load_run(work / "student")
-    task, glances = build.clip_task(run.config, len(run.labels)), build.glances_of(run.config)
+    task, glances = from_config.clip_task(run.config, len(run.labels)), from_config.glances_of(run.config)
     source = small.source_of(run.config, str(work / "clips"))
     batch = next(source.eval("val", batch=8))
     features = next(
@@ -260,4 +261,4 @@ def test_features_without_regions_are_refused(work):
     c.model.update({"closer": "state", "index_by": "audio"})
     student = inputs.plain(small.config("finetune", work / "plain", work / "clips"))
     with pytest.raises(ValueError, match="which these features do not have: fine-tune a student with regions"):
-        build.skim_task(inputs.plain(c), 3, student)
+        from_config.skim_task(inputs.plain(c), 3, student)

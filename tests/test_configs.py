@@ -12,10 +12,11 @@ import pytest
 from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from data_prep import plan
 from data_prep.rows import Row
-from l2l import build, inputs, optim, sweep
+from l2l import inputs, optim, sweep
 from l2l.data import loader, order
 from l2l.media import policy
 from l2l.runs import RunError
+from l2l.tasks import from_config
 
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
 ALL = [(stage, v) for stage in STAGES for v in importlib.import_module(f"configs.{stage}").VARIANTS]
@@ -42,22 +43,22 @@ def test_variant_builds(stage, variant):
         assert config.student
         return
     if stage != "skim":
-        variables = shapes(build.clip_task(config, CLASSES), clip_batch(config), {})
+        variables = shapes(from_config.clip_task(config, CLASSES), clip_batch(config), {})
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
     whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
     student = inputs.load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
-    clip_variables = shapes(build.clip_task(student, CLASSES), clip_batch(student), {})
-    task, width = build.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
+    clip_variables = shapes(from_config.clip_task(student, CLASSES), clip_batch(student), {})
+    task, width = from_config.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
     batch = {"image": bank, "audio": bank, "valid": valid, "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
     if task.looks_closer:
-        widths = build.glances_of(inputs.plain(student)).widths
+        widths = from_config.glances_of(inputs.plain(student)).widths
         batch |= {key: jax.ShapeDtypeStruct((*bank.shape[:2], n), jnp.float16) for key, n in widths.items()}
     last = "classifier" if variant.endswith("nonrecurrent") else "head"
-    variables = shapes(task, batch, build.skim_frozen(clip_variables))
+    variables = shapes(task, batch, from_config.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
     assert variables["params"][last]["bias"].shape == (CLASSES,)
 
@@ -90,7 +91,7 @@ def test_the_student_fits_the_teacher_it_learns_from():
     for variant in ("sample", "kinetics400"):
         teacher = inputs.load_config(f"configs/teacher.py:{variant}")
         student = inputs.load_config(f"configs/distill.py:{variant}")
-        assert student.model.feature == build.model_of(teacher, CLASSES).feature
+        assert student.model.feature == from_config.model_of(teacher, CLASSES).feature
         assert student.data.frames == teacher.data.frames
         assert student.teacher == teacher.run
 

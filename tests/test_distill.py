@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import build, evaluate, infer, inputs, report, runs, train
+from l2l import evaluate, infer, inputs, report, runs, train, train_assemble
 from l2l.data.dataset import source_of
-from l2l.losses import distillation
 from l2l.models.backbones.frontend import prepare_frames
+from l2l.tasks.losses import distillation
 from tests import quick, shards, small
 from tests.videos import write_video
 
@@ -53,7 +53,7 @@ def student(unlabelled, teacher):
 
 
 def task_of(config, run):
-    return build.distill_task(config, source_of(config, config.data.dir).reader.side, run)
+    return train_assemble.distill_task(config, source_of(config, config.data.dir).reader.side, run)
 
 
 def other_pixels(teacher, **data):

@@ -20,7 +20,7 @@ from tests.untrained import LABELS, clip_run, skim_run
 from tests.videos import write_video
 
 ROOT = Path(__file__).parent.parent
-BLOCKED = ("flax", "l2l.models", "l2l.tasks", "l2l.build", "orbax", "optax", "tensorflow", "ml_collections")
+BLOCKED = ("flax", "l2l.models", "l2l.tasks", "l2l.tasks.from_config", "orbax", "optax", "tensorflow", "ml_collections")
 
 
 @pytest.fixture(scope="module")

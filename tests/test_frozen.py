@@ -16,7 +16,7 @@ from l2l.optim import make_optimizer
 from l2l.state import TrainState
 from l2l.step import make_step
 from l2l.tasks.classify import Classify
-from l2l.tasks.preview import DistilPreview
+from l2l.tasks.distill_preview import DistilPreview
 from tests.quick import fill, jit
 from tests.test_sharding import mesh_of
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from l2l import losses, metrics
+from l2l import metrics
+from l2l.tasks import losses
 
 
 def random_case(seed):

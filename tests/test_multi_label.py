@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l import build, evaluate, losses, metrics, runs
+from l2l import evaluate, metrics, runs
 from l2l.core import trees
 from l2l.data import schema
 from l2l.models.positions import mean_logits
+from l2l.tasks import from_config, losses
 from l2l.tasks.skim import scores_of
 from tests import shards, small
 
@@ -148,10 +149,10 @@ def test_tasks_take_the_key_from_their_own_configs(work):
     student = runs.load_run(work / "student").config
     config = small.config("skim", work / "x", work / "features").to_dict()
     for own, other in ((True, False), (False, True)):
-        task = build.skim_task(config | {"multi_label": own}, 4, student | {"multi_label": other})
+        task = from_config.skim_task(config | {"multi_label": own}, 4, student | {"multi_label": other})
         assert (task.multi_label, task.index_multi_label) == (own, other)
     nonrecurrent = config | {"model": {"name": "nonrecurrent", "steps": 3, "key": 8}, "multi_label": True}
-    assert build.skim_task(nonrecurrent, 4, student).model.multi_label
+    assert from_config.skim_task(nonrecurrent, 4, student).model.multi_label
 
 
 @pytest.mark.parametrize("stage", ["finetune", "distill"])

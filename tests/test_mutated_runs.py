@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import build, checkpoint, fits, infer, report, report_runs, rules_predictions, runs
+from l2l import checkpoint, fits, infer, report, report_runs, rules_predictions, runs
 from l2l.core import trees
 from l2l.log import MetricLog
+from l2l.tasks import from_config
 from tests import hostile_runs
 from tests.mutated_json import WRONG, faults, harmless, one_line, text
 
@@ -211,7 +212,7 @@ def test_what_the_last_release_wrote_fits():
 def test_every_array_of_predictions(work):
     """Every kind of wrong array in every place: refused, or the page is what it can be."""
     good, record = trees.load_arrays(work / "run/predictions.npz"), runs.read_json(work / "run" / runs.CONFIG)
-    model, classes = build.numbers_of(record["config"]), len(record["labels"])
+    model, classes = from_config.numbers_of(record["config"]), len(record["labels"])
     assert rules_predictions.wrong(good, classes, model) == ""
     admitted = set()
     for name, fault in itertools.product(good, hostile_runs.MEMBERS):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_prep import released_features
-from l2l import build, feature_classifier, run_programs, runs
+from l2l import feature_classifier, run_programs, runs, runs_compatibility, train_assemble
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
 from tests import small
@@ -107,7 +107,7 @@ def begin_with_its_classifier(released, deep, capsys):
     """A classifier is fitted to the deep features, and a skimmer of each kind begins with it."""
     head, student = released / "head", student_run(released / "student", width=8)
     with pytest.raises(runs.RunError, match=r"get a classifier by `python -m l2l.feature_classifier .*deep --out=RUN`"):
-        build.recogniser_at(str(deep))
+        runs_compatibility.recogniser_at(str(deep))
     assert feature_classifier.main([str(deep), f"--out={head}"]) == 0
     assert "train top-1 100.0 %, val top-1 100.0 %" in capsys.readouterr().out
     fitted = runs.load_run(head, part=True).variables["model"]["params"]["classifier"]
@@ -122,8 +122,8 @@ def begin_with_its_classifier(released, deep, capsys):
         config = shrunk(variant, data, released / variant)
         config.student, config.recognition = str(whose), str(deep) if judge == "recogniser" else ""
         other = {"student": runs.load_run(whose, part=True)}
-        other |= {"recogniser": build.recogniser_at(config.recognition)} if config.recognition else {}
-        task, frozen = build.task_of(config, source_of(config, config.data.dir), other)
+        other |= {"recogniser": runs_compatibility.recogniser_at(config.recognition)} if config.recognition else {}
+        task, frozen = train_assemble.task_of(config, source_of(config, config.data.dir), other)
         assert (task.model.index_by, task.model.stride) == (("both", 5) if config.recognition else ("image", 10))
         assert np.array_equal(task._judge(frozen)["classifier"]["kernel"], fitted["kernel"])
         refuse_videos(config, judge, other, fitted)

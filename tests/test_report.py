@@ -14,24 +14,14 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import (
-    build,
-    evaluate,
-    inputs,
-    main,
-    model_costs,
-    report,
-    report_files,
-    report_skim,
-    report_videos,
-    runs,
-)
+from l2l import evaluate, inputs, main, model_costs, report, report_files, report_skim, report_videos, runs
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.log import MetricLog
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.runs import RunError
+from l2l.tasks import from_config
 from l2l.tasks.selections import SELECTIONS
 from tests import tables_runs
 from tests.pages import make, shares_of
@@ -61,7 +51,7 @@ def untrained(config, shards):
         "frames": np.zeros((1, frames, side, side, 3), np.uint8),
         "audio": np.zeros((1, AUDIO_RATE), np.int16),
     }
-    task = build.clip_task(config, len(LABELS))
+    task = from_config.clip_task(config, len(LABELS))
     shapes = jax.eval_shape(lambda: task.init(jax.random.key(0), batch, {}))
     variables = jax.tree.map(lambda x: 0.1 * np.abs(rng.normal(size=x.shape)).astype(np.float32), shapes)
     record = {"config": inputs.plain(config), "labels": index.labels, "policy": index.policy, "student": None}

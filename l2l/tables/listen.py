@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l import build, sure
+from l2l import sure
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import RunError
 from l2l.tables import terms
@@ -10,6 +10,7 @@ from l2l.tables.charts import look
 from l2l.tables.groups import Group, sources
 from l2l.tables.skims import cells, measured_on, places, recipe, skims, steps_of, unique, way
 from l2l.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.tasks import from_config
 
 KEYS = ("top1", "gmacs")
 COLUMNS = (Column("top1", "top-1, %"), Column("gmacs", "GMACs", 3), Column("below", "below the envelope, points"))
@@ -66,7 +67,7 @@ def tables(groups: Sequence[Group]) -> list[Table]:
 
 
 def listens(group: Group) -> bool:
-    return build.numbers_of(group.config).index_by == "audio"
+    return from_config.numbers_of(group.config).index_by == "audio"
 
 
 def names(found: Methods) -> set[str]:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from l2l import build, curves
+from l2l import curves
 from l2l.runs import RunError
 from l2l.tables.groups import Group, Member, Values
 from l2l.tables.terms import FEATURES, RECOGNISERS, SELECTIONS
+from l2l.tasks import from_config
 
 Point = Mapping[str, Any]
 
@@ -36,7 +37,7 @@ def other(how: str) -> str:
 
 def recipe(group: Group) -> str:
     """How a skimmer was trained, in words."""
-    model, preview = build.numbers_of(group.config), group.preview
+    model, preview = from_config.numbers_of(group.config), group.preview
     words = ["straight-through" if way(group) == "hard" else "soft"]
     words += ["start counted"] if model.count_start else []
     words += [f"index by {model.index_by}"] if model.index_by != "both" else []

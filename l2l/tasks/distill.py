@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l import losses
+from l2l.tasks import losses
 from l2l.tasks.classify import Classify, top1
 
 Tree = dict[str, Any]

@@ -7,9 +7,9 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l import losses
 from l2l.models.positions import mean_logits
 from l2l.models.skimmer import Skimmer
+from l2l.tasks import losses
 from l2l.tasks.classify import top1
 from l2l.tasks.selections import SELECTIONS, Videos
 

@@ -7,8 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from l2l import losses
 from l2l.models.backbones.frontend import log_mel
+from l2l.tasks import losses
 from l2l.tasks.classify import Classify, top1
 
 Tree = dict[str, Any]

@@ -1,0 +1,121 @@
+"""Configs -> models and tasks. The one place that knows both the config's keys and the models' arguments."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from l2l import models
+from l2l.models.backbones.audio_preview import Preview
+from l2l.models.baselines import NonRecurrent
+from l2l.models.skimmer import Skimmer
+from l2l.models.student import Fusion, Student, Unfused, modalities
+from l2l.tasks import Classify, Skim
+from l2l.tasks.glances import Glances
+
+if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
+    pass
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
+    """The model that a config names, for this many classes.
+
+    Raises:
+      ValueError: unknown model, dtype, or model argument.
+    """
+    if config["dtype"] not in DTYPES:
+        raise ValueError(f"unknown dtype {config['dtype']!r}: choose {' or '.join(DTYPES)}")
+    kwargs = {key: tuple(v) if isinstance(v, list) else v for key, v in config["model"].items()}
+    name = kwargs.pop("name")
+    try:
+        return models.get(name, num_classes=classes, dtype=DTYPES[config["dtype"]], **kwargs, **more)
+    except TypeError as error:
+        raise ValueError(f"config.model of {name}: {error}") from error
+
+
+def numbers_of(config: Mapping[str, Any]) -> Any:
+    """The video model of a skim config without its fusion, which cannot be called: its numbers, defaults included."""
+    return model_of(config, 1, fusion=None)
+
+
+def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
+    """The clip model of a teacher, distill or finetune config, ready to predict."""
+    data = config["data"]
+    colours = tuple(data["mean"]), tuple(data["std"])
+    return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
+
+
+def glances_of(config: Mapping[str, Any]) -> Glances | None:
+    """The second glances of the pictures' regions that a clip model describes, if it does."""
+    model, data = model_of(config, 1), config["data"]
+    if not (isinstance(model, Student) and model.regions):
+        return None
+    return Glances.of(model, data["crop"], tuple(data["mean"]), tuple(data["std"]))
+
+
+def skim_task(
+    config: Mapping[str, Any], classes: int, student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None
+) -> Skim:
+    """The video model of a skim config.
+
+    Args:
+      config: of the run.
+      classes: number of labels.
+      student: config of the clip model that made the features.
+      recogniser: config of the clip model that made those that recognise, if others do.
+
+    Raises:
+      ValueError: it is to index by a modality, or to look closer at regions, that the student does not have.
+    """
+    model, widths = model_of(config, classes, fusion=fusion_of(student)), widths_of(student)
+    if isinstance(model, Skimmer) and (lacking := [m for m in modalities(model.index_by) if not widths[m]]):
+        only = next(m for m, width in widths.items() if width)
+        raise ValueError(f"the features have no {lacking[0]} to index by: set --config.model.index_by={only}")
+    if isinstance(model, Skimmer) and model.closer and not glances_of(student):
+        raise ValueError(
+            f"closer={model.closer!r} looks at regions, which these features do not have: fine-tune a student with "
+            "regions (configs/finetune.py:closer) and extract with it"
+        )
+    if isinstance(model, NonRecurrent):  # the one that averages scores
+        model = model.clone(multi_label=config["multi_label"])
+    several = [c["multi_label"] for c in (config, student, recogniser or student)]
+    return Skim(
+        model, config["head"], None if recogniser is None else fusion_of(recogniser), *several, mute=config["mute"]
+    )
+
+
+def fusion_of(config: Mapping[str, Any]) -> nn.Module:
+    """The module between a clip model's descriptors and its feature."""
+    if config["model"]["name"] != "student":
+        return Unfused()
+    model = model_of(config, 1)
+    return Fusion(model.feature, dtype=model.dtype)
+
+
+def widths_of(config: Mapping[str, Any]) -> dict[str, int]:
+    """Widths of a clip model's descriptors; one that sees whole clips has its feature in the place of the image's."""
+    model = model_of(config, 1)
+    if config["model"]["name"] != "student":
+        return {"image": model.feature, "audio": 0}
+    chosen = modalities(model.modality)
+    return {m: model.descriptor if m in chosen else 0 for m in ("image", "audio")}
+
+
+def skim_frozen(student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a video model takes of the variables of the clip models whose features it reads."""
+    own = lambda clip_model: {name: clip_model["params"].get(name, {}) for name in ("fusion", "classifier")}
+    return own(student) | ({} if recogniser is None else {"recogniser": own(recogniser)})
+
+
+def preview_of(config: Mapping[str, Any]) -> Preview:
+    """The audio trunk of a student that hears through a preview."""
+    model = model_of(config, 1)
+    return Preview(model.descriptor, model.preview, model.dtype)
+
+
+def frames_of(config: Mapping[str, Any]) -> int:
+    """How many images of a clip its model looks at: a student reads the first one, whatever its shards hold."""
+    return 1 if config["model"]["name"] == "student" else config["data"]["frames"]
