@@ -20,10 +20,12 @@ import jax
 import numpy as np
 
 from benchmarks.shards import LABELS, write_clips
-from l2l import inputs, runs, train
+from l2l import train
 from l2l.core import sharding
 from l2l.core.prefetch import Ahead
 from l2l.data import loader
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import load_config, plain
 from l2l.step import make_step
 from l2l.tasks import from_config
 
@@ -32,24 +34,24 @@ CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
 
 def write_teacher(out: Path) -> None:
     """A finished run of the full-size teacher with random weights."""
-    config = inputs.plain(inputs.load_config("configs/teacher.py:kinetics400"))
+    config = plain(load_config("configs/teacher.py:kinetics400"))
     side = config["data"]["crop"]
     frames = np.zeros((1, FRAMES, side, side, 3), np.float32)
     variables = jax.jit(from_config.model_of(config, len(LABELS)).init, static_argnames="train")
     host = jax.device_get(variables(jax.random.key(0), frames, None, train=False))
-    runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": {}, "student": None})
-    runs.finish(out, {"model": host}, {}, 0)
+    run_folder.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": {}, "student": None})
+    run_folder.finish(out, {"model": host}, {}, 0)
 
 
 def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     """A function without arguments that trains an epoch and waits for its end; the first step is behind it."""
-    config = inputs.load_config("configs/distill.py:kinetics400")
+    config = load_config("configs/distill.py:kinetics400")
     config.init, config.teacher, config.cache_teacher = "", str(where / "teacher"), cached
     config.run, config.data.dir = str(where / f"cached_{cached}"), str(where / "clips")
     config.data.train = config.data.test = "train"
     config.data.batch = config.data.eval_batch = BATCH
     config.data.streams, config.data.shuffle = SHARDS, BATCH
-    job = train.prepare(config, inputs.ensure(config))
+    job = train.prepare(config, dependencies.ensure(config))
     how = {"draw": "clip", "batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
     batches = Ahead((sharding.put_batch(job.mesh, x) for x in job.source.train("train", **how)), loader.PREFETCH)
     step, key = make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)

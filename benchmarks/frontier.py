@@ -18,16 +18,17 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import rounds
-from l2l import run_programs, runs
-from l2l.curves import CURVES
+from l2l import run_programs
 from l2l.look import Model
 from l2l.programs import Programs
+from l2l.runs import run_folder
+from l2l.runs.names import CURVES
 
 FILMS = Path("data/sample/videos/untrimmed_large/test")
 STRIDES, LOOKS = (1, 2, 5, 10), (1, 2, 3, 5, 10)
 
 
-def with_looks(run: runs.Run, steps: int) -> Programs:
+def with_looks(run: run_folder.Run, steps: int) -> Programs:
     """A skimmer that looks so often; when it is sure was measured of as many looks as it was trained for."""
     fewer = dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"steps": steps}})
     return dataclasses.replace(run_programs.of_run(fewer), sure=None)
@@ -35,8 +36,8 @@ def with_looks(run: runs.Run, steps: int) -> Programs:
 
 def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
     """Every method by name, with its top-1 over all seeds in percent."""
-    both, hearing = runs.load_run(where / "both" / "0"), runs.load_run(where / "listen" / "0")
-    student = run_programs.of_run(run_programs.student_of(both))
+    both, hearing = run_folder.load_run(where / "both" / "0"), run_folder.load_run(where / "listen" / "0")
+    student = run_programs.of_run(run_folder.student_of(both))
     yield "dense student", Model(student), mean(where / "both", "selections", way="dense")
     for s in STRIDES:
         top1 = mean(where / "both", "points", way="hard", stride=s, steps=10)

@@ -27,9 +27,10 @@ import numpy as np
 import l2l
 from benchmarks import rounds
 from benchmarks.films import repeated, write_film
-from l2l import inputs, published, runs
 from l2l.log import GIB
 from l2l.media.policy import ClipPolicy
+from l2l.runs import fits, run_folder
+from l2l.runs.config import load_config, plain
 
 LABELS = tuple(f"class {i}" for i in range(200))
 SIZE, STRIDE = (640, 360), 5
@@ -63,19 +64,19 @@ def weights(shapes: Any) -> Any:
 
 def write_runs(where: Path) -> dict[str, Path]:
     """Finished runs of the teacher and of the skimmer."""
-    config = {name: inputs.plain(inputs.load_config(f"configs/{name}.py:activitynet")) for name in ("finetune", "skim")}
-    teacher = inputs.plain(inputs.load_config("configs/teacher.py:kinetics400"))
-    student = weights(published.clip_shapes(config["finetune"], len(LABELS)))
-    shapes = published.skim_shapes(config["skim"], len(LABELS), config["finetune"], student["params"])
-    finish(where / "teacher", teacher, {"model": weights(published.clip_shapes(teacher, len(LABELS)))}, None)
+    config = {name: plain(load_config(f"configs/{name}.py:activitynet")) for name in ("finetune", "skim")}
+    teacher = plain(load_config("configs/teacher.py:kinetics400"))
+    student = weights(fits.clip_shapes(config["finetune"], len(LABELS)))
+    shapes = fits.skim_shapes(config["skim"], len(LABELS), config["finetune"], student["params"])
+    finish(where / "teacher", teacher, {"model": weights(fits.clip_shapes(teacher, len(LABELS)))}, None)
     finish(where / "skim", config["skim"], {"model": weights(shapes), "student": student}, config["finetune"])
     return {name: where / name for name in ("teacher", "skim")}
 
 
 def finish(out: Path, config: Mapping[str, Any], variables: Any, student: Mapping[str, Any] | None) -> None:
     policy = vars(ClipPolicy())
-    runs.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": policy, "student": student})
-    runs.finish(out, variables, {}, 0)
+    run_folder.start(out, {"config": config, "inputs": {}, "labels": LABELS, "policy": policy, "student": student})
+    run_folder.finish(out, variables, {}, 0)
 
 
 def remux(source: Path, path: Path) -> Path:

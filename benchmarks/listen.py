@@ -20,8 +20,9 @@ import jax
 
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
-from l2l import inputs, listen_look
+from l2l import listen_look
 from l2l.look import Model, load
+from l2l.runs import config
 from l2l.view import View
 
 SIZE, SECONDS, KEYFRAMES, STRIDE = (640, 360), 60.0, (30, 250), 5
@@ -30,7 +31,7 @@ NAMES = ("listen", "paper", "dense")
 
 def models(where: Path) -> dict[str, Model]:
     """The three methods by name."""
-    of = lambda stage, variant="activitynet": inputs.load_config(f"configs/{stage}.py:{variant}")
+    of = lambda stage, variant="activitynet": config.load_config(f"configs/{stage}.py:{variant}")
     student, ear = of("finetune"), of("preview")
     whole, small = untrained.clip_variables(student), untrained.clip_variables(ear)
     untrained.write(where / "dense", student, {"model": whole})

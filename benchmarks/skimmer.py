@@ -13,8 +13,8 @@ import jax
 import numpy as np
 
 from benchmarks import rounds, trainstep
-from l2l import inputs
 from l2l.core import sharding
+from l2l.runs.config import load_config, plain
 from l2l.tasks import from_config
 
 BATCHES, POSITIONS, CLASSES = (64, 256), 300, 200
@@ -31,9 +31,9 @@ def videos(count: int) -> dict[str, np.ndarray]:
 def ours() -> tuple[dict[str, Callable[[], float]], Callable[[], int]]:
     """Calls that train on and evaluate a batch; seconds. And how many programs the train step has become."""
     mesh = sharding.make_mesh((-1, 1))
-    config = inputs.load_config("configs/skim.py:activitynet")
-    student = inputs.plain(inputs.load_config("configs/finetune.py:activitynet"))
-    task = from_config.skim_task(inputs.plain(config), CLASSES, student)
+    config = load_config("configs/skim.py:activitynet")
+    student = plain(load_config("configs/finetune.py:activitynet"))
+    task = from_config.skim_task(plain(config), CLASSES, student)
     heads = np.zeros((1, 512), np.float32)
     frozen = {"fusion": task.model.fusion.init(jax.random.key(1), heads, heads)["params"]}
     frozen["classifier"] = {"kernel": np.zeros((512, CLASSES), np.float32), "bias": np.zeros(CLASSES, np.float32)}

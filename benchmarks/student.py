@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from benchmarks import rounds
-from l2l import costs, inputs, predict
+from l2l import costs, predict
 from l2l.core import sharding
+from l2l.runs import config
 from l2l.tasks import from_config
 
 BATCH = {"teacher": 2, "student": 16}
@@ -28,7 +29,7 @@ def clips(count: int) -> dict[str, np.ndarray]:
 
 def model(stage: str, name: str, mesh: jax.sharding.Mesh) -> Any:
     """A function without arguments that predicts a batch of the model's and waits for the answer."""
-    task = from_config.clip_task(inputs.plain(inputs.load_config(f"configs/{stage}.py:kinetics400")), 400)
+    task = from_config.clip_task(config.plain(config.load_config(f"configs/{stage}.py:kinetics400")), 400)
     batch = clips(BATCH[name])
     variables = jax.jit(task.init)(jax.random.key(0), batch, {})
     program = predict.jit_predict(task, mesh)

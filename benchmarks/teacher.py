@@ -14,8 +14,9 @@ import jax.numpy as jnp
 
 from benchmarks import rounds, trainstep
 from benchmarks.student import clips
-from l2l import inputs, predict
+from l2l import predict
 from l2l.core import sharding
+from l2l.runs.config import load_config, plain
 from l2l.tasks import from_config
 
 BATCH = 2
@@ -24,8 +25,8 @@ BATCH = 2
 def ours() -> dict[str, Callable[[], float]]:
     """Calls that do a forward pass and a train step of one batch; seconds."""
     mesh = sharding.make_mesh((-1, 1))
-    config = inputs.load_config("configs/teacher.py:kinetics400")
-    task = from_config.clip_task(inputs.plain(config), 400)
+    config = load_config("configs/teacher.py:kinetics400")
+    task = from_config.clip_task(plain(config), 400)
     batch = clips(BATCH) | {"labels": jnp.eye(400)[:BATCH], "mask": jnp.ones(BATCH, bool)}
     variables = jax.jit(task.init)(jax.random.key(0), batch, {})
     program, device = predict.jit_predict(task, mesh), sharding.put_batch(mesh, batch)

@@ -8,10 +8,10 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l.confidence import SOURCES
 from l2l.core.rules import SWITCH, WORD, Rule, each, mapping, maybe, number, one_of, problem, record, whole
 from l2l.media import policy
 from l2l.media.policy import POLICY
+from l2l.runs.names import SOURCES
 
 LONGEST = 2**16  # positions of a video in one batch
 LARGEST = 8192  # pixels of an image's side

@@ -14,10 +14,11 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, fits, predict, run_programs, runs
+from l2l import artefact, artefact_about, predict, run_programs
 from l2l.core import atomic
 from l2l.media import policy
 from l2l.programs import Programs
+from l2l.runs import fits, provenance, run_folder
 from l2l.tasks import from_config
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -33,7 +34,7 @@ def export(path: str, out: str) -> str:
         reads a film look by look.
       OSError: the file cannot be written.
     """
-    run = runs.load_run(path)
+    run = run_folder.load_run(path)
     fits.check(run)
     parts = run_programs.of_run(run)
     lowered = lower_run(run, parts)
@@ -47,7 +48,7 @@ def export(path: str, out: str) -> str:
     return f"{out}: {' and '.join(lowered)} for {', '.join(PLATFORMS)}, {size:.1f} MiB"
 
 
-def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Exported, Constants]]:
+def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.export.Exported, Constants]]:
     """The programs by name, for any number b of clips or videos and n of positions, each with its constants."""
     b, n = jax.export.symbolic_shape("b, n")
     shape, side = jax.ShapeDtypeStruct, parts.side
@@ -61,7 +62,7 @@ def lower_run(run: runs.Run, parts: Programs) -> dict[str, tuple[jax.export.Expo
         raise ValueError(f"{run.path} recognises with a second model (recognition), which cannot be exported")
     if parts.closer:
         raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
-    describe, constants = lower(*predict.predictor(run_programs.student_of(run)), clips)
+    describe, constants = lower(*predict.predictor(run_folder.student_of(run)), clips)
     skimmer = run_programs.skimmer(run_programs.without_stride(run))
     if skimmer[0].task.falls_back:
         raise ValueError(
@@ -97,7 +98,7 @@ def without_places() -> Iterator[None]:
         jax.config.update("jax_traceback_in_locations_limit", before)
 
 
-def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> artefact.About:
+def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> artefact.About:
     """What artefact.json says."""
     return artefact.About(
         format=artefact.FORMAT,
@@ -114,7 +115,7 @@ def about_of(run: runs.Run, parts: Programs, programs: dict[str, jax.export.Expo
         platforms=list(PLATFORMS),
         programs={name: artefact_about.described(program) for name, program in programs.items()},
         made_of=run.hash,
-        versions=runs.versions(),
+        versions=provenance.versions(),
     )
 
 

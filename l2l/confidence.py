@@ -7,8 +7,6 @@ import numpy as np
 
 from l2l import metrics
 
-SOURCES = ("step_logits", "head_logits")  # the classifier on the looks so far; the one on the LSTM's state
-
 Arrays = Mapping[str, np.ndarray]
 
 

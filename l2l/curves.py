@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import metrics, runs
+from l2l import metrics
 from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data.dataset import Source
@@ -27,14 +27,14 @@ from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities
 from l2l.predict import Arrays, jit_predict, predictor
 from l2l.report_skim import positions
-from l2l.runs import Run, RunError
+from l2l.runs import provenance, run_folder
+from l2l.runs.names import CURVE_METRICS, CURVES
+from l2l.runs.run_folder import Run, RunError
 from l2l.tasks import Skim
 from l2l.tasks.selections import SELECTIONS
 from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 
-CURVES = "curves.json"
 STRIDES = (1, 2, 3, 5, 7, 10, 20, 30)
-CURVE_METRICS = ("top1", "mAP")
 FEWER = ("uniform", "confident")  # selections that are also measured with fewer positions than the model's looks
 
 Point = dict[str, Any]
@@ -184,7 +184,7 @@ def facts(trial: Trial, arrays: Arrays) -> dict[str, Any]:
         "positions": float(positions(arrays).mean()),
         "metrics": list(CURVE_METRICS),
         "config": trial.run.config,
-        "versions": runs.versions(),
+        "versions": provenance.versions(),
     }
 
 
@@ -194,7 +194,7 @@ def write(path: str, data: str | None, split: str | None, recognition: str) -> P
     Raises:
       RunError, ShardError, ValueError: not a skim run, other labels, or shards that do not fit it.
     """
-    run = runs.load_run(path)
+    run = run_folder.load_run(path)
     if run.config["task"] != "skim":
         raise RunError(f"{path} is no skim run: it classifies clips, not videos")
     source = open_for(run, data or run.config["data"]["dir"], recognition)

@@ -13,13 +13,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import fits, metrics, runs_compatibility
+from l2l import metrics
 from l2l.core import atomic, command, sharding, trees
 from l2l.core.terminal import Bar, tell
 from l2l.data import schema
 from l2l.data.dataset import Source, source_of
 from l2l.predict import Arrays, jit_predict, predict_batches, predictor
-from l2l.runs import Run, load_run
+from l2l.runs import compatibility, fits
+from l2l.runs.run_folder import Run, load_run
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
 DESCRIPTORS = ("image", "audio", "feature")  # of every clip: too large to keep, and only extraction wants them
@@ -170,7 +171,7 @@ def open_for(run: Run, data: str, recognition: str) -> Source:
     """
     fits.check(run)
     source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
-    runs_compatibility.check_labels(run, source.index.labels, source.directory)
+    compatibility.check_labels(run, source.index.labels, source.directory)
     return source
 
 

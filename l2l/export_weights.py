@@ -43,9 +43,10 @@ def export(path: str, out: str) -> str:
       RunError: no finished run there.
       OSError: the file cannot be written.
     """
-    from l2l import fits, published, runs, weights  # takes seconds: --help need not wait
+    from l2l import published, weights  # takes seconds: --help need not wait
+    from l2l.runs import fits, run_folder  # takes seconds: --help need not wait
 
-    run = runs.load_run(path)
+    run = run_folder.load_run(path)
     fits.check(run)
     name, arrays = published.arrays_of(run)
     record = {"config": run.config, "labels": run.labels, "policy": run.policy, "student": run.student}

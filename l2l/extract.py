@@ -8,13 +8,14 @@ from typing import Any
 
 import jax
 
-from l2l import fits, predict, runs, runs_compatibility
+from l2l import predict
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
 from l2l.data.dataset import Source, source_of
-from l2l.inputs import plain
 from l2l.predict import Video
+from l2l.runs import compatibility, fits, provenance, run_folder
+from l2l.runs.config import plain
 from l2l.tasks import from_config
 
 
@@ -25,13 +26,13 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
       ValueError, RunError, ShardError: something does not fit; the message names the cure.
     """
     out = Path(config.run)
-    student = runs.load_run(config.student)
+    student = run_folder.load_run(config.student)
     if student.config["task"] == "skim":
         raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a clip model")
     fits.check(student)
     reading = {"task": "classify", "data": student.config["data"] | {"frames": from_config.frames_of(student.config)}}
     source = source_of(reading, config.data.dir)
-    runs_compatibility.check_labels(student, source.index.labels, source.directory)
+    compatibility.check_labels(student, source.index.labels, source.directory)
     mesh = sharding.make_mesh(config.mesh)
     sharding.check_batch(mesh, config.data.eval_batch, "data.eval_batch")
     policy = {"clips": source.index.policy, "student": {"path": str(student.path), "hash": student.hash}}
@@ -41,7 +42,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         "labels": source.index.labels,
         "policy": policy["clips"],
     }
-    runs.start(out, record | {"student": student.config})
+    run_folder.start(out, record | {"student": student.config})
     task, variables, frozen = predict.predictor(student)
     task = dataclasses.replace(task, glances=from_config.glances_of(student.config))
     variables = sharding.put(variables, sharding.replicated(mesh))
@@ -51,7 +52,7 @@ def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
         batches = source.eval_paths(paths, batch=config.data.eval_batch)
         return predict.videos(predict.predict_batches(run, variables, frozen, batches, mesh))
 
-    with runs.claimed(out):
+    with run_folder.claimed(out):
         finish(out, source, write_splits(out, source, describe), policy | widths_of(student.config))
 
 
@@ -59,7 +60,9 @@ def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]
     """Writes when it was finished into config.json, and the index, which makes the directory whole."""
     if jax.process_index() > 0:
         return
-    atomic.write_json(out / runs.CONFIG, runs.read_json(out / runs.CONFIG) | {"finished": runs.utc()})
+    atomic.write_json(
+        out / run_folder.CONFIG, run_folder.read_json(out / run_folder.CONFIG) | {"finished": provenance.utc()}
+    )
     index = schema.Index(
         kind="features",
         labels=source.index.labels,

@@ -19,11 +19,12 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from l2l import published, runs
+from l2l import published
 from l2l.core import command
 from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.dataset import Source, open_features
+from l2l.runs import run_folder
 from l2l.tasks import losses
 
 STAGES = (3, 8, 36, 3)  # of R(2+1)D-152
@@ -89,13 +90,15 @@ def make(directory: str, out: Path) -> str:
     source = open_features(directory, lengths=LENGTHS)
     index = source.index
     if index.policy["student"]:
-        raise runs.RunError(f"{directory} was extracted with {index.policy['student']['path']}, which has a classifier")
+        raise run_folder.RunError(
+            f"{directory} was extracted with {index.policy['student']['path']}, which has a classifier"
+        )
     config = config_of(sum(index.policy["widths"].values()), index.multi_label) | {"run": str(out)}
     head = fit(*means(source, "train"), index.multi_label)
     inputs = {"data": {"path": directory, "hash": index.hash}}
     record = {"config": config, "labels": list(index.labels), "policy": index.policy["clips"], "student": None}
-    runs.start(out, record | {"inputs": inputs, "part": ["params/classifier/.*"]})
-    made = runs.finish(out, {"model": {"params": {"classifier": head}, "batch_stats": {}}}, {}, 0)
+    run_folder.start(out, record | {"inputs": inputs, "part": ["params/classifier/.*"]})
+    made = run_folder.finish(out, {"model": {"params": {"classifier": head}, "batch_stats": {}}}, {}, 0)
     policy = index.policy | {"student": {"path": str(out), "hash": made}}
     schema.save_index(directory, dataclasses.replace(index, policy=policy))
     right = "".join(f", {split} top-1 {accuracy(source, split, head):.1f} %" for split in index.splits)

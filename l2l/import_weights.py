@@ -74,10 +74,11 @@ def import_file(args: argparse.Namespace) -> str:
     """
     import jax  # takes seconds: --help need not wait
 
-    from l2l import published, runs, weights
+    from l2l import published, weights
     from l2l.models import import_i3d
+    from l2l.runs import run_folder
 
-    file, student = args.file, runs.load_run(args.student) if args.student else None
+    file, student = args.file, run_folder.load_run(args.student) if args.student else None
     if args.model == I3D:
         file, part = str(file or import_i3d.weights_path()), ()
         record, variables = published.i3d(file)
@@ -86,7 +87,7 @@ def import_file(args: argparse.Namespace) -> str:
     else:
         arrays, record = weights.read(file), weights.record(file)
         own = record is not None
-        record = runs.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
+        record = run_folder.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
         try:
             variables, part = published.variables_of(args.model, arrays, record, student)
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
@@ -99,8 +100,8 @@ def import_file(args: argparse.Namespace) -> str:
         inputs["student"] = {"path": args.student, "hash": student.hash}
         record["student"] = student.config
     out, config = Path(args.out), record["config"] | {"run": args.out}
-    runs.start(out, record | {"config": config, "inputs": inputs, "part": part})
-    runs.finish(out, variables, {}, 0)
+    run_folder.start(out, record | {"config": config, "inputs": inputs, "part": part})
+    run_folder.finish(out, variables, {}, 0)
     count = sum(x.size for x in jax.tree.leaves(variables["model"]))
     classes = f", {len(record['labels'])} classes" if record["labels"] else ""
     return f"{out}: {args.model}, {count:,} values{classes}"

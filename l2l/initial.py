@@ -6,15 +6,16 @@ import flax.traverse_util
 import jax
 import numpy as np
 
-from l2l import optim, runs
+from l2l import optim
 from l2l.core.trees import mismatches
 from l2l.data.batching import split_host
 from l2l.data.dataset import Source
+from l2l.runs import run_folder
 from l2l.state import Tree
 from l2l.tasks.distill import BRIDGE
 
 
-def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[runs.Run]) -> Tree:
+def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[run_folder.Run]) -> Tree:
     """Fresh variables from the seed, overwritten by those of the `init` runs where their paths are not skipped."""
     batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
     variables = jax.device_get(jax.jit(task.init)(jax.random.key(config.seed), batch, frozen))

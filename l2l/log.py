@@ -15,12 +15,12 @@ import jax
 
 from l2l.core.clock import clock
 from l2l.core.terminal import rate_of, say
+from l2l.runs.names import SHARES
 
 Numbers = dict[str, float]
 TRACED = 5  # steps of a trace
 WARM = 3  # steps before it: the first ones compile
 GIB = 2**30
-SHARES = ("agree", "top1", "top5", "mAP", "mAP_micro")  # metrics that are shares, told in percent
 
 
 class NotFinite(ArithmeticError):

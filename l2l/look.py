@@ -41,9 +41,10 @@ def load(run: str | os.PathLike, **how: Any) -> "Model":
     decoders.begin()  # the process starts while the run is read and compiled
     if Path(run).is_file():
         return Model(artefact.load(run), decoders=decoders, **how)
-    from l2l import run_programs, runs  # they need flax, which an exported model does without
+    from l2l import run_programs  # they need flax, which an exported model does without
+    from l2l.runs import run_folder  # they need flax, which an exported model does without
 
-    return Model(run_programs.of_run(runs.load_run(run)), decoders=decoders, **how)
+    return Model(run_programs.of_run(run_folder.load_run(run)), decoders=decoders, **how)
 
 
 class Model:

@@ -36,18 +36,19 @@ def run(config) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells a page a save
 
-    from l2l import inputs, runs
     from l2l.core import processes
     from l2l.core.terminal import say
-    from l2l.values import check_values
+    from l2l.runs import dependencies, run_folder
+    from l2l.runs.config import plain
+    from l2l.runs.values import check_values
 
     check_values(config)
     processes.start(config.distributed, config.patience)
-    found = inputs.ensure(config)
+    found = dependencies.ensure(config)
     path = Path(config.run)
-    record = {"config": inputs.plain(config), "inputs": found}
-    if inputs.exists(path) and not runs.asks_longer(path, record):
-        runs.check_same(path, record)
+    record = {"config": plain(config), "inputs": found}
+    if dependencies.exists(path) and not run_folder.asks_longer(path, record):
+        run_folder.check_same(path, record)
         say(f"{path} is finished; delete it to make it again")
         return
     if config.mode == "extract":
@@ -88,12 +89,12 @@ def check_keys(argv: list[str]) -> None:
     """Raises ValueError for no config, one that cannot be loaded, or a key it lacks, with the nearest that it has."""
     import flax.traverse_util
 
-    from l2l import inputs
+    from l2l.runs.config import load_config
 
     file = re.search(r" --?config[= ](\S+)", " ".join(argv))
     if not file:
         raise ValueError("say which stage: --config=configs/STAGE.py[:VARIANT]")
-    known = flax.traverse_util.flatten_dict(inputs.load_config(file[1]).to_dict(), sep=".")
+    known = flax.traverse_util.flatten_dict(load_config(file[1]).to_dict(), sep=".")
     for word in argv:
         key = word.removeprefix("--config.").partition("=")[0]
         if word.startswith("--config.") and key not in known:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l.values import OPTIMISERS, SCHEDULES
+from l2l.runs.values import OPTIMISERS, SCHEDULES
 
 Schedule = Callable[[int], float]
 Rules = Sequence[tuple[str, float]]  # (pattern of parameter paths, factor of the learning rate)

@@ -10,7 +10,7 @@ from l2l.core import sharding, trees
 from l2l.data import batching, schema
 from l2l.data.batching import descriptions
 from l2l.data.preprocess import silent
-from l2l.runs import Run
+from l2l.runs.run_folder import Run
 from l2l.tasks import from_config
 
 Arrays = dict[str, np.ndarray]

@@ -2,21 +2,20 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
-import jax
 import numpy as np
 
-from l2l import inputs
-from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.media.policy import ClipPolicy
 from l2l.models import import_i3d, import_torch
 from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
 from l2l.models.student import modalities
-from l2l.runs import Run
-from l2l.tasks import from_config
+from l2l.runs.config import load_config, plain
+from l2l.runs.fits import clip_shapes, only, skim_shapes
+from l2l.runs.run_folder import Run
 
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
@@ -140,10 +139,10 @@ def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, 
 
 def config_of(variant: str) -> Config:
     """An experiment's config without what it would build on."""
-    config = inputs.load_config(str(ROOT / variant))
+    config = load_config(str(ROOT / variant))
     config.makers, config.data.dir = (), ""
     config.teacher = config.init = config.student = config.recognition = ""
-    return inputs.plain(config)
+    return plain(config)
 
 
 def variables_of(
@@ -221,35 +220,3 @@ def same(a: Tree, b: Tree) -> bool:
     """Whether two trees have the same names and values."""
     a, b = (flax.traverse_util.flatten_dict(tree) for tree in (a, b))
     return a.keys() == b.keys() and all(np.array_equal(a[key], b[key]) for key in a)
-
-
-def only(tree: Tree, part: Sequence[str]) -> Tree:
-    """The entries whose "/"-joined path one of the patterns matches; all without a pattern."""
-    flat = flax.traverse_util.flatten_dict(tree, sep="/")
-    kept = {path: x for path, x in flat.items() if not part or any(re.fullmatch(p, path) for p in part)}
-    return flax.traverse_util.unflatten_dict(kept, sep="/")
-
-
-def clip_shapes(config: Config, classes: int) -> Tree:
-    """The variables of a clip model as shapes, without making them."""
-    data, task = config["data"], from_config.clip_task(config, classes)
-    batch = {
-        "frames": jax.ShapeDtypeStruct((1, from_config.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
-        "audio": jax.ShapeDtypeStruct((1, AUDIO_RATE), np.int16),
-    }
-    return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
-
-
-def skim_shapes(config: Config, classes: int, student: Config, frozen: Tree, recogniser: Config | None = None) -> Tree:
-    """As `clip_shapes`, of a video model over the features of a student; `frozen` as in `from_config.skim_frozen`.
-
-    Args:
-      recogniser: of the clip model whose features recognise its looks, if others do.
-    """
-    glances = from_config.glances_of(student)
-    widths = from_config.widths_of(student) | (glances.widths if glances else {})
-    widths |= {"recognition": sum(from_config.widths_of(recogniser).values())} if recogniser else {}
-    batch = {key: jax.ShapeDtypeStruct((2, 3, width), np.float32) for key, width in widths.items()}
-    batch |= {"valid": jax.ShapeDtypeStruct((2, 3), np.bool_), "has_audio": jax.ShapeDtypeStruct((2,), np.bool_)}
-    task = from_config.skim_task(config, classes, student, recogniser)
-    return jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)

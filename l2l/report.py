@@ -22,23 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from l2l import (
-    curves,
-    model_costs,
-    page,
-    report_classes,
-    report_files,
-    report_runs,
-    report_skim,
-    report_videos,
-    rules_predictions,
-    runs,
-)
+from l2l import model_costs, page, report_classes, report_files, report_runs, report_skim, report_videos
 from l2l.core import atomic, command, trees
 from l2l.core.terminal import say
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
-from l2l.runs import RunError, read_json
+from l2l.runs import prediction_rules, run_folder
+from l2l.runs.names import CURVES
+from l2l.runs.run_folder import RunError, read_json
 from l2l.tables import write as tables
 from l2l.tasks import from_config
 
@@ -50,7 +41,7 @@ def clip_directory(run: Shown) -> Path | None:
     """Where the clips lie that a run has seen, or the run that made its features; None if that cannot be told now."""
     directory = Path(run.config["data"]["dir"])
     if run.config["task"] == "skim":
-        config = directory / runs.CONFIG
+        config = directory / run_folder.CONFIG
         if not config.is_file():
             return None
         directory = Path(read_json(config)["config"]["data"]["dir"])
@@ -69,7 +60,7 @@ def predictions_of(run: Shown) -> report_skim.Arrays | None:
     if not path.is_file():
         raise RunError(f"{path} is missing: delete {run.path} and make the run again")
     arrays = trees.load_arrays(path)
-    if problem := rules_predictions.wrong(
+    if problem := prediction_rules.wrong(
         arrays, len(run.labels), from_config.numbers_of(run.config) if skims else None
     ):
         raise RunError(f"{path} is damaged: {problem}; delete {run.path} and make the run again")
@@ -89,7 +80,7 @@ def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
     Raises:
       RunError: it is damaged.
     """
-    path, cure = run.path / curves.CURVES, f"python -m l2l.curves {run.path}"
+    path, cure = run.path / CURVES, f"python -m l2l.curves {run.path}"
     if not path.is_file():
         return None, f"{cure} adds what it does at every stride"
     found = read_json(path)

@@ -13,7 +13,7 @@ from l2l.media.cut import Clip
 from l2l.media.decoding.decoder import DecoderError, Decoders
 from l2l.media.policy import USUAL, ClipPolicy, Reading
 from l2l.media.scan import MediaError
-from l2l.runs import read_json
+from l2l.runs.run_folder import read_json
 
 THUMB = 96  # largest short side of a picture, pixels
 SLACK = 0.05  # seconds by which the clips of a file may lie apart from those that were read

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import model_costs, report_skim, rules_runs, runs
+from l2l import model_costs, report_skim
 from l2l.core import atomic
 from l2l.core.archive import reason
 from l2l.data import schema
 from l2l.log import written
 from l2l.report_plots import Chart, Series, chart
-from l2l.runs import RunError, read_json
+from l2l.runs import run_folder, run_rules
+from l2l.runs.run_folder import RunError, read_json
 
 # Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
@@ -67,12 +68,12 @@ def load(path: Path, name: str) -> Shown:
     Raises:
       RunError, ShardError: it is not one, has not finished, or is damaged.
     """
-    index, marker = path / schema.INDEX, path / runs.DONE
-    if not (path / runs.CONFIG).is_file():
-        raise RunError(f"{path} is not a run folder: it has no {runs.CONFIG}")
+    index, marker = path / schema.INDEX, path / run_folder.DONE
+    if not (path / run_folder.CONFIG).is_file():
+        raise RunError(f"{path} is not a run folder: it has no {run_folder.CONFIG}")
     if not marker.is_file() and not index.is_file():
         raise RunError(f"{path} has not finished: start the command that makes it again")
-    record = runs.completed(read_json(path / runs.CONFIG))
+    record = run_folder.completed(read_json(path / run_folder.CONFIG))
     done = read_json(marker) if marker.is_file() else {"step": None, "metrics": {}}
     config = record["config"]
     training = "fine-tuning" if config["init"] else "training"
@@ -102,7 +103,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
     for number, line in enumerate(written(path), 1):
         try:
             value = json.loads(line)
-            if problem := rules_runs.wrong_line(value):
+            if problem := run_rules.wrong_line(value):
                 raise ValueError(problem)
         except (ValueError, RecursionError) as error:
             cure = "delete that line; it is for the plots alone"

@@ -10,8 +10,8 @@ import numpy as np
 from l2l import metrics
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
-from l2l.rules_predictions import OTHERS
-from l2l.runs import read_json
+from l2l.runs.prediction_rules import OTHERS
+from l2l.runs.run_folder import read_json
 from l2l.tasks import from_config
 from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES

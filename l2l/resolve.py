@@ -6,13 +6,14 @@ It follows from the config and its shards alone, and is recorded: a run that is 
 from pathlib import Path
 from typing import Any
 
-from l2l import evaluate, runs
+from l2l import evaluate
 from l2l.data import order
 from l2l.data.dataset import Source
+from l2l.runs import run_folder
 
 
 def resolved(config: Any, source: Source) -> Any:
-    """A copy of the config with every open key (`runs.OPEN_KEYS`) decided.
+    """A copy of the config with every open key (`run_folder.OPEN_KEYS`) decided.
 
     Raises:
       ShardError: a split that it names, or one to train on or to report, is not there or empty.
@@ -20,7 +21,7 @@ def resolved(config: Any, source: Source) -> Any:
     """
     config = config.copy_and_resolve_references()
     there = recorded(Path(config.run), source)
-    for key, value in runs.OPEN_KEYS.items():
+    for key, value in run_folder.OPEN_KEYS.items():
         if config.data[key] == value and key in there:
             config.data[key] = there[key]
     config.data.test = config.data.test or evaluate.reported(source.index)
@@ -36,9 +37,9 @@ def resolved(config: Any, source: Source) -> Any:
 
 def recorded(run: Path, source: Source) -> dict[str, Any]:
     """What a run folder that was begun with the same data has recorded of config.data; {} if there is none."""
-    if not (run / runs.CONFIG).is_file():
+    if not (run / run_folder.CONFIG).is_file():
         return {}
-    there = runs.read_json(run / runs.CONFIG)
+    there = run_folder.read_json(run / run_folder.CONFIG)
     return there["config"]["data"] if there["inputs"].get("data", {}).get("hash") == source.index.hash else {}
 
 

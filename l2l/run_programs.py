@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from l2l import model_costs, predict, runs, sure
+from l2l import model_costs, predict, sure
 from l2l.confidence import Sure
 from l2l.core import sharding
 from l2l.data.batching import Arrays
@@ -15,13 +15,15 @@ from l2l.data.preprocess import crop_side
 from l2l.listen import hearer
 from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
-from l2l.models.student import Student, modalities
+from l2l.models.student import Student
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
+from l2l.runs import names, run_folder
+from l2l.runs.run_folder import student_of
 from l2l.tasks import from_config
 from l2l.tasks.skim import by_step
 
 
-def of_run(run: runs.Run) -> Programs:
+def of_run(run: run_folder.Run) -> Programs:
     """The programs of a finished run.
 
     Raises:
@@ -59,17 +61,17 @@ def of_run(run: runs.Run) -> Programs:
     )
 
 
-def sure_of(run: runs.Run) -> Sure | None:
+def sure_of(run: run_folder.Run) -> Sure | None:
     """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
     found, looks = sure.early_exit_of(run.path), from_config.numbers_of(run.config).steps
     if found and len(found.temperatures) != looks:
-        path = run.path / sure.EARLY_EXIT
+        path = run.path / names.EARLY_EXIT
         has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"
-        raise runs.RunError(f"{has}, the run {looks} looks; {runs.cure_of(path)}")
+        raise run_folder.RunError(f"{has}, the run {looks} looks; {run_folder.cure_of(path)}")
     return found
 
 
-def guarded(run: runs.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
+def guarded(run: run_folder.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arrays], Arrays]:
     """The program; where it fails, the run's variables are looked through before anything else is blamed.
 
     Before it fails, that would take as long as half of the start.
@@ -79,7 +81,7 @@ def guarded(run: runs.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arr
         try:
             return program(batch)
         except Exception:
-            from l2l import fits
+            from l2l.runs import fits
 
             fits.check(run)
             raise
@@ -87,13 +89,13 @@ def guarded(run: runs.Run, program: Callable[[Arrays], Arrays]) -> Callable[[Arr
     return call
 
 
-def without_stride(run: runs.Run) -> runs.Run:
+def without_stride(run: run_folder.Run) -> run_folder.Run:
     """The same skimmer over described positions alone: with hard selection it reads no others."""
     fallback = {"fallback": 1} if from_config.numbers_of(run.config).fallback else {}
     return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
 
 
-def listen_of(run: runs.Run, student: runs.Run, mesh: jax.sharding.Mesh) -> Listen | None:
+def listen_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.Mesh) -> Listen | None:
     """How a skimmer that chooses by sound alone hears through its student's preview; None of any other.
 
     Raises:
@@ -102,7 +104,9 @@ def listen_of(run: runs.Run, student: runs.Run, mesh: jax.sharding.Mesh) -> List
     skimmer, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
     if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
         if skimmer.fallback:
-            raise runs.RunError(f"{run.path} has a fallback (model.fallback), but no preview to listen first with")
+            raise run_folder.RunError(
+                f"{run.path} has a fallback (model.fallback), but no preview to listen first with"
+            )
         return None
     ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
     trunk = from_config.preview_of(student.config)
@@ -125,14 +129,14 @@ def with_constants(program: Program, mesh: jax.sharding.Mesh) -> Callable[[Array
     return compiled(lambda _, batch: program(batch), (), mesh)
 
 
-def seer(student: runs.Run, *, cells: bool) -> Program:
+def seer(student: run_folder.Run, *, cells: bool) -> Program:
     """See `Listen.see`."""
     task, variables, frozen = describer(student, cells=cells)
     seen = lambda found: {key: x for key, x in found.items() if key in ("image", "cells")}
     return lambda batch: seen(task.predict(variables, frozen, batch))
 
 
-def next_look(run: runs.Run) -> Program:
+def next_look(run: run_folder.Run) -> Program:
     """See `Listen.next`."""
     task, variables, frozen = predict.predictor(run)
 
@@ -143,7 +147,7 @@ def next_look(run: runs.Run) -> Program:
     return program
 
 
-def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
+def recogniser_of(run: run_folder.Run, mesh: jax.sharding.Mesh) -> Recogniser:
     """The model that judges a skimmer's looks.
 
     Raises:
@@ -151,7 +155,7 @@ def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
     """
     config, policy = run.recogniser["config"], ClipPolicy(**run.recogniser["policy"])
     if modality_of(config) != "image":
-        raise runs.RunError(f"{run.path} recognises with a model that listens: here it must see alone")
+        raise run_folder.RunError(f"{run.path} recognises with a model that listens: here it must see alone")
     own = dataclasses.replace(run, config=config, variables={"model": run.variables["recogniser"]}, recogniser=None)
     return Recogniser(
         policy=policy,
@@ -162,7 +166,9 @@ def recogniser_of(run: runs.Run, mesh: jax.sharding.Mesh) -> Recogniser:
     )
 
 
-def closer_of(run: runs.Run, student: runs.Run, listen: Listen | None, mesh: jax.sharding.Mesh) -> Closer | None:
+def closer_of(
+    run: run_folder.Run, student: run_folder.Run, listen: Listen | None, mesh: jax.sharding.Mesh
+) -> Closer | None:
     """How a skimmer sees the regions that it chooses; None of one that does not look closer.
 
     Raises:
@@ -171,7 +177,7 @@ def closer_of(run: runs.Run, student: runs.Run, listen: Listen | None, mesh: jax
     if not from_config.numbers_of(run.config).closer:
         return None
     if listen is None:
-        raise runs.RunError(
+        raise run_folder.RunError(
             f"{run.path} looks closer without listening first, which only prepared data have: train it with "
             "--config.model.index_by=audio over the features of a student with a preview"
         )
@@ -193,7 +199,7 @@ class FirstGlance:
         return {key: x for key, x in self.task.predict(variables, frozen, batch).items() if key != "regions"}
 
 
-def describer(run: runs.Run, *, cells: bool) -> tuple[Any, Any, Any]:
+def describer(run: run_folder.Run, *, cells: bool) -> tuple[Any, Any, Any]:
     """(task, variables, frozen) of a clip model that sees each picture once, with what that says of its `cells`."""
     task, variables, frozen = predict.predictor(run)
     if cells:
@@ -222,38 +228,13 @@ class Hard:
         return by_step(out, head=self.task.head > 0) | {"looks": out["looks"]}
 
 
-def skimmer(run: runs.Run) -> tuple[Hard, Any, Any]:
+def skimmer(run: run_folder.Run) -> tuple[Hard, Any, Any]:
     """(task, variables, frozen) of a skimmer."""
     task, variables, frozen = predict.predictor(run)
     return Hard(task), variables, frozen
 
 
-def student_of(run: runs.Run) -> runs.Run:
-    """The run of the student whose descriptors a skimmer reads.
-
-    Raises:
-      RunError: the skimmer was imported without it, or is none.
-    """
-    if run.config["model"]["name"] != "skimmer":
-        kind = run.config["model"]["name"]
-        raise runs.RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
-    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
-    missing = {*needed} - run.variables["student"]["params"].keys()
-    if missing:
-        raise runs.RunError(
-            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
-            "import it again with --student=RUN"
-        )
-    for whose, config in (("student", run.student), ("recogniser", run.recogniser and run.recogniser["config"])):
-        if config and run.variables[whose]["params"].keys() == {"classifier"}:
-            raise runs.RunError(
-                f"{run.path} reads features of {config['model']['name']} that were released without their network: it "
-                "cannot take videos, only features (python -m l2l.evaluate)"
-            )
-    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
-
-
-def macs_of(run: runs.Run) -> Macs:
+def macs_of(run: run_folder.Run) -> Macs:
     """Multiply-adds of a run on a video, see `Programs.macs`."""
     classes = len(run.labels)
     if run.config["task"] == "skim":

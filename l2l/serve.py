@@ -114,7 +114,7 @@ def prepared(args: argparse.Namespace) -> tuple[Any, Any]:
       OSError: the token cannot be read.
     """
     import l2l
-    from l2l import fits, runs
+    from l2l.runs import fits, run_folder
     from l2l.serve_app import application
     from l2l.serve_connections import Connection
     from l2l.serve_guard import names, token_in
@@ -124,7 +124,7 @@ def prepared(args: argparse.Namespace) -> tuple[Any, Any]:
         raise ValueError(f"--root={args.root} is no folder")
     called, token = names(args.host, args.allowed_host), args.token_file and token_in(args.token_file)
     if Path(args.run).is_dir():
-        fits.check(runs.load_run(args.run))  # now, and not when the first video comes
+        fits.check(run_folder.load_run(args.run))  # now, and not when the first video comes
     model = l2l.load(args.run, stride=args.stride)
     model.decoders.close()  # the service has decoding processes with limits of its own
     parts = model.programs

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics, runs
+from l2l import metrics
 from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data import schema
@@ -23,10 +23,11 @@ from l2l.data.batching import Batch
 from l2l.evaluate import evaluate, open_for
 from l2l.models.backbones.frontend import RATE
 from l2l.predict import jit_predict, predictor
-from l2l.run_programs import student_of
+from l2l.runs import run_folder
+from l2l.runs.names import SOUND_TRIALS
+from l2l.runs.run_folder import student_of
 from l2l.tasks import from_config
 
-SOUND_TRIALS = "sound_trials.json"
 SECONDS = 8  # of noise and of music, which begin anew after these
 HISS = 100.0  # standard deviation of the noise: -50 dB
 CHORDS = (0, 5, 7, 0, 9, 5, 7, 12)  # semitones above a low A, a second each
@@ -90,7 +91,7 @@ def music() -> np.ndarray:
     return (2500 * np.sum(tones, 0) * np.exp(-6 * (time % 0.5))).round().astype(np.int16)
 
 
-def described(run: runs.Run, wave: np.ndarray) -> np.ndarray:
+def described(run: run_folder.Run, wave: np.ndarray) -> np.ndarray:
     """The student's audio descriptors (m, d) of the seconds of a sound, int16 (m * 16000,)."""
     student = student_of(run)
     task, variables, frozen = predictor(student)
@@ -99,13 +100,13 @@ def described(run: runs.Run, wave: np.ndarray) -> np.ndarray:
     return np.asarray(task.predict(variables, frozen, {"frames": frames, "audio": seconds})["audio"])
 
 
-def changes_of(run: runs.Run) -> dict[str, Change]:
+def changes_of(run: run_folder.Run) -> dict[str, Change]:
     """Every trial by name."""
     sounds = {name: played(described(run, sound())) for name, sound in (("hiss", hiss), ("music", music))}
     return {"as it is": dict, "muted": muted, "swapped": swapped} | sounds
 
 
-def trials(run: runs.Run, source: Any, split: str) -> dict[str, dict[str, float]]:
+def trials(run: run_folder.Run, source: Any, split: str) -> dict[str, dict[str, float]]:
     """{trial: {"hard": top-1, "uniform": top-1}}."""
     task, variables, frozen = predictor(run)
     mesh = sharding.make_mesh((-1, 1))
@@ -120,7 +121,7 @@ def trials(run: runs.Run, source: Any, split: str) -> dict[str, dict[str, float]
 
 def write(path: str, data: str | None, split: str | None) -> str:
     """Tries a finished skim run, writes its file, and says what is in it; raises as `evaluate.evaluate_run`."""
-    run = runs.load_run(path)
+    run = run_folder.load_run(path)
     source, split = open_for(run, data or run.config["data"]["dir"], ""), split or run.config["data"]["test"]
     found = {"trials": trials(run, source, split)}
     atomic.write_json(run.path / SOUND_TRIALS, {"run": run.hash, "data": source.index.hash, "split": split} | found)

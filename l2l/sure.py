@@ -18,11 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics, runs
-from l2l.confidence import SOURCES, Arrays, Sure
+from l2l import metrics
+from l2l.confidence import Arrays, Sure
 from l2l.core import atomic, command
+from l2l.runs import provenance, run_folder
+from l2l.runs.names import EARLY_EXIT, SOURCES
 
-EARLY_EXIT = "sure.json"
 COLDEST, HOTTEST = 1e-2, 1e2  # temperatures
 FEWEST = 50  # videos from which temperatures are taken for granted
 THRESHOLDS = 100  # that are tried: so many quantiles of the confidences on the validation split
@@ -37,9 +38,9 @@ def early_exit_of(run: str | Path) -> Sure | None:
     path = Path(run) / EARLY_EXIT
     if not path.is_file():
         return None
-    found = runs.read_json(path)
-    if found["run"] != runs.hash_at(run):
-        raise runs.RunError(f"{path} was made for another run: {runs.cure_of(path)}")
+    found = run_folder.read_json(path)
+    if found["run"] != run_folder.hash_at(run):
+        raise run_folder.RunError(f"{path} was made for another run: {run_folder.cure_of(path)}")
     numbers = tuple(map(float, found["temperatures"])), float(found["threshold"])
     return Sure(found["source"], *numbers, found.get("calibrates", True))
 
@@ -107,7 +108,7 @@ def difference(sure: Sure, arrays: Arrays) -> tuple[float, float, float]:
     return metrics.paired_difference(right(sure.logits(arrays), labels), right(arrays["logits"], labels))
 
 
-def splits_of(run: runs.Run, val: str | None, test: str | None) -> tuple[str, str]:
+def splits_of(run: run_folder.Run, val: str | None, test: str | None) -> tuple[str, str]:
     """The split to fit on and the one to measure: those that are asked for, else the run's own.
 
     Raises:
@@ -125,7 +126,7 @@ def splits_of(run: runs.Run, val: str | None, test: str | None) -> tuple[str, st
 
 
 def find(
-    run: runs.Run, data: str, recognition: str, val: str | None, test: str | None, tolerance: float
+    run: run_folder.Run, data: str, recognition: str, val: str | None, test: str | None, tolerance: float
 ) -> dict[str, Any]:
     """Fits on one split, measures on another; what RUN/sure.json holds. `val` and `test` as in `splits_of`.
 
@@ -143,7 +144,7 @@ def find(
     tried = [dataclasses.replace(sure, threshold=threshold) for threshold in thresholds(sure, held)]
     gmacs = sure_measure.gmacs_of(run, arrays)
     facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
-    facts |= {"config": run.config, "versions": runs.versions()}
+    facts |= {"config": run.config, "versions": provenance.versions()}
     fitted = {"split": val} | sure_measure.whole(sure, held, sure_measure.gmacs_of(run, held))
     measured = {"split": test} | sure_measure.whole(sure, arrays, gmacs)
     sure = dataclasses.replace(sure, calibrates=not doubts(fitted, measured))
@@ -201,7 +202,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        run = runs.load_run(args.run)
+        run = run_folder.load_run(args.run)
         found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
         atomic.write_json(Path(args.run) / EARLY_EXIT, found)
     except (ValueError, OSError) as error:

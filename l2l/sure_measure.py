@@ -9,7 +9,7 @@ import numpy as np
 from l2l import metrics, model_costs
 from l2l.models.student import modalities
 from l2l.report_skim import positions
-from l2l.runs import Run
+from l2l.runs.run_folder import Run
 from l2l.sure import Sure, difference, right
 from l2l.tasks import from_config
 from l2l.video_costs import looked_at

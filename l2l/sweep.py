@@ -17,12 +17,13 @@ from typing import Any
 
 import jax
 
-from l2l import inputs
 from l2l.core import atomic, command
 from l2l.core.atomic import replacing
 from l2l.core.clock import clock
 from l2l.core.terminal import say
-from l2l.runs import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
+from l2l.runs import dependencies
+from l2l.runs.config import called, load_config, plain
+from l2l.runs.run_folder import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
 from l2l.stop import Stopped
 
 Run = dict[str, Any]
@@ -31,7 +32,7 @@ EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
 
 def load_sweep(file: str, out: str) -> list[Run]:
     """What a sweep file lists. Raises RunError if there is no such file, or it lists nothing."""
-    return inputs.called("sweep", file, "get_runs", out)
+    return called("sweep", file, "get_runs", out)
 
 
 def config_of(run: Run) -> Any:
@@ -40,7 +41,7 @@ def config_of(run: Run) -> Any:
     Raises:
       RunError: an override names no key, or does not fit it.
     """
-    config = inputs.load_config(run["config"])
+    config = load_config(run["config"])
     config.lock()
     try:
         config.update_from_flattened_dict({"seed": run["seed"]} | run["overrides"])
@@ -63,11 +64,13 @@ def is_done(run: Run) -> bool:
     path = path_of(run)
     if "command" in run:
         return path.is_file() and is_fresh(path)
-    if not inputs.exists(path):
+    if not dependencies.exists(path):
         return False
     config = config_of(run)
-    there = {name: x for name, x in inputs.paths(config).items() if inputs.exists(Path(x))}  # what is gone says nothing
-    record = {"config": inputs.plain(config), "inputs": inputs.named(there)}
+    there = {
+        name: x for name, x in dependencies.paths(config).items() if dependencies.exists(Path(x))
+    }  # what is gone says nothing
+    record = {"config": plain(config), "inputs": dependencies.named(there)}
     if asks_longer(path, record):
         return False
     check_same(path, record)

@@ -17,12 +17,13 @@ import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
 
-from l2l import predict, runs
+from l2l import predict
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import batching, features, schema, teacher_outputs
 from l2l.data.dataset import SideBySide, Source
-from l2l.runs import Run
+from l2l.runs import run_folder
+from l2l.runs.run_folder import Run
 
 
 def cache_of(config: Any, source: Source, teacher: Run | None) -> "TeacherCache | None":
@@ -104,7 +105,7 @@ class TeacherCache:
         """
         if self._todo():
             self._start()
-            with runs.claimed(self.directory, "cache_teacher"):
+            with run_folder.claimed(self.directory, "cache_teacher"):
                 self._add(mesh, batch)
         multihost_utils.sync_global_devices("the teacher's answers are there")
         return self._taught()

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import checkpoint, evaluate, fits, optim, predict, runs, runs_compatibility, teacher_cache, train_assemble
+from l2l import checkpoint, evaluate, optim, predict, teacher_cache, train_assemble
 from l2l.core import processes, sharding, trees
 from l2l.core.atomic import hash_of
 from l2l.core.prefetch import Ahead
@@ -17,14 +17,15 @@ from l2l.core.terminal import say
 from l2l.data import loader, order
 from l2l.data.dataset import Source, source_of
 from l2l.initial import init_variables
-from l2l.inputs import plain
 from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, told
 from l2l.resolve import resolved
+from l2l.runs import compatibility, fits, run_folder
+from l2l.runs.config import plain
+from l2l.runs.values import check_values
 from l2l.state import TrainState, Tree
 from l2l.step import make_step
 from l2l.stop import Stop, Stopped
 from l2l.tasks.distill import BRIDGE
-from l2l.values import check_values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Job:
     config: Any
     run: Path
     source: Source
-    runs: dict[str, runs.Run]
+    runs: dict[str, run_folder.Run]
     task: Any
     variables: Tree  # to start from
     frozen: Tree
@@ -82,9 +83,9 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     # Imported weights may be those of a trunk, or of a student's fusion and classifier, which is all a skimmer reads.
     may = lambda name: name.startswith("init") or (name == "student" and config.task == "skim")
     shards = ("data", "recognition")
-    other = {name: runs.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
+    other = {name: run_folder.load_run(x["path"], part=may(name)) for name, x in inputs.items() if name not in shards}
     if "recognition" in inputs:
-        other["recogniser"] = runs_compatibility.recogniser_at(config.recognition)
+        other["recogniser"] = compatibility.recogniser_at(config.recognition)
     for one in other.values():
         fits.check(one)
     inits = [run for name, run in other.items() if name.startswith("init")]
@@ -100,7 +101,7 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     frozen = {} if cache else frozen
     for init in inits:
         if not (config.init_skip or init.part):
-            runs_compatibility.check_labels(init, runs_compatibility.labels_of(source, other), source.directory)
+            compatibility.check_labels(init, compatibility.labels_of(source, other), source.directory)
     plan = Plan.of(config, examples)
     schedule = optim.make_schedule(
         lr=config.optim.lr,
@@ -117,25 +118,25 @@ def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
     job = Job(config, run, source, other, task, variables, frozen, mesh, examples, plan, schedule, optimizer)
     start_run(job, inputs)
     if cache:
-        with runs.claimed(run):
+        with run_folder.claimed(run):
             job.source = cache.complete(mesh, batch=config.data.eval_batch)
     return job
 
 
 def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
-    """Writes config.json, or checks the one that is there (see `runs.start`)."""
+    """Writes config.json, or checks the one that is there (see `run_folder.start`)."""
     student, recogniser = job.runs.get("student"), job.runs.get("recogniser")
     policy = job.source.index.policy
     record = {
         "config": plain(job.config),
         "order": order.NUMBER,
         "inputs": inputs,
-        "labels": runs_compatibility.labels_of(job.source, job.runs),
+        "labels": compatibility.labels_of(job.source, job.runs),
         "policy": policy.get("clips", policy) if student else policy,
         "student": student.config if student else None,
         "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
     }
-    runs.start(job.run, record)
+    run_folder.start(job.run, record)
 
 
 def announce(job: Job) -> None:
@@ -166,7 +167,7 @@ class Trainer:
 
     def __init__(self, job: Job, stop: Stop):
         self.job, self.stop = job, stop
-        labels = runs_compatibility.labels_of(job.source, job.runs)
+        labels = compatibility.labels_of(job.source, job.runs)
         of = {
             "model": plain(job.config.model),
             "optimiser": job.config.optim.name,
@@ -284,12 +285,12 @@ class Trainer:
         values = evaluate.measure(arrays, job.config.multi_label)
         self.log.close()
         if jax.process_index() == 0:
-            runs.reopen(job.run, job.config.epochs)
+            run_folder.reopen(job.run, job.config.epochs)
             evaluate.save_predictions(job.run / "predictions.npz", arrays)
             evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, split, job.config.multi_label)
             host["params"].pop(BRIDGE, None)
             read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
-            runs.finish(job.run, {"model": host} | read, values, job.plan.total, kept)
+            run_folder.finish(job.run, {"model": host} | read, values, job.plan.total, kept)
         say(f"{job.run} finished: {split} {shown(values, job.config)}")
         say(f"{job.run} keeps step {kept['step']} of {job.plan.total}: {kept['why']}")
 
@@ -324,7 +325,7 @@ def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:
     """
     check_values(config)
     job = prepare(config, inputs)
-    with runs.claimed(job.run), Stop() as stop:
+    with run_folder.claimed(job.run), Stop() as stop:
         announce(job)
         trainer = Trainer(job, stop)
         loop(job, trainer, stop)

@@ -7,12 +7,12 @@ import flax.linen as nn
 import numpy as np
 
 from l2l.models.student import modalities
-from l2l.runs import Run
+from l2l.runs.run_folder import Run
 from l2l.tasks import TASKS, Distill, DistilPreview
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source
-from l2l.runs_compatibility import check_described, check_labels, labels_of
+from l2l.runs.compatibility import check_described, check_labels, labels_of
 from l2l.tasks.from_config import clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
 
 

@@ -28,7 +28,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_prep import write_shards
-from l2l import inputs, main
+from l2l import main
+from l2l.runs.config import load_config
 from l2l.tables import write as tables
 
 ROOT = Path(__file__).parent.parent
@@ -295,7 +296,7 @@ def check_job(*words: str) -> None:
 def configs() -> dict[str, ml_collections.ConfigDict]:
     """Every variant of every stage."""
     names = [(stage, variant) for stage in STAGES for variant in importlib.import_module(f"configs.{stage}").VARIANTS]
-    return {f"configs/{s}.py:{v}": inputs.load_config(f"configs/{s}.py:{v}") for s, v in names}
+    return {f"configs/{s}.py:{v}": load_config(f"configs/{s}.py:{v}") for s, v in names}
 
 
 def check_key(word: str) -> None:

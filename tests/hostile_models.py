@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import l2l
-from l2l import artefact, import_weights, published, runs, weights
+from l2l import artefact, import_weights, published, weights
 from l2l.core import safe_pickle
 from l2l.models.import_torch import WeightsError
+from l2l.runs import run_folder
 from tests import mutated, untrained
 from tests.hostile import Kind
 from tests.mutated_json import GONE, WRONG, changed, places, text
@@ -177,7 +178,7 @@ def files_of_weights(folder: Path) -> dict[str, bytes]:
     arrays = {"a.weight": np.arange(60, dtype=np.float32).reshape(3, 4, 5), "b": np.ones(3, np.int64)}
     members = [(f"{name}.npy", npy(value)) for name, value in arrays.items()]
     packed = {"plain.npz": archived(members, zipfile.ZIP_STORED), "packed.npz": archived(members, zipfile.ZIP_DEFLATED)}
-    run = runs.load_run(untrained.clip_run(folder / "run"))
+    run = run_folder.load_run(untrained.clip_run(folder / "run"))
     own = {"config": run.config | {"run": "run"}, "labels": run.labels, "policy": run.policy, "student": run.student}
     weights.save(folder / "run.safetensors", published.arrays_of(run)[1], own)
     files = [folder / "run.safetensors", HERE / "golden" / "zip.pth", HERE / "golden" / "stream.pth"]

@@ -12,9 +12,11 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import checkpoint, fits, report, report_runs, runs, sure
+from l2l import checkpoint, report, report_runs, sure
 from l2l.core import atomic
 from l2l.log import MetricLog
+from l2l.runs import fits, run_folder
+from l2l.runs.names import EARLY_EXIT
 from l2l.state import TrainState
 from l2l.tables import write
 from tests import mutated_json, tables_runs, untrained
@@ -33,13 +35,13 @@ OF = {"model": {"name": "small"}}  # of checkpoints
 def finished(folder: Path) -> Path:
     """A finished run of a skimmer with made-up weights and results, over features of clips that lie beside it."""
     run, rng = untrained.skim_run(folder / "run"), np.random.default_rng(0)
-    record, features, clips = runs.read_json(run / runs.CONFIG), folder / "features", folder / "clips"
+    record, features, clips = run_folder.read_json(run / run_folder.CONFIG), folder / "features", folder / "clips"
     record["config"]["data"]["dir"] = str(features)
-    atomic.write_json(run / runs.CONFIG, record | {"inputs": {"data": {"path": str(features), "hash": "d"}}})
+    atomic.write_json(run / run_folder.CONFIG, record | {"inputs": {"data": {"path": str(features), "hash": "d"}}})
     features.mkdir()
     clips.mkdir()
     record["config"]["data"]["dir"] = str(clips)
-    atomic.write_json(features / runs.CONFIG, record)
+    atomic.write_json(features / run_folder.CONFIG, record)
     atomic.write_json(clips / "videos.json", {"v0000": "v0000.mp4", "v0001": {"path": "a.mp4", "start": 1.0}})
     atomic.write_json(clips / "actions.json", {"v0000": [[0.0, 2.0]], "v0001": []})
     classes, steps = len(record["labels"]), record["config"]["model"]["steps"]
@@ -47,10 +49,10 @@ def finished(folder: Path) -> Path:
     tables_runs.predicted(run, tables_runs.skim_predictions(truth, rng, steps=steps))
     tables_runs.curves(run, rng)
     tables_runs.sure(run, rng)
-    found = runs.read_json(run / sure.EARLY_EXIT)
-    atomic.write_json(run / sure.EARLY_EXIT, found | {"temperatures": [1.0] * steps})
+    found = run_folder.read_json(run / EARLY_EXIT)
+    atomic.write_json(run / EARLY_EXIT, found | {"temperatures": [1.0] * steps})
     trials = {"as it is": {"hard": 0.5, "uniform": 0.25}, "muted": {"hard": 0.5, "uniform": 0.25}}
-    atomic.write_json(run / "sound_trials.json", {"run": runs.hash_at(run), "trials": trials})
+    atomic.write_json(run / "sound_trials.json", {"run": run_folder.hash_at(run), "trials": trials})
     lines = [{"step": i, "train/loss": 1 / i, "train/top1": 0.5, "val/top1": 0.25} for i in range(1, 9)]
     (run / METRICS).write_text("".join(json.dumps(line) + "\n" for line in lines))
     return run
@@ -58,17 +60,17 @@ def finished(folder: Path) -> Path:
 
 def read_as_commands_do(run: Path) -> dict[str, Callable[[], object]]:
     """What commands do with a run folder before they compute anything, by name."""
-    asked = runs.read_json(run / runs.CONFIG)
+    asked = run_folder.read_json(run / run_folder.CONFIG)
 
     def loaded() -> object:
-        own = runs.load_run(run)
+        own = run_folder.load_run(run)
         fits.check(own)
         return sure.early_exit_of(run)
 
     def begun_again() -> object:
-        if runs.is_finished(run) and not runs.asks_longer(run, asked):
-            return runs.mismatches(runs.read_json(run / runs.CONFIG), asked)
-        return runs.check_order(run, asked)
+        if run_folder.is_finished(run) and not run_folder.asks_longer(run, asked):
+            return run_folder.mismatches(run_folder.read_json(run / run_folder.CONFIG), asked)
+        return run_folder.check_order(run, asked)
 
     return {
         "load": loaded,
@@ -83,7 +85,7 @@ def folders(folder: Path, dice: random.Random) -> Iterator[Case]:
     good = finished(folder / "good").parent
     work = folder / "work"
     shutil.copytree(good, work)
-    for path in work.rglob(runs.CONFIG):  # they name the folders of the copy
+    for path in work.rglob(run_folder.CONFIG):  # they name the folders of the copy
         path.write_text(path.read_text().replace(str(good), str(work)))
     files = {path.relative_to(work): path.read_bytes() for path in sorted(work.rglob("*")) if path.is_file()}
     names = [*files, *(name for name in files if name.name in JSONS for _ in range(3))]
@@ -136,7 +138,7 @@ def faults_of(name: Path, data: bytes) -> list[tuple[str, str, object]]:
         value = json.loads(data)
         if name.name == "curves.json":
             value = value | {"points": value["points"][:2], "selections": value["selections"][:1]}
-        if name.name == runs.CONFIG:
+        if name.name == run_folder.CONFIG:
             value["config"]["makers"] = []
         _FAULTS[name] = list(mutated_json.faults(value))
     return _FAULTS[name]

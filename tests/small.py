@@ -11,8 +11,10 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from l2l import inputs, main, runs
+from l2l import main
 from l2l.data.dataset import source_of
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import load_config, plain
 from l2l.stop import Stop
 from l2l.tasks import from_config
 from l2l.train import Trainer, prepare, train
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 def config(stage: str, run: Path, data: Path, **changes):
     """configs/<stage>.py:sample on shards of tests/shards.py; keys with dots are written with two underscores."""
-    c = inputs.load_config(f"configs/{stage}.py:sample")
+    c = load_config(f"configs/{stage}.py:sample")
     c.makers, c.run, c.data.dir = (), str(run), str(data)
     c.teacher = c.init = c.student = ""
     c.mesh, c.log_every, c.eval_epochs, c.save_epochs = (-1, 1), 1, 1.0, 1.0
@@ -49,10 +51,10 @@ def config(stage: str, run: Path, data: Path, **changes):
 def run(c) -> Path:
     """Trains a config in this process and returns its run folder; with 0 epochs it keeps what it starts from."""
     if c.epochs:
-        train(c, inputs.ensure(c))
+        train(c, dependencies.ensure(c))
     else:
         with Stop() as stop:
-            Trainer(prepare(c, inputs.ensure(c)), stop).finish()
+            Trainer(prepare(c, dependencies.ensure(c)), stop).finish()
     return Path(c.run)
 
 
@@ -82,9 +84,9 @@ def untrained(c, scale: float = 1.0) -> Path:
     frames = np.zeros((1, c.data.frames, c.data.crop, c.data.crop, 3), np.float32)
     log_mel = np.zeros((1, 101, 40), np.float32)
     fresh = quick.fill(from_config.clip_task(c, len(index.labels)).model.init, frames, log_mel, train=False)
-    record = {"config": inputs.plain(c), "inputs": {}, "labels": index.labels, "policy": index.policy, "student": None}
-    runs.start(Path(c.run), record)
-    runs.finish(Path(c.run), {"model": jax.tree.map(lambda x: x * np.float32(scale), fresh)}, {}, 0)
+    record = {"config": plain(c), "inputs": {}, "labels": index.labels, "policy": index.policy, "student": None}
+    run_folder.start(Path(c.run), record)
+    run_folder.finish(Path(c.run), {"model": jax.tree.map(lambda x: x * np.float32(scale), fresh)}, {}, 0)
     return Path(c.run)
 
 

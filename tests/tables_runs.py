@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l import evaluate, inputs, runs
+from l2l import evaluate
 from l2l.core import atomic
 from l2l.curves import counts_of
 from l2l.models.student import modalities
+from l2l.runs import run_folder
+from l2l.runs.config import load_config, plain
 from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
 
@@ -22,7 +24,7 @@ STRIDES, STEPS = (1, 5, 10), (1, 2, 3, 4)
 
 def config_of(file: str, **changes):
     """configs/FILE with changes; keys with dots are written with two underscores."""
-    config = inputs.load_config(f"configs/{file}")
+    config = load_config(f"configs/{file}")
     with config.unlocked():
         config.update_from_flattened_dict({key.replace("__", "."): value for key, value in changes.items()})
     return config
@@ -42,15 +44,15 @@ def finished(
 ):
     """A finished run; `init`: hash of the run it started from; `described_by` and `recogniser` are config files."""
     changes = {"data__val": "val", "data__test": "test"} | changes  # as a run records them
-    config = inputs.plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
+    config = plain(config_of(file, run=str(path), init="elsewhere" if init else "", **changes))
     inputs_ = {"data": {"path": "data", "hash": data}} | ({"init": {"path": "elsewhere", "hash": init}} if init else {})
-    other = {"config": inputs.plain(config_of(recogniser)), "policy": {}} if recogniser else None
+    other = {"config": plain(config_of(recogniser)), "policy": {}} if recogniser else None
     record = {"config": config, "inputs": inputs_, "labels": labels, "policy": {}, "recogniser": other}
     described_by = described_by or ("finetune.py" if config["task"] == "skim" else "")
-    record["student"] = inputs.plain(config_of(described_by)) if described_by else None
-    runs.start(path, record)
+    record["student"] = plain(config_of(described_by)) if described_by else None
+    run_folder.start(path, record)
     done = {"hash": atomic.hash_of(str(path)), "step": 1, "metrics": {"examples": 9, "mAP_classes": 3} | metrics}
-    atomic.write_json(path / runs.DONE, done | {"code": "abc"})
+    atomic.write_json(path / run_folder.DONE, done | {"code": "abc"})
     return path
 
 
@@ -77,9 +79,11 @@ def skim_predictions(truth: np.ndarray, rng: np.random.Generator, steps: int = 4
 
 def predicted(path: Path, arrays: dict[str, np.ndarray], **more) -> dict[str, float]:
     """Writes predictions into a finished run, and what they measure; returns the latter."""
-    done = runs.read_json(path / runs.DONE)
-    done["metrics"] = evaluate.measure(arrays, runs.read_json(path / runs.CONFIG)["config"]["multi_label"]) | more
-    atomic.write_json(path / runs.DONE, done)
+    done = run_folder.read_json(path / run_folder.DONE)
+    done["metrics"] = (
+        evaluate.measure(arrays, run_folder.read_json(path / run_folder.CONFIG)["config"]["multi_label"]) | more
+    )
+    atomic.write_json(path / run_folder.DONE, done)
     evaluate.save_predictions(path / "predictions.npz", arrays)
     return done["metrics"]
 
@@ -94,7 +98,7 @@ def curves(path: Path, rng: np.random.Generator) -> dict:
 
     every = [(w, s, t) for s in STRIDES for t in STEPS for w in ("hard", "soft")]
     found = {
-        "run": runs.hash_at(path),
+        "run": run_folder.hash_at(path),
         "examples": 9,
         "split": "test",
         "positions": 20.0,
@@ -111,7 +115,10 @@ def sure(path: Path, rng: np.random.Generator) -> dict:
     keys = ("looks", "gmacs", "top1", "difference", "low", "high")
     outcome = lambda: {key: float(rng.uniform()) for key in keys}
     how = {"source": "step_logits", "temperatures": [1.0] * STEPS[-1], "threshold": 0.9}
-    found = {"run": runs.hash_at(path)} | {"val": {"examples": 5} | outcome(), "test": {"examples": 9} | outcome()}
+    found = {"run": run_folder.hash_at(path)} | {
+        "val": {"examples": 5} | outcome(),
+        "test": {"examples": 9} | outcome(),
+    }
     found |= how | {"curve": [outcome() for _ in range(5)], "fixed": [outcome() for _ in range(4)]}
     atomic.write_json(path / "sure.json", found)
     return found

@@ -7,11 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import costs, inputs, model_costs, runs
+from l2l import costs, model_costs
 from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
+from l2l.runs import config as run_config
+from l2l.runs import run_folder
 from l2l.tasks import from_config
 from tests import shards, small
 from tests.quick import fill, jit
@@ -197,7 +199,7 @@ def test_cost_follows_the_module(choose):
 
 
 def test_a_video_pays_a_trunk_for_each_second_glance():
-    config, student = (inputs.plain(inputs.load_config(f"configs/{x}.py:closer")) for x in ("skim", "finetune"))
+    config, student = (run_config.plain(run_config.load_config(f"configs/{x}.py:closer")) for x in ("skim", "finetune"))
     numbers = {"positions": 30, "steps": 10, "looks": 10}
     without = config | {"model": config["model"] | {"closer": ""}}
     near, plain = (model_costs.video_macs(c, student, 16, **numbers) for c in (config, without))
@@ -218,13 +220,13 @@ def work(tmp_path_factory):
     c = small.config("finetune", root / "student", clips, data__resize=14)
     c.model["regions"] = 3
     student = small.untrained(c)
-    e = inputs.load_config("configs/extract.py")
+    e = run_config.load_config("configs/extract.py")
     small.stage(e, root / "features", **{"student": str(student), "data.dir": str(clips), "data.eval_batch": 8})
     return root
 
 
 def test_features_hold_what_the_trunk_sees_of_every_region(work):
-    run = runs.load_run(work / "student")
+    run = run_folder.load_run(work / "student")
     task, glances = from_config.clip_task(run.config, len(run.labels)), from_config.glances_of(run.config)
     source = small.source_of(run.config, str(work / "clips"))
     batch = next(source.eval("val", batch=8))
@@ -259,6 +261,6 @@ def test_a_skimmer_looks_closer_from_its_config(work):
 def test_features_without_regions_are_refused(work):
     c = small.config("skim", work / "other", work / "features")
     c.model.update({"closer": "state", "index_by": "audio"})
-    student = inputs.plain(small.config("finetune", work / "plain", work / "clips"))
+    student = run_config.plain(small.config("finetune", work / "plain", work / "clips"))
     with pytest.raises(ValueError, match="which these features do not have: fine-tune a student with regions"):
-        from_config.skim_task(inputs.plain(c), 3, student)
+        from_config.skim_task(run_config.plain(c), 3, student)

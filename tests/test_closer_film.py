@@ -21,7 +21,7 @@ from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.picture.jpeg import encode_jpeg
 from l2l.models.regions import Regions
-from l2l.runs import RunError, load_run
+from l2l.runs.run_folder import RunError, load_run
 from tests import small
 from tests.videos import write_video
 

@@ -12,10 +12,12 @@ import pytest
 from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from data_prep import plan
 from data_prep.rows import Row
-from l2l import inputs, optim, sweep
+from l2l import optim, sweep
 from l2l.data import loader, order
 from l2l.media import policy
-from l2l.runs import RunError
+from l2l.runs import dependencies
+from l2l.runs.config import load_config, plain
+from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
 
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
@@ -36,7 +38,7 @@ def shapes(task, batch, frozen):
 
 @pytest.mark.parametrize(("stage", "variant"), ALL)
 def test_variant_builds(stage, variant):
-    config = inputs.load_config(f"configs/{stage}.py:{variant}")
+    config = load_config(f"configs/{stage}.py:{variant}")
     assert config.run
     assert config.data.dir
     if stage == "extract":
@@ -48,14 +50,14 @@ def test_variant_builds(stage, variant):
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
     whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
-    student = inputs.load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
+    student = load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
     clip_variables = shapes(from_config.clip_task(student, CLASSES), clip_batch(student), {})
-    task, width = from_config.skim_task(config, CLASSES, inputs.plain(student)), 8 * student.model.width
+    task, width = from_config.skim_task(config, CLASSES, plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
     valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
     batch = {"image": bank, "audio": bank, "valid": valid, "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
     if task.looks_closer:
-        widths = from_config.glances_of(inputs.plain(student)).widths
+        widths = from_config.glances_of(plain(student)).widths
         batch |= {key: jax.ShapeDtypeStruct((*bank.shape[:2], n), jnp.float16) for key, n in widths.items()}
     last = "classifier" if variant.endswith("nonrecurrent") else "head"
     variables = shapes(task, batch, from_config.skim_frozen(clip_variables))
@@ -65,7 +67,7 @@ def test_variant_builds(stage, variant):
 
 @pytest.mark.parametrize(("stage", "variant"), [pair for pair in ALL if pair[0] != "extract"])
 def test_every_variant_is_read_by_any_number_of_processes(stage, variant, monkeypatch):
-    data = inputs.load_config(f"configs/{stage}.py:{variant}").data
+    data = load_config(f"configs/{stage}.py:{variant}").data
     assert data.streams == 0
     streams = order.streams_of(data.batch)
     for processes in (n for n in (1, 2, 4, 8, 16) if data.batch % n == 0):
@@ -89,19 +91,19 @@ def test_streams_share_what_preparation_makes(videos):
 
 def test_the_student_fits_the_teacher_it_learns_from():
     for variant in ("sample", "kinetics400"):
-        teacher = inputs.load_config(f"configs/teacher.py:{variant}")
-        student = inputs.load_config(f"configs/distill.py:{variant}")
+        teacher = load_config(f"configs/teacher.py:{variant}")
+        student = load_config(f"configs/distill.py:{variant}")
         assert student.model.feature == from_config.model_of(teacher, CLASSES).feature
         assert student.data.frames == teacher.data.frames
         assert student.teacher == teacher.run
 
 
 def test_stages_of_the_sample_follow_each_other():
-    made = {inputs.load_config(f"configs/{stage}.py").run for stage in STAGES}
+    made = {load_config(f"configs/{stage}.py").run for stage in STAGES}
     for stage in STAGES:
-        config = inputs.load_config(f"configs/{stage}.py")
+        config = load_config(f"configs/{stage}.py")
         makers = dict(config.makers)
-        for path in inputs.paths(config).values():
+        for path in dependencies.paths(config).values():
             assert path in makers
             assert path in made or path.startswith("data/sample/")
 
@@ -120,7 +122,7 @@ def test_sweep_builds_in_order(file):
             assert Path(run["makes"]).parent == Path(run["command"][1])
             continue
         config = sweep.config_of(run)
-        for name, path in inputs.paths(config).items():
+        for name, path in dependencies.paths(config).items():
             assert path in done or path.startswith("data/sample/"), (run["name"], name)
         assert config.run not in done
         done.add(config.run)
@@ -128,7 +130,7 @@ def test_sweep_builds_in_order(file):
 
 def test_who_weighs_the_looks():
     """The sample's skimmers do; what is called the paper's does not, nor do the full-size recipes as released."""
-    weighs = lambda argument: inputs.load_config(f"configs/skim.py:{argument}").model.weigh
+    weighs = lambda argument: load_config(f"configs/skim.py:{argument}").model.weigh
     assert {name: weighs(name) for name in skim.FULL} == {name: name == "sample" for name in skim.FULL}
     assert weighs("listen")
     assert weighs("closer")
@@ -168,4 +170,4 @@ def test_defaults_live_in_common_alone():
 
 def test_unknown_variant_lists_the_known():
     with pytest.raises(ValueError, match="choose from sample, kinetics400"):
-        inputs.load_config("configs/distill.py:nope")
+        load_config("configs/distill.py:nope")

@@ -6,10 +6,12 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from l2l import costs, inputs, model_costs, models
+from l2l import costs, model_costs, models
 from l2l.models.backbones.conv import plain
 from l2l.models.backbones.resnet import AudioResNet, ImageResNet
 from l2l.models.student import Fusion, Unfused
+from l2l.runs import config as run_config
+from l2l.runs import dependencies
 
 
 def counted(function, *shapes):
@@ -38,7 +40,7 @@ def inner_programs(eqn):
 
 
 def traced(model, *inputs, **kwargs):
-    inputs = [jax.ShapeDtypeStruct(x, jnp.float32) if isinstance(x, tuple) else x for x in inputs]
+    inputs = [jax.ShapeDtypeStruct(x, jnp.float32) if isinstance(x, tuple) else x for x in dependencies]
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, *x: model.init(k, *x, **kwargs), key, *inputs)
     return counted(lambda v, *x: model.apply(v, *x, **kwargs), variables, *inputs)
@@ -75,7 +77,7 @@ def test_the_deep_teacher_follows_its_module():
     model = models.get("r2plus1d", bottleneck=True, **numbers)
     count = traced(model, (1, 9, 37, 37, 3), (1, 101, 40), train=False)
     assert count == costs.r2plus1d_bottleneck_macs(9, 37, **numbers)
-    config = inputs.plain(inputs.load_config("configs/teacher.py:kinetics400"))
+    config = run_config.plain(run_config.load_config("configs/teacher.py:kinetics400"))
     deep = {"name": "r2plus1d", "width": 64, "stages": [3, 8, 36, 3], "bottleneck": True}
     assert model_costs.clip_macs(config | {"model": deep}, 400) == costs.r2plus1d_bottleneck_macs(16, 112)
 
@@ -173,7 +175,9 @@ def test_an_activitynet_video_costs_what_the_paper_says(stride):
     skimming, where the fit has 0.49: the difference is within what whole positions add, since a video has ceil(n / s)
     pairs, (s - 1) / 2s more than n / s on average, 0.27 to 0.52 GMACs.
     """
-    config, student = (inputs.plain(inputs.load_config(f"configs/{x}.py:activitynet")) for x in ("skim", "finetune"))
+    config, student = (
+        run_config.plain(run_config.load_config(f"configs/{x}.py:activitynet")) for x in ("skim", "finetune")
+    )
     sparse = config | {"model": config["model"] | {"stride": stride}}
     numbers = {"steps": 10, "looks": 10, "soft": True}
     videos = [model_costs.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from l2l import curves, evaluate, metrics, model_costs, runs
+from l2l import curves, evaluate, metrics, model_costs
 from l2l.core import trees
 from l2l.data import schema
+from l2l.runs import run_folder
 from l2l.tasks.selections import SELECTIONS
 from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 from tests import shards, small
@@ -37,7 +38,7 @@ def found(work):
 
 def test_what_was_measured_on_what(work, found):
     index = schema.load_index(work / "features")
-    run = runs.load_run(work / "skim")
+    run = run_folder.load_run(work / "skim")
     assert {k: found[k] for k in ("run", "data", "labels")} == {
         "run": run.hash,
         "data": index.hash,
@@ -53,7 +54,7 @@ def test_what_was_measured_on_what(work, found):
 
 def test_the_dense_points_are_those_of_the_run(work, found):
     arrays = trees.load_arrays(work / "skim" / "predictions.npz")
-    values = runs.read_json(work / "skim" / "done.json")["metrics"]
+    values = run_folder.read_json(work / "skim" / "done.json")["metrics"]
     for t in (1, 2, 3):
         point = next(p for p in found["points"] if (p["way"], p["stride"], p["steps"]) == ("hard", 1, t))
         expected = metrics.classification(arrays["step_logits"][:, t - 1], arrays["labels"])
@@ -69,7 +70,7 @@ def test_the_dense_points_are_those_of_the_run(work, found):
 def test_fewer_positions_are_chosen_as_of_a_model_with_fewer_looks(work, found, tmp_path):
     numbers = {"student": str(work / "student"), "epochs": 0.0, "data__test": "val", "best": "", "model__steps": 2}
     run = small.run(small.config("skim", tmp_path / "two", work / "features", **numbers))
-    values = runs.read_json(run / "done.json")["metrics"]
+    values = run_folder.read_json(run / "done.json")["metrics"]
     for name in curves.FEWER:
         point = next(p for p in found["selections"] if (p["way"], p["steps"]) == (name, 2))
         assert point["top1"] == values[f"{name}_top1"]
@@ -95,7 +96,7 @@ def test_a_sparse_point_is_what_the_run_says_of_the_taken_positions_alone(work, 
 
 
 def test_costs_are_means_over_the_videos(work, found):
-    run = runs.load_run(work / "skim")
+    run = run_folder.load_run(work / "skim")
     arrays = trees.load_arrays(work / "skim" / "predictions.npz")
     count = (arrays["times"] > 0).sum(1)
     for stride in (1, 5):
@@ -115,7 +116,7 @@ def test_costs_are_means_over_the_videos(work, found):
 
 
 def test_costs_of_selections(work):
-    student = runs.load_run(work / "student").config
+    student = run_folder.load_run(work / "student").config
     clip, numbers = model_costs.clip_macs(student, 3) / 1e9, {"positions": np.array([4, 20]), "count": 10}
     cost = lambda name, **more: selection_gmacs(name, student, 3, **numbers, **more)
     for name in ("random", "uniform", "front", "centre", "end"):
@@ -142,7 +143,7 @@ def test_looks_are_counted_once():
 
 
 def test_means_weigh_every_video(work):
-    run = runs.load_run(work / "skim")
+    run = run_folder.load_run(work / "skim")
     numbers = {name: np.array(x) for name, x in {"positions": [5, 9, 5], "steps": [3] * 3, "looks": [3, 4, 2]}.items()}
     numbers["has_audio"] = np.array([True, False, True])
     found = mean_gmacs(run.config, run.student, 3, **numbers)

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact, import_weights, inputs, weights
+from l2l import artefact, import_weights, weights
 from l2l.core import archive, safe_pickle, trees
 from l2l.data import schema
 from l2l.models.import_torch import WeightsError
+from l2l.runs.config import load_config, plain
 
 ROOM = 2**23  # bytes that any reader may take, whatever it reads
 
@@ -250,7 +251,7 @@ def test_whole_and_missing_records(tmp_path):
     assert weights.record(safetensors_file(tmp_path / "file", {"a": entry()}, bytes(8))) is None
 
 
-STUDENT = inputs.plain(inputs.load_config("configs/finetune.py"))
+STUDENT = plain(load_config("configs/finetune.py"))
 BEYOND = STUDENT | {"data": STUDENT["data"] | {"crop": 10**400}}
 
 

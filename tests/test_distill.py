@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import evaluate, infer, inputs, report, runs, train, train_assemble
+from l2l import evaluate, infer, report, train, train_assemble
 from l2l.data.dataset import source_of
 from l2l.models.backbones.frontend import prepare_frames
+from l2l.runs import dependencies, run_folder
 from l2l.tasks.losses import distillation
 from tests import quick, shards, small
 from tests.videos import write_video
@@ -58,7 +59,7 @@ def task_of(config, run):
 
 def other_pixels(teacher, **data):
     """The same teacher as if it expected other clips."""
-    run = runs.load_run(teacher)
+    run = run_folder.load_run(teacher)
     return dataclasses.replace(run, config=run.config | {"data": run.config["data"] | data})
 
 
@@ -66,9 +67,9 @@ def test_a_bridge_leads_to_a_wider_feature(clips, teacher, student, tmp_path):
     """And is fresh even where the rest starts from another run."""
     config = small.config("distill", tmp_path / "run", clips, teacher=str(teacher), init=str(student))
     config.model.feature = 8
-    job = train.prepare(config, inputs.ensure(config))
+    job = train.prepare(config, dependencies.ensure(config))
     params, stats, frozen = job.variables["params"], job.variables["batch_stats"], job.frozen
-    before = runs.load_run(student).variables["model"]["params"]["fusion"]["output"]["kernel"]
+    before = run_folder.load_run(student).variables["model"]["params"]["fusion"]["output"]["kernel"]
     np.testing.assert_array_equal(params["fusion"]["output"]["kernel"], before)
 
     @quick.jit
@@ -91,7 +92,7 @@ def test_a_bridge_leads_to_a_wider_feature(clips, teacher, student, tmp_path):
 
 
 def test_the_bridge_learns_and_stays_behind(student):
-    assert "bridge" not in runs.load_run(student).variables["model"]["params"]
+    assert "bridge" not in run_folder.load_run(student).variables["model"]["params"]
     with np.load(student / "best.npz") as kept:
         assert kept["params/bridge/kernel"].shape == (8, 16)
         assert np.abs(kept["params/bridge/bias"]).max() > 0  # it starts at zero
@@ -99,12 +100,12 @@ def test_the_bridge_learns_and_stays_behind(student):
 
 def test_a_student_is_finetuned_without_a_bridge(clips, student, tmp_path):
     config = small.config("finetune", tmp_path / "finetune", clips, init=str(student), model__feature=8)
-    assert "bridge" not in train.prepare(config, inputs.ensure(config)).variables["params"]
+    assert "bridge" not in train.prepare(config, dependencies.ensure(config)).variables["params"]
 
 
 def test_equal_widths_need_no_bridge(clips, teacher, tmp_path):
     config = small.config("distill", tmp_path / "run", clips, model__feature=16)
-    assert task_of(config, runs.load_run(teacher)).bridge is None
+    assert task_of(config, run_folder.load_run(teacher)).bridge is None
 
 
 def test_student_and_teacher_see_the_same_squares_at_their_own_size(clips, teacher, tmp_path):
@@ -131,8 +132,8 @@ def test_a_teacher_that_wants_more_than_the_shards_have(clips, teacher, tmp_path
 
 def test_videos_without_labels(unlabelled, teacher, student, tmp_path, capsys):
     assert verify.main([str(unlabelled), "--workers=1"]) == 0
-    assert runs.load_run(student).labels == LABELS
-    metrics = runs.read_json(student / "done.json")["metrics"]
+    assert run_folder.load_run(student).labels == LABELS
+    metrics = run_folder.read_json(student / "done.json")["metrics"]
     assert metrics.keys() == {"examples", "agree"}
     predictions = np.load(student / "predictions.npz")
     same = predictions["logits"].argmax(1) == predictions["logits_teacher"].argmax(1)
@@ -163,11 +164,11 @@ def test_what_needs_labels(stage, changes, says, unlabelled, teacher, tmp_path):
     given = {"teacher": str(teacher)} if stage == "distill" else {}
     config = small.config(stage, tmp_path / "run", unlabelled, data__streams=2, **given | changes)
     with pytest.raises(ValueError, match=says):
-        train.prepare(config, inputs.ensure(config))
+        train.prepare(config, dependencies.ensure(config))
 
 
 def test_labels_of_others_are_refused(teacher, tmp_path):
     other = shards.clip_directory(tmp_path / "clips", videos={"train": 4, "val": 4}, classes=2)
     config = small.config("distill", tmp_path / "run", other, teacher=str(teacher))
-    with pytest.raises(runs.RunError, match=r"knows 3 labels .* has 2 .*to distil, unlabelled ones"):
-        train.prepare(config, inputs.ensure(config))
+    with pytest.raises(run_folder.RunError, match=r"knows 3 labels .* has 2 .*to distil, unlabelled ones"):
+        train.prepare(config, dependencies.ensure(config))

@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from l2l import evaluate, metrics, runs
+from l2l import evaluate, metrics
 from l2l.core import atomic, trees
+from l2l.runs import run_folder
 from tests import shards, small
 
 
@@ -23,13 +24,13 @@ def test_a_finished_run_on_other_shards(teacher, tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["examples"] == 11
     assert 0 <= found["top1"] <= found["top5"] <= 1
-    assert found["run"] == runs.load_run(teacher).hash
+    assert found["run"] == run_folder.load_run(teacher).hash
     assert evaluate.main([str(teacher), f"--data={other}", "--batch=8"]) == 0
     assert json.loads(capsys.readouterr().out) == found  # the split that there is to report
 
 
 def test_clips_of_a_video_are_measured_together(teacher, tmp_path, capsys):
-    run = runs.load_run(teacher)
+    run = run_folder.load_run(teacher)
     long = shards.clip_directory(tmp_path / "long", videos={"val": 6}, clips=3)
     assert evaluate.main([str(teacher), f"--data={long}", "--batch=8", "--by_video"]) == 0
     found = json.loads(capsys.readouterr().out)
@@ -81,33 +82,33 @@ def test_a_split_without_examples(teacher, tmp_path, capsys):
 
 
 def test_descriptors_of_clips_are_not_kept(teacher):
-    run, data = runs.load_run(teacher), teacher.parent / "clips"
+    run, data = run_folder.load_run(teacher), teacher.parent / "clips"
     arrays = evaluate.predictions(run, evaluate.open_for(run, str(data), ""), "val", 8)
     assert arrays.keys() == {"logits", "labels", "has_audio", "video_id", "times"}
 
 
 def test_weights_that_are_not_finite(teacher, tmp_path):
     """Neither is such a run finished, nor one that was is loaded."""
-    variables = trees.load_arrays(teacher / runs.VARIABLES)
+    variables = trees.load_arrays(teacher / run_folder.VARIABLES)
     variables["model"]["params"]["classifier"]["bias"][1] = np.nan
     run = tmp_path / "run"
-    runs.start(run, runs.read_json(teacher / runs.CONFIG))
-    with pytest.raises(runs.RunError, match="run is not finished: model/params/classifier/bias is not finite"):
-        runs.finish(run, variables, {}, 1)
-    assert not runs.is_finished(run)
-    trees.save_arrays(run / runs.VARIABLES, variables)
-    atomic.write_json(run / runs.DONE, {"hash": "0", "step": 1, "metrics": {}, "code": ""})
+    run_folder.start(run, run_folder.read_json(teacher / run_folder.CONFIG))
+    with pytest.raises(run_folder.RunError, match="run is not finished: model/params/classifier/bias is not finite"):
+        run_folder.finish(run, variables, {}, 1)
+    assert not run_folder.is_finished(run)
+    trees.save_arrays(run / run_folder.VARIABLES, variables)
+    atomic.write_json(run / run_folder.DONE, {"hash": "0", "step": 1, "metrics": {}, "code": ""})
     with pytest.raises(
-        runs.RunError, match="run cannot be used: in its variables.npz, model/params/classifier/bias is"
+        run_folder.RunError, match="run cannot be used: in its variables.npz, model/params/classifier/bias is"
     ):
-        runs.load_run(run)
+        run_folder.load_run(run)
 
 
 def test_the_same_shards_give_the_recorded_numbers(teacher, capsys):
     data = teacher.parent / "clips"
     assert evaluate.main([str(teacher), f"--data={data}", "--split=val", "--batch=8"]) == 0
     found = json.loads(capsys.readouterr().out)
-    recorded = runs.read_json(teacher / "done.json")["metrics"]
+    recorded = run_folder.read_json(teacher / "done.json")["metrics"]
     assert {key: found[key] for key in recorded} == pytest.approx(recorded)
 
 

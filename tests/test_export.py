@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact, artefact_writer, export, infer, run_programs, runs
+from l2l import artefact, artefact_writer, export, infer, run_programs
+from l2l.runs import run_folder
 from tests import xla
 from tests.untrained import LABELS, clip_run, skim_run
 from tests.videos import write_video
@@ -108,7 +109,7 @@ def test_documented_program_runs_with_jax_alone(work, tmp_path):
 
 @pytest.mark.parametrize(("b", "n"), [(1, 1), (3, 40)])
 def test_any_number_of_videos_and_positions(work, b, n):
-    run = runs.load_run(work / "skim")
+    run = run_folder.load_run(work / "skim")
     task, variables, frozen = run_programs.skimmer(run)
     with zipfile.ZipFile(work / "skim.l2l") as file:
         program, constants = artefact.program(file, "skim")

@@ -3,8 +3,8 @@
 import flax.traverse_util
 import pytest
 
-from l2l import values
 from l2l.core import command
+from l2l.runs import values
 from tests import commands
 
 HUGE = "1" + "0" * 400

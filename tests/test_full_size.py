@@ -15,6 +15,7 @@ import safetensors.numpy
 from l2l import import_weights, published
 from l2l.models import import_i3d, import_torch
 from l2l.models.backbones.resnet import STAGES
+from l2l.runs import fits
 from tests import shards, xla
 from tests.golden import generator
 
@@ -33,11 +34,11 @@ def save(path, rows, shapes, **more):
 @pytest.mark.soak
 @pytest.mark.skipif(not os.environ.get("L2L_SOAK"), reason="takes long: make soak")
 def test_distillation_at_full_size_from_imported_weights(tmp_path):
-    teacher = published.clip_shapes(published.config_of("configs/teacher.py:kinetics400"), 400)
-    student = published.clip_shapes(published.config_of("configs/distill.py:kinetics400"), 400)
+    teacher = fits.clip_shapes(published.config_of("configs/teacher.py:kinetics400"), 400)
+    student = fits.clip_shapes(published.config_of("configs/distill.py:kinetics400"), 400)
     file = save(tmp_path / "r2plus1d.safetensors", import_torch.r2plus1d(), teacher)
     assert import_weights.main([file, "--model=r2plus1d_18", f"--out={tmp_path / 'teacher'}"]) == 0
-    trunk = published.only(student, ("(params|batch_stats)/image/.*",))
+    trunk = fits.only(student, ("(params|batch_stats)/image/.*",))
     head = {"fc.weight": (1000, 512), "fc.bias": (1000,)}
     file = save(tmp_path / "resnet.safetensors", import_torch.trunk("image", STAGES), trunk, **head)
     for modality in ("image", "audio"):

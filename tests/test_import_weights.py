@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import export_weights, import_weights, initial, published, runs
+from l2l import export_weights, import_weights, initial, published
 from l2l.models import import_torch
 from l2l.models.backbones.resnet import STAGES
 from l2l.models.import_torch import WeightsError
+from l2l.runs import fits, run_folder
 from tests import shards, small, untrained
 from tests.golden import generator
 
@@ -32,17 +33,17 @@ def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("weights")
     student = published.config_of("configs/finetune.py:activitynet")
     skim = published.config_of("configs/skim.py:activitynet_released")
-    students = published.clip_shapes(student, 200)
-    heads = published.only(students, published.HEADS)
-    skims = published.skim_shapes(skim, 200, student, zeros(heads["params"]))
+    students = fits.clip_shapes(student, 200)
+    heads = fits.only(students, published.HEADS)
+    skims = fits.skim_shapes(skim, 200, student, zeros(heads["params"]))
     teacher = published.config_of("configs/teacher.py:kinetics400")
-    trunk = published.only(students, ("(params|batch_stats)/image/.*",))
+    trunk = fits.only(students, ("(params|batch_stats)/image/.*",))
     resnet = generated(import_torch.trunk("image", STAGES), trunk)
     resnet |= generator.weights({"fc.weight": (1000, 512), "fc.bias": (1000,)})
     counter = {"bn1.num_batches_tracked": np.zeros((), np.int64)}
     head = generated(import_torch.HEAD, heads)
     contents = {
-        "r2plus1d_18": generated(import_torch.r2plus1d(), published.clip_shapes(teacher, 400)),
+        "r2plus1d_18": generated(import_torch.r2plus1d(), fits.clip_shapes(teacher, 400)),
         "resnet18": resnet | counter,
         "student_released": {f"module.{name}": x for name, x in head.items()},
         "student": generated(import_torch.student(("image", "audio"), STAGES, "net_image", "net_audio"), students),
@@ -59,7 +60,7 @@ def run_import(name, file, out, *more):
 
 def test_the_teacher_brings_its_constants(files, tmp_path):
     assert run_import("r2plus1d_18", files / "r2plus1d_18.safetensors", tmp_path / "run") == 0
-    run = runs.load_run(tmp_path / "run")
+    run = run_folder.load_run(tmp_path / "run")
     assert (len(run.labels), run.labels[0], run.labels[-1]) == (400, "abseiling", "zumba")
     data = run.config["data"]
     assert (data["frames"], data["crop"], data["resize"]) == (16, 112, 128)
@@ -72,9 +73,9 @@ def test_trunks_start_a_student_and_leave_the_rest_fresh(files, tmp_path):
     for modality in ("image", "audio"):
         assert run_import(f"resnet18_{modality}", files / "resnet18.safetensors", tmp_path / modality) == 0
     student = published.config_of("configs/finetune.py:activitynet")
-    fresh = zeros(published.clip_shapes(student, 200))
+    fresh = zeros(fits.clip_shapes(student, 200))
     for modality in ("image", "audio"):
-        run = runs.load_run(tmp_path / modality, part=True)
+        run = run_folder.load_run(tmp_path / modality, part=True)
         fresh = initial.merge(fresh, run.variables["model"], (), run.part)
     filled = {path for path, x in flax.traverse_util.flatten_dict(fresh, sep="/").items() if np.asarray(x).any()}
     everything = flax.traverse_util.flatten_dict(fresh, sep="/").keys()
@@ -87,42 +88,44 @@ def test_trunks_start_a_student_and_leave_the_rest_fresh(files, tmp_path):
 def test_a_run_trains_from_two_trunks(tmp_path):
     """At a small size, by the loop itself; a part is no model to predict with."""
     clips = shards.clip_directory(tmp_path / "clips", videos={"train": 16, "val": 5})
-    whole = runs.load_run(small.run(small.config("finetune", tmp_path / "whole", clips, epochs=0.0)))
+    whole = run_folder.load_run(small.run(small.config("finetune", tmp_path / "whole", clips, epochs=0.0)))
     parts = {"image": ("(params|batch_stats)/image/.*",), "audio": ("(params|batch_stats)/audio/trunk/(?!stem/).*",)}
     for name, part in parts.items():
         record = {"config": whole.config, "labels": [], "policy": whole.policy, "student": None}
-        runs.start(tmp_path / name, record | {"inputs": {}, "part": part})
-        variables = jax.tree.map(np.ones_like, published.only(whole.variables["model"], part))
-        runs.finish(tmp_path / name, {"model": variables}, {}, 0)
-    with pytest.raises(runs.RunError, match=r"part of a model \(audio\): start a run from it with --config.init="):
-        runs.load_run(tmp_path / "audio")
+        run_folder.start(tmp_path / name, record | {"inputs": {}, "part": part})
+        variables = jax.tree.map(np.ones_like, fits.only(whole.variables["model"], part))
+        run_folder.finish(tmp_path / name, {"model": variables}, {}, 0)
+    with pytest.raises(
+        run_folder.RunError, match=r"part of a model \(audio\): start a run from it with --config.init="
+    ):
+        run_folder.load_run(tmp_path / "audio")
     init = f"{tmp_path / 'image'},{tmp_path / 'audio'}"
-    started = runs.load_run(small.run(small.config("finetune", tmp_path / "run", clips, epochs=0.0, init=init)))
+    started = run_folder.load_run(small.run(small.config("finetune", tmp_path / "run", clips, epochs=0.0, init=init)))
     params = started.variables["model"]["params"]
     assert params["image"]["trunk"]["stem"]["kernel"].all()
     assert (params["audio"]["trunk"]["layer2_0"]["conv2"]["kernel"] == 1).all()
     for fresh in (params["audio"]["trunk"]["stem"], params["fusion"]["hidden"]):
         assert not (fresh["kernel"] == 1).any()
-    recorded = runs.read_json(tmp_path / "run" / "config.json")["inputs"]
+    recorded = run_folder.read_json(tmp_path / "run" / "config.json")["inputs"]
     assert recorded.keys() == {"data", "init", "init 2"}
 
 
 def test_the_released_files_serve_features_and_with_a_student_videos(files, tmp_path, capsys):
     for name in RELEASED:
         assert run_import(name, files / f"{name}.safetensors", tmp_path / name) == 0
-    head = runs.load_run(tmp_path / "student_released", part=True)
+    head = run_folder.load_run(tmp_path / "student_released", part=True)
     assert head.variables["model"]["params"].keys() == {"fusion", "classifier"}
     assert head.labels == tuple(str(i) for i in range(200))
     assert run_import("student_released", files / "student.safetensors", tmp_path / "student") == 0
-    assert runs.load_run(tmp_path / "student").variables["model"]["params"].keys() >= {"image", "audio", "fusion"}
+    assert run_folder.load_run(tmp_path / "student").variables["model"]["params"].keys() >= {"image", "audio", "fusion"}
     skimmer = files / "skimmer_released.safetensors"
     assert run_import("skimmer_released", skimmer, tmp_path / "both", f"--student={tmp_path / 'student'}") == 0
-    both, alone = (runs.load_run(tmp_path / name) for name in ("both", "skimmer_released"))
+    both, alone = (run_folder.load_run(tmp_path / name) for name in ("both", "skimmer_released"))
     assert both.variables["student"]["params"].keys() >= {"image", "audio"}
     assert published.same(both.variables["model"], alone.variables["model"])
     assert alone.variables["model"]["params"]["lstm"]["bias"].shape == (4096,)
-    other = jax.tree.map(lambda x: x + 1, runs.load_run(tmp_path / "student").variables)
-    runs.finish(tmp_path / "student", other, {}, 0)
+    other = jax.tree.map(lambda x: x + 1, run_folder.load_run(tmp_path / "student").variables)
+    run_folder.finish(tmp_path / "student", other, {}, 0)
     assert run_import("skimmer_released", skimmer, tmp_path / "other", f"--student={tmp_path / 'student'}") == 1
     assert "another student's features" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
@@ -145,7 +148,7 @@ def test_names_of_classes(files, tmp_path, capsys):
     names.write_text("\n".join(f"class {i}" for i in range(200)) + "\n")
     file = files / "student_released.safetensors"
     assert run_import("student_released", file, tmp_path / "run", f"--labels={names}") == 0
-    assert runs.load_run(tmp_path / "run", part=True).labels[7] == "class 7"
+    assert run_folder.load_run(tmp_path / "run", part=True).labels[7] == "class 7"
     for text, said in (("a\nb\n", "--labels names 2"), ("a\n\nb\n", "line 2: empty"), ("a\na\n", "'a' is there twice")):
         names.write_text(text)
         assert run_import("student_released", file, tmp_path / "other", f"--labels={names}") == 1
@@ -204,7 +207,7 @@ def test_what_has_no_counterpart_is_not_lost(tmp_path, capsys):
     weighed, out = untrained.skim_run(tmp_path / "weighed"), tmp_path / "x.safetensors"
     assert export_weights.main([str(weighed), f"--out={out}"]) == 0
     assert "those of worth.* are ours, the released code counts all looks the same" in capsys.readouterr().out
-    run = runs.load_run(weighed)
+    run = run_folder.load_run(weighed)
     run.variables["model"]["params"]["closely"] = {"bias": np.zeros(2, np.float32)}
     with pytest.raises(WeightsError, match="weighed has params/closely/bias, which has no PyTorch counterpart"):
         published.arrays_of(run)

@@ -29,7 +29,7 @@ from l2l.look import Model, load
 from l2l.media import policy
 from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
 from l2l.run_programs import Hard, of_run
-from l2l.runs import load_run
+from l2l.runs.run_folder import load_run
 from l2l.tasks import Classify
 from l2l.view import View, records_of
 from tests import small, xla

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from l2l import inputs, runs, train
+from l2l import train
 from l2l.core import atomic
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import plain
 from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
@@ -34,67 +36,68 @@ def maker(tmp_path, monkeypatch):
 def test_what_is_missing_is_made_and_then_found(maker, tmp_path):
     config = small.config("teacher", tmp_path / "run", maker)
     config.makers = ((str(maker), f"made_for_test --out={maker} --seed=0"),)
-    first = inputs.ensure(config)
+    first = dependencies.ensure(config)
     made = (maker / "index.json").stat().st_mtime_ns
-    assert inputs.ensure(config) == first
+    assert dependencies.ensure(config) == first
     assert (maker / "index.json").stat().st_mtime_ns == made
     config.makers = ((str(maker), f"made_for_test --out={maker} --seed=1"),)
     with pytest.raises(
-        runs.RunError, match=r"made by `made_for_test --seed=0`.*asks for `made_for_test --seed=1`.*delete"
+        run_folder.RunError, match=r"made by `made_for_test --seed=0`.*asks for `made_for_test --seed=1`.*delete"
     ):
-        inputs.ensure(config)
+        dependencies.ensure(config)
 
 
 def test_missing_without_a_maker_names_the_path_and_the_command(tmp_path):
     config = small.config("teacher", tmp_path / "run", tmp_path / "nothing")
-    with pytest.raises(runs.RunError, match=r"nothing \(config.data.dir\) is missing.*data_prep.write_shards"):
-        inputs.ensure(config)
+    with pytest.raises(run_folder.RunError, match=r"nothing \(config.data.dir\) is missing.*data_prep.write_shards"):
+        dependencies.ensure(config)
 
 
 def test_a_maker_that_fails_or_makes_something_else(maker, tmp_path):
     config = small.config("teacher", tmp_path / "run", maker)
     config.makers = ((str(maker), f"made_for_test --out={maker} --fail"),)
-    with pytest.raises(runs.RunError, match="ended with code 3"):
-        inputs.ensure(config)
+    with pytest.raises(run_folder.RunError, match="ended with code 3"):
+        dependencies.ensure(config)
     config.makers = ((str(maker), f"made_for_test --out={tmp_path / 'elsewhere'}"),)
-    with pytest.raises(runs.RunError, match="did not make"):
-        inputs.ensure(config)
+    with pytest.raises(run_folder.RunError, match="did not make"):
+        dependencies.ensure(config)
 
 
 def test_an_input_made_from_other_data_is_named(maker, tmp_path):
     """The run that a maker made is checked against the config that would make it now, and against its own inputs."""
     data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
     config = small.config("teacher", tmp_path / "run", data)
-    run = train.prepare(config, inputs.ensure(config)).run
-    now = {"config": inputs.plain(config), "inputs": inputs.ensure(config)}
-    runs.check_same(run, now)
+    run = train.prepare(config, dependencies.ensure(config)).run
+    now = {"config": plain(config), "inputs": dependencies.ensure(config)}
+    run_folder.check_same(run, now)
     now["inputs"]["data"]["hash"] = "0" * 16
     now["config"]["seed"] = 7
     with pytest.raises(
-        runs.RunError, match=r"(?s)config.seed: it has 0, asked for 7.*input data .*made from .* there is now 0000"
+        run_folder.RunError,
+        match=r"(?s)config.seed: it has 0, asked for 7.*input data .*made from .* there is now 0000",
     ):
-        runs.check_same(run, now)
+        run_folder.check_same(run, now)
 
 
 def test_a_run_of_the_release_before_streams_were_found(tmp_path):
     """Finished, it is left alone, whatever its order of examples was; unfinished, it cannot go on in another one."""
     data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
     config = small.config("teacher", tmp_path / "run", data, data__streams=0)
-    now = {"config": inputs.plain(config), "inputs": inputs.ensure(config), "order": 2}
-    run = train.prepare(config, inputs.ensure(config)).run
-    record = runs.read_json(run / "config.json")
+    now = {"config": plain(config), "inputs": dependencies.ensure(config), "order": 2}
+    run = train.prepare(config, dependencies.ensure(config)).run
+    record = run_folder.read_json(run / "config.json")
     assert (record["order"], record["config"]["data"]["streams"]) == (2, 8)
-    runs.start(run, now)
+    run_folder.start(run, now)
     del record["order"], record["config"]["data"]["draw"]
     record["config"]["data"] |= {"streams": 4, "shuffle": 256}
     atomic.write_json(run / "config.json", record)
-    with pytest.raises(runs.RunError, match=f"another order.*delete {run} to begin it again"):
-        runs.start(run, now)
+    with pytest.raises(run_folder.RunError, match=f"another order.*delete {run} to begin it again"):
+        run_folder.start(run, now)
     (run / "done.json").write_text("{}")
-    runs.start(run, now)
+    run_folder.start(run, now)
     now["config"]["seed"] = 7
-    with pytest.raises(runs.RunError, match="config.seed: it has 0, asked for 7\nDelete"):
-        runs.check_same(run, now)
+    with pytest.raises(run_folder.RunError, match="config.seed: it has 0, asked for 7\nDelete"):
+        run_folder.check_same(run, now)
 
 
 def main(*arguments: str) -> subprocess.CompletedProcess:

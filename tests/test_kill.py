@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from l2l import runs
+from l2l.runs import run_folder
 from tests import shards, small
 
 KILLS = 20 if os.environ.get("L2L_SOAK") else 1
@@ -32,7 +32,7 @@ def test_killed_and_continued_equals_undisturbed(tmp_path):
         process.kill()
         process.wait()
         killed += 1
-    assert not runs.is_finished(disturbed)
+    assert not run_folder.is_finished(disturbed)
     assert start(disturbed).wait(timeout=900) == 0
     assert small.lines(disturbed) == small.lines(straight)
     assert small.same_arrays(disturbed / "variables.npz", straight / "variables.npz")

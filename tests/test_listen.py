@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from configs import preview, skim
-from l2l import inputs, model_costs, sound_trials
+from l2l import model_costs, sound_trials
 from l2l.data.preprocess import silent
 from l2l.evaluate import measure
 from l2l.models.backbones.frontend import RATE
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
+from l2l.runs import config
 from l2l.tasks import Skim
 from tests.quick import fill, jit
 
@@ -159,7 +160,7 @@ def test_muted_videos_are_trained_on_as_without_sound(data, variables):
 
 
 def full(stage, variant):
-    return inputs.plain(stage.get_config(variant))
+    return config.plain(stage.get_config(variant))
 
 
 def test_at_full_size_a_video_costs_a_tenth_of_what_both_modalities_do():

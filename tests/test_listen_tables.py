@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from l2l import runs
 from l2l.core import atomic
-from l2l.runs import RunError
+from l2l.runs import run_folder
+from l2l.runs.run_folder import RunError
 from l2l.tables import write
 from tests import tables_runs
 from tests.tables_runs import SEEDS, SMALL, SOFT, at
@@ -23,7 +23,7 @@ def listening(tmp_path_factory):
             found[name, seed] = tables_runs.curves(path, rng)
         sures[seed] = tables_runs.sure(path, rng)
         trials = {t: {"hard": rng.uniform(), "uniform": rng.uniform()} for t in ("as it is", "swapped")}
-        atomic.write_json(path / "sound_trials.json", {"run": runs.hash_at(path), "trials": trials})
+        atomic.write_json(path / "sound_trials.json", {"run": run_folder.hash_at(path), "trials": trials})
     return out, found, sures
 
 
@@ -83,7 +83,7 @@ def test_listening_first_is_compared_with_both_modalities(listening):
 def test_other_sound(listening):
     out = listening[0]
     (table,), _ = write.build("sound", [out])
-    trials = [runs.read_json(out / "listen" / str(s) / "sound_trials.json")["trials"]["swapped"] for s in SEEDS]
+    trials = [run_folder.read_json(out / "listen" / str(s) / "sound_trials.json")["trials"]["swapped"] for s in SEEDS]
     row = next(row for row in table.rows if row.name == f"{BY_SOUND}: swapped")
     assert list(row.values["hard"].values()) == pytest.approx([100 * t["hard"] for t in trials])
     one = next(c for c in table.claims if c.text == f"{BY_SOUND}: swapped: above uniform")

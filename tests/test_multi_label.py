@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l import evaluate, metrics, runs
+from l2l import evaluate, metrics
 from l2l.core import trees
 from l2l.data import schema
 from l2l.models.positions import mean_logits
+from l2l.runs import run_folder
 from l2l.tasks import from_config, losses
 from l2l.tasks.skim import scores_of
 from tests import shards, small
@@ -78,7 +79,7 @@ def skimmed(work):
 
 def test_the_best_variables_are_those_of_the_best_map(skimmed):
     seen = {line["step"]: line["val/mAP"] for line in small.lines(skimmed) if "val/mAP" in line}
-    kept = runs.read_json(skimmed / "done.json")["kept"]
+    kept = run_folder.read_json(skimmed / "done.json")["kept"]
     assert len(seen) == 8
     assert kept["value"] == max(seen.values()) > min(seen.values())
     assert seen[kept["step"]] == kept["value"]
@@ -102,7 +103,10 @@ def test_what_chooses_is_the_way_that_was_trained(best, several, model, metric):
 
 
 def test_every_metric_is_of_the_sigmoid(skimmed):
-    arrays, done = trees.load_arrays(skimmed / "predictions.npz"), runs.read_json(skimmed / "done.json")["metrics"]
+    arrays, done = (
+        trees.load_arrays(skimmed / "predictions.npz"),
+        run_folder.read_json(skimmed / "done.json")["metrics"],
+    )
     assert arrays["labels"].sum(axis=1).tolist() == [2] * 7
     for prefix in ("", "soft", "dense", "uniform", "confident"):
         logits = arrays[f"logits_{prefix}" if prefix else "logits"].astype(np.float32)
@@ -123,7 +127,7 @@ def test_classes_are_told_apart_in_a_file(work, skimmed):
     assert list(found["classes"]) == list(index.labels)
     values = list(found["classes"].values())
     assert sum(x["positives"] for x in values) == 14
-    done = runs.read_json(skimmed / "done.json")["metrics"]
+    done = run_folder.read_json(skimmed / "done.json")["metrics"]
     assert np.mean([x["AP"] for x in values if x["positives"]]) == pytest.approx(done["mAP"], abs=1e-6)
 
 
@@ -146,7 +150,7 @@ def test_selections_read_the_student_as_it_was_trained():
 
 def test_tasks_take_the_key_from_their_own_configs(work):
     """A skimmer of several labels over a student of one, and the other way round."""
-    student = runs.load_run(work / "student").config
+    student = run_folder.load_run(work / "student").config
     config = small.config("skim", work / "x", work / "features").to_dict()
     for own, other in ((True, False), (False, True)):
         task = from_config.skim_task(config | {"multi_label": own}, 4, student | {"multi_label": other})
@@ -168,7 +172,7 @@ def test_clip_tasks_train_with_the_key(work, tmp_path, stage):
     measured = small.lines(done)
     classes = 4
     assert measured[0]["train/loss"] > 0
-    assert {"mAP", "mAP_micro"} <= runs.read_json(done / "done.json")["metrics"].keys()
+    assert {"mAP", "mAP_micro"} <= run_folder.read_json(done / "done.json")["metrics"].keys()
     if stage == "finetune":  # at first every class is a coin
         assert measured[0]["train/loss"] == pytest.approx(classes * np.log(2), rel=0.5)
 

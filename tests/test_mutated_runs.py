@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import checkpoint, fits, infer, report, report_runs, rules_predictions, runs
+from l2l import checkpoint, infer, report, report_runs
 from l2l.core import trees
 from l2l.log import MetricLog
+from l2l.runs import fits, prediction_rules, provenance, run_folder
 from l2l.tasks import from_config
 from tests import hostile_runs
 from tests.mutated_json import WRONG, faults, harmless, one_line, text
@@ -102,12 +103,12 @@ def work(tmp_path_factory):
 def shortened(name, value):
     """With one of everything that there are many of."""
     if name == "config.json":
-        more = {"order": 2, "part": ["params/.*"], "finished": runs.utc()}
+        more = {"order": 2, "part": ["params/.*"], "finished": provenance.utc()}
         student = value["student"] | {"data": value["student"]["data"] | {"lengths": [4]}, "makers": []}
         value["config"]["data"]["lengths"] = [4]
         return value | more | {"student": student, "recogniser": None, "versions": {"jax": "1"}}
     if name == "done.json":
-        return value | {"finished": runs.utc(), "kept": {"step": 3, "why": "best", "value": 0.5}}
+        return value | {"finished": provenance.utc(), "kept": {"step": 3, "why": "best", "value": 0.5}}
     if name == "videos.json":
         place = {"path": "a.mp4", "start": 1.0, "end": 2.0, "reading": {"audio_track": 2, "trust_length": False}}
         return {"v0": "a.mp4", "v1": place}
@@ -119,15 +120,15 @@ def test_every_field(work, tmp_path, name):
     (found,) = [x for x in work.glob(f"*/{name}") if x.parent.name in ("run", "clips")]
     good, path, count = shortened(name, json.loads(found.read_text())), tmp_path / name, 0
     path.write_text(text(good))
-    assert runs.read_json(path) == good
+    assert run_folder.read_json(path) == good
     for place, fault, mutant in faults(good):
         if place.startswith("student/") and "/model" not in place:
             continue  # looked at as the config is
         count += 1
         path.write_text(text(mutant))
         try:
-            runs.read_json(path)
-        except runs.RunError as error:
+            run_folder.read_json(path)
+        except run_folder.RunError as error:
             one_line(error, str(path))
         else:
             assert harmless(HARMLESS[name], place, fault), f"{place}: {fault}"
@@ -135,15 +136,15 @@ def test_every_field(work, tmp_path, name):
 
 
 def test_a_recogniser_is_looked_at_as_a_student_is(work, tmp_path):
-    good, path = json.loads((work / "run" / runs.CONFIG).read_text()), tmp_path / runs.CONFIG
+    good, path = json.loads((work / "run" / run_folder.CONFIG).read_text()), tmp_path / run_folder.CONFIG
     other = {"config": good["student"], "policy": good["policy"]}
     path.write_text(text(good | {"recogniser": other}))
-    assert runs.read_json(path)["recogniser"] == other
+    assert run_folder.read_json(path)["recogniser"] == other
     wrong = {"policy": {"frames": 0}}, {"config": good["config"]}, {"config": None}, {"more": 1}
     for change, reason in zip(wrong, ("policy", "model.name is 'skimmer'", "recogniser.config", "more"), strict=True):
         path.write_text(text(good | {"recogniser": other | change}))
-        with pytest.raises(runs.RunError, match=reason) as caught:
-            runs.read_json(path)
+        with pytest.raises(run_folder.RunError, match=reason) as caught:
+            run_folder.read_json(path)
         one_line(caught.value, str(path))
 
 
@@ -151,11 +152,11 @@ def test_a_recogniser_is_looked_at_as_a_student_is(work, tmp_path):
 def test_no_file_in_its_place(work, tmp_path, where, capsys):
     """As every command meets it that opens a run; of a pipe nothing waits for the other end."""
     run = shutil.copytree(work / "run", tmp_path / "run")
-    path = run / runs.CONFIG
+    path = run / run_folder.CONFIG
     path.unlink()
     hostile_runs.PLACES[where](path)
-    with pytest.raises(runs.RunError) as caught:
-        runs.load_run(run)
+    with pytest.raises(run_folder.RunError) as caught:
+        run_folder.load_run(run)
     one_line(caught.value, str(path))
     for main in (
         lambda: report.main([str(run), f"--out={tmp_path}/x.html"]),
@@ -167,11 +168,11 @@ def test_no_file_in_its_place(work, tmp_path, where, capsys):
 
 
 def test_a_giant_file(work, tmp_path):
-    path = tmp_path / runs.DONE
+    path = tmp_path / run_folder.DONE
     path.write_text("{")
     os.truncate(path, 2**40)
-    with pytest.raises(runs.RunError, match="more than 67,108,864; delete"):
-        runs.read_json(path)
+    with pytest.raises(run_folder.RunError, match="more than 67,108,864; delete"):
+        run_folder.read_json(path)
 
 
 def changed(path, name, value, out):
@@ -197,28 +198,31 @@ def test_variables_that_do_not_fit_are_named(tmp_path):
         (kernel, np.array("text"), "classifier/kernel is not finite"),
     ):
         changed(RELEASE / "skim/variables.npz", name, value, path)
-        with pytest.raises(runs.RunError, match=reason) as caught:
-            fits.check(runs.load_run(tmp_path / "run"))
-        one_line(caught.value, runs.VARIABLES)
+        with pytest.raises(run_folder.RunError, match=reason) as caught:
+            fits.check(run_folder.load_run(tmp_path / "run"))
+        one_line(caught.value, run_folder.VARIABLES)
     changed(RELEASE / "skim/variables.npz", kernel, None, path)
-    with pytest.raises(runs.RunError, match="params/classifier/kernel is missing in the weights"):
+    with pytest.raises(run_folder.RunError, match="params/classifier/kernel is missing in the weights"):
         l2l.load(tmp_path / "run").classify(RELEASE / "film.mp4")
 
 
 def test_what_the_last_release_wrote_fits():
-    fits.check(runs.load_run(RELEASE / "skim"))
+    fits.check(run_folder.load_run(RELEASE / "skim"))
 
 
 def test_every_array_of_predictions(work):
     """Every kind of wrong array in every place: refused, or the page is what it can be."""
-    good, record = trees.load_arrays(work / "run/predictions.npz"), runs.read_json(work / "run" / runs.CONFIG)
+    good, record = (
+        trees.load_arrays(work / "run/predictions.npz"),
+        run_folder.read_json(work / "run" / run_folder.CONFIG),
+    )
     model, classes = from_config.numbers_of(record["config"]), len(record["labels"])
-    assert rules_predictions.wrong(good, classes, model) == ""
+    assert prediction_rules.wrong(good, classes, model) == ""
     admitted = set()
     for name, fault in itertools.product(good, hostile_runs.MEMBERS):
         value = hostile_runs.MEMBERS[fault](good[name])
         arrays = good | {name: value} if value is not None else {k: v for k, v in good.items() if k != name}
-        if not rules_predictions.wrong(arrays, classes, model):
+        if not prediction_rules.wrong(arrays, classes, model):
             admitted.add((fault, name.partition("_")[0]))
     finite = {(fault, name) for fault in ("negative", "giant") for name in ("logits", "step", "modality", "weights")}
     zeros = {("float64", name) for name in ("logits", "labels", "step", "has", "modality", "weights")}
@@ -227,8 +231,8 @@ def test_every_array_of_predictions(work):
     shapes = {("a row less", "weights"), ("another shape", "weights"), ("giant", "picked"), ("empty", "weights")}
     optional = {("a member is missing", "logits")}  # ways that not every run measures
     assert admitted <= finite | zeros | rest | shapes | optional
-    assert rules_predictions.wrong(good, classes + 1, model).startswith("logits is (12, 3), expected (12, 4)")
-    assert rules_predictions.wrong(good, classes, None) == ""
+    assert prediction_rules.wrong(good, classes + 1, model).startswith("logits is (12, 3), expected (12, 4)")
+    assert prediction_rules.wrong(good, classes, None) == ""
 
 
 def test_lines_of_metrics(tmp_path):
@@ -249,7 +253,7 @@ def test_lines_of_metrics(tmp_path):
         b"[" * 10**5 + b"\n",
     ):
         path.write_bytes(good + bad)
-        with pytest.raises(runs.RunError, match="is damaged in line 2: .*delete that line") as caught:
+        with pytest.raises(run_folder.RunError, match="is damaged in line 2: .*delete that line") as caught:
             report_runs.read_log(path)
         one_line(caught.value, str(path))
         MetricLog(tmp_path, lines=1, active=True).close()

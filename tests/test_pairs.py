@@ -7,11 +7,13 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import evaluate, export_weights, inputs, model_costs, predict, runs, train
+from l2l import evaluate, export_weights, model_costs, predict, train
 from l2l.core import atomic, trees
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
 from l2l.extract import extract
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import load_config, plain
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9}
@@ -21,9 +23,9 @@ ALONE = {"model__index_by": "image"}
 
 def features(out, clip_run, clips):
     """Extracts with the real command's function."""
-    c = inputs.load_config("configs/extract.py")
+    c = load_config("configs/extract.py")
     c.makers, c.run, c.student, c.data.dir, c.data.eval_batch = (), str(out), str(clip_run), str(clips), 32
-    extract(c, inputs.ensure(c))
+    extract(c, dependencies.ensure(c))
     return out
 
 
@@ -67,7 +69,7 @@ def records(source, split):
 def test_a_teachers_feature_takes_the_pictures_place(work):
     index = schema.load_index(work / "teacher_features", kind="features")
     assert index.policy["widths"] == {"image": 16, "audio": 0}
-    task, variables, frozen = predict.predictor(runs.load_run(work / "teacher"))
+    task, variables, frozen = predict.predictor(run_folder.load_run(work / "teacher"))
     batch = next(
         source_of(
             {"task": "classify", "data": {"frames": 2, "crop": 14, "resize": 16, "scale": 1, "flip": False}},
@@ -118,8 +120,8 @@ def test_other_videos_or_times_are_refused(work, tmp_path, change, reason):
 
 def test_training_starts_from_the_recognisers_classifier_and_moves_the_queries(work, judged):
     before = prepared(skim(work, "fresh", recognition=work / "teacher_features"))["params"]
-    after = runs.load_run(judged).variables["model"]["params"]
-    head = runs.load_run(work / "teacher").variables["model"]["params"]["classifier"]
+    after = run_folder.load_run(judged).variables["model"]["params"]
+    head = run_folder.load_run(work / "teacher").variables["model"]["params"]["classifier"]
     np.testing.assert_array_equal(before["classifier"]["kernel"], head["kernel"])
     for name in ("keys_image", "query_audio", "lstm", "classifier"):
         moved = jax.tree.map(lambda a, b: np.abs(a - b).max(), before[name], after[name])
@@ -128,12 +130,12 @@ def test_training_starts_from_the_recognisers_classifier_and_moves_the_queries(w
 
 def prepared(config):
     """The variables that a run starts from."""
-    return train.prepare(config, inputs.ensure(config)).variables
+    return train.prepare(config, dependencies.ensure(config)).variables
 
 
 def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
     """The run folder has all that prediction needs; the looks' positions are judged by the teacher's feature there."""
-    run, arrays = runs.load_run(judged), trees.load_arrays(judged / "predictions.npz")
+    run, arrays = run_folder.load_run(judged), trees.load_arrays(judged / "predictions.npz")
     assert run.recogniser["config"]["model"]["name"] == "r2plus1d"
     assert run.recogniser["policy"]["frames"] == 2
     bank = records(open_features(work / "teacher_features", lengths=(CLIPS,)), "val")
@@ -151,7 +153,7 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
         )
     words = [str(judged), f"--data={work / 'both_features'}", "--split=val", "--batch=8"]
     assert evaluate.main(words) == 0
-    found, recorded = json.loads(capsys.readouterr().out), runs.read_json(judged / "done.json")["metrics"]
+    found, recorded = json.loads(capsys.readouterr().out), run_folder.read_json(judged / "done.json")["metrics"]
     assert {key: found[key] for key in recorded} == pytest.approx(recorded)
     assert {"confident_top1", "oracle_mAP", "dense_top1", "soft_mAP", "front_top5"} <= {*recorded}
     assert export_weights.main([str(judged), f"--out={tmp_path / 'x.safetensors'}"]) == 1
@@ -161,15 +163,15 @@ def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):
 def test_a_run_from_before_there_were_recognisers(work, judged, tmp_path):
     path = tmp_path / "old"
     shutil.copytree(judged, path)
-    record = runs.read_json(path / "config.json")
-    asked = runs.completed(record)
+    record = run_folder.read_json(path / "config.json")
+    asked = run_folder.completed(record)
     asked["config"]["recognition"] = ""
     del record["recogniser"], record["config"]["recognition"], record["student"]["recognition"]
     atomic.write_json(path / "config.json", record)
-    run = runs.load_run(path)
+    run = run_folder.load_run(path)
     assert run.recogniser is None
     assert run.config["recognition"] == run.student["recognition"] == ""
-    runs.check_same(path, {"config": asked["config"], "inputs": {}})  # the same command leaves it alone
+    run_folder.check_same(path, {"config": asked["config"], "inputs": {}})  # the same command leaves it alone
 
 
 def test_the_start_cannot_be_judged(work):
@@ -181,30 +183,30 @@ def test_the_start_cannot_be_judged(work):
 def test_pictures_alone(work):
     with pytest.raises(ValueError, match="--config.model.index_by=image"):
         prepared(skim(work, "wrong", "image"))
-    run = runs.load_run(small.run(skim(work, "alone", "image", **ALONE)))
+    run = run_folder.load_run(small.run(skim(work, "alone", "image", **ALONE)))
     assert "keys_audio" not in run.variables["model"]["params"]
-    assert runs.read_json(run.path / "done.json")["metrics"]["examples"] == VIDEOS["val"]
+    assert run_folder.read_json(run.path / "done.json")["metrics"]["examples"] == VIDEOS["val"]
 
 
 def test_a_teachers_features_skim_themselves(work):
     started = prepared(skim(work, "itself", "teacher", **ALONE))
-    head = runs.load_run(work / "teacher").variables["model"]["params"]["classifier"]
+    head = run_folder.load_run(work / "teacher").variables["model"]["params"]["classifier"]
     np.testing.assert_array_equal(started["params"]["classifier"]["kernel"], head["kernel"])
     macs = model_costs.video_macs(
-        inputs.plain(skim(work, "itself", "teacher", **ALONE)),
-        runs.load_run(work / "teacher").config,
+        plain(skim(work, "itself", "teacher", **ALONE)),
+        run_folder.load_run(work / "teacher").config,
         3,
         positions=20,
         steps=3,
         looks=3,
     )
-    assert macs["indexing"] == 20 * model_costs.clip_macs(runs.load_run(work / "teacher").config, 0)
+    assert macs["indexing"] == 20 * model_costs.clip_macs(run_folder.load_run(work / "teacher").config, 0)
     assert macs["recognition"] == 0
 
 
 @pytest.mark.parametrize("name", ["lstm", "nonrecurrent"])
 def test_baselines_train_from_their_config(work, name):
-    c = inputs.load_config(f"configs/skim.py:sample_{name}")
+    c = load_config(f"configs/skim.py:sample_{name}")
     small_one = skim(work, name, epochs=2.0)
     small_one.model, small_one.optim.lr_scale = c.model, c.optim.lr_scale
     small_one.best = "top1"
@@ -212,13 +214,13 @@ def test_baselines_train_from_their_config(work, name):
         if key in small_one.model:
             small_one.model[key] = value
     run = small.run(small_one)
-    values = runs.read_json(run / "done.json")["metrics"]
+    values = run_folder.read_json(run / "done.json")["metrics"]
     assert ("confident_top1" in values) == ("soft_top1" in values) == (name == "nonrecurrent")
     assert evaluate.evaluate_run(str(run), str(work / "both_features"), "val", 8)["top1"] == values["top1"]
 
 
 def test_cost_of_judged_looks(work, judged):
-    run = runs.load_run(judged)
+    run = run_folder.load_run(judged)
     student, teacher = run.student, run.recogniser["config"]
     numbers = {"positions": 20, "steps": 3, "recogniser": teacher}
     hard = model_costs.video_macs(run.config, student, 3, looks=4, **numbers)

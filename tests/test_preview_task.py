@@ -19,7 +19,7 @@ from l2l.look import Model, load
 from l2l.media import policy
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoders
-from l2l.runs import load_run
+from l2l.runs.run_folder import load_run
 from l2l.tasks.losses import cross_entropy
 from tests import quick, small
 from tests.stand_in_worker import COMMAND

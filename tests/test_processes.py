@@ -10,10 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from l2l import extract, inputs, runs, train
+from l2l import extract, train
 from l2l.core import processes
 from l2l.data import loader, schema
 from l2l.data.features import FeatureReader
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import load_config
 from tests import shards, small
 from tests.videos import write_video
 
@@ -114,10 +116,10 @@ def test_a_run_of_eight_devices_serves_infer_on_one(work, straight):
 
 
 def test_two_processes_extract_the_same(work, straight):
-    c = inputs.load_config("configs/extract.py:sample")
+    c = load_config("configs/extract.py:sample")
     c.makers, c.data.dir, c.student, c.data.eval_batch = (), str(work / "long"), str(straight), 8
     c.run = str(work / "alone")
-    extract.extract(c, inputs.ensure(c))
+    extract.extract(c, dependencies.ensure(c))
     words = [sys.executable, "-m", "l2l.main", "--config=configs/extract.py", "--config.makers=()"]
     words += [f"--config.data.dir={c.data.dir}", f"--config.student={c.student}", "--config.data.eval_batch=8"]
     both = [ended(x) for x in pair([*words, f"--config.run={work / 'both'}"])]
@@ -166,5 +168,5 @@ def test_auto_needs_something_that_started_the_processes(work):
 
 def test_inputs_are_not_made_by_several_processes(monkeypatch, tmp_path):
     monkeypatch.setattr("jax.distributed.is_initialized", lambda: True)
-    with pytest.raises(runs.RunError, match="first `python -m data_prep.sample`"):
-        inputs.make("data", str(tmp_path / "none"), "data_prep.sample")
+    with pytest.raises(run_folder.RunError, match="first `python -m data_prep.sample`"):
+        dependencies.make("data", str(tmp_path / "none"), "data_prep.sample")

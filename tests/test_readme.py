@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import infer, main, report, runs
+from l2l import infer, main, report
 from l2l.data import schema
+from l2l.runs import run_folder
 from tests import commands, prepared, report_page
 from tests.commands import Mistake
 from tests.videos import write_video
@@ -219,12 +220,12 @@ def test_own_shards_account_for_every_video(own):
 
 def test_own_runs_are_finished(own):
     built_on = {"distill": "teacher", "finetune": "distill", "extract": "finetune", "skim": "extract"}
-    hashes = {name: runs.hash_at(f"runs/mine/{name}") for name in ("teacher", *built_on)}
+    hashes = {name: run_folder.hash_at(f"runs/mine/{name}") for name in ("teacher", *built_on)}
     for name, before in built_on.items():
         inputs = json.loads(Path(f"runs/mine/{name}/config.json").read_text())["inputs"]
         assert hashes[before] in {x["hash"] for x in inputs.values()}
     for name in ("teacher", "distill", "finetune", "skim"):
-        run, split = runs.load_run(f"runs/mine/{name}"), schema.load_index("data/mine").splits
+        run, split = run_folder.load_run(f"runs/mine/{name}"), schema.load_index("data/mine").splits
         assert list(run.labels) == sorted(CLASSES)
         assert run.config["data"]["test"] in split
 
@@ -244,7 +245,7 @@ def test_own_report_shows_every_run(own):
     shown = report_page.runs_of(page)
     assert {name: row["stage"] for name, row in shown.items()}.items() <= report_page.DEMO.items()
     assert set(shown) >= {"teacher", "distill", "finetune", "skim"}
-    assert all(row["hash"] == runs.hash_at(f"runs/mine/{name}") for name, row in shown.items())
+    assert all(row["hash"] == run_folder.hash_at(f"runs/mine/{name}") for name, row in shown.items())
     with pytest.raises(SystemExit, match="not"):  # of the demo's page more is asked
         report_page.main(str(page))
 

@@ -15,7 +15,7 @@ from l2l.data.dataset import source_of
 from l2l.evaluate import evaluate
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.policy import ClipPolicy
-from l2l.runs import load_run
+from l2l.runs.run_folder import load_run
 from tests import small
 from tests.videos import write_video
 

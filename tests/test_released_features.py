@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from data_prep import released_features
-from l2l import feature_classifier, run_programs, runs, runs_compatibility, train_assemble
+from l2l import feature_classifier, train_assemble
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
+from l2l.runs import compatibility, run_folder
 from tests import small
 from tests.golden import generator
 
@@ -47,21 +48,21 @@ def test_the_released_experiment_trains_on_the_released_features(released, capsy
     assert (index.videos("train"), index.videos("val"), index.labels) == (24, 9, ("0", "1", "2"))
     assert index.policy["widths"] == {"image": 8, "audio": 8}
     student = student_run(released / "student", width=8)
-    config = small.inputs.load_config("configs/skim.py:activitynet_released")
+    config = small.load_config("configs/skim.py:activitynet_released")
     assert (config.data.batch, config.epochs, config.optim.lr, config.optim.momentum) == (256, 25, 0.01, 0.9)
     assert (tuple(config.optim.milestones), config.optim.schedule) == ((15, 20), "milestones")
     assert tuple(config.optim.lr_scale) == (("classifier/.*", 0.1),)
     config.data.dir, config.run, config.student = str(released / "out"), str(released / "skim"), str(student)
     config.data.batch, config.data.eval_batch, config.data.lengths, config.epochs = 8, 8, (16, 32), 2.0
     config.model.update({"steps": 3, "hidden": 16, "key": 8, "query": 16})
-    run = runs.load_run(small.run(config))
+    run = run_folder.load_run(small.run(config))
     assert run.labels == ("0", "1", "2")
     kernel = run.variables["student"]["params"]["fusion"]["hidden"]["kernel"]
     assert np.array_equal(kernel, generator.weight("hidden", kernel.shape))
 
 
 def shrunk(variant, data, run):
-    config = small.inputs.load_config(f"configs/skim.py:{variant}")
+    config = small.load_config(f"configs/skim.py:{variant}")
     config.data.dir, config.run = str(data), str(run)
     config.data.batch, config.data.eval_batch, config.data.lengths, config.epochs = 8, 8, (32,), 1.0
     config.model.update({"steps": 3, "hidden": 16, "key": 8, "query": 16})
@@ -106,11 +107,13 @@ def test_the_deep_features_are_read_and_fitted(released, capsys):
 def begin_with_its_classifier(released, deep, capsys):
     """A classifier is fitted to the deep features, and a skimmer of each kind begins with it."""
     head, student = released / "head", student_run(released / "student", width=8)
-    with pytest.raises(runs.RunError, match=r"get a classifier by `python -m l2l.feature_classifier .*deep --out=RUN`"):
-        runs_compatibility.recogniser_at(str(deep))
+    with pytest.raises(
+        run_folder.RunError, match=r"get a classifier by `python -m l2l.feature_classifier .*deep --out=RUN`"
+    ):
+        compatibility.recogniser_at(str(deep))
     assert feature_classifier.main([str(deep), f"--out={head}"]) == 0
     assert "train top-1 100.0 %, val top-1 100.0 %" in capsys.readouterr().out
-    fitted = runs.load_run(head, part=True).variables["model"]["params"]["classifier"]
+    fitted = run_folder.load_run(head, part=True).variables["model"]["params"]["classifier"]
     assert fitted["kernel"][:3].argmax(0).tolist() == [0, 1, 2]  # the value that gives a class away speaks for it most
     assert feature_classifier.main([str(deep), f"--out={head}"]) == 1
     assert "was extracted with" in capsys.readouterr().err
@@ -121,8 +124,8 @@ def begin_with_its_classifier(released, deep, capsys):
     ):
         config = shrunk(variant, data, released / variant)
         config.student, config.recognition = str(whose), str(deep) if judge == "recogniser" else ""
-        other = {"student": runs.load_run(whose, part=True)}
-        other |= {"recogniser": runs_compatibility.recogniser_at(config.recognition)} if config.recognition else {}
+        other = {"student": run_folder.load_run(whose, part=True)}
+        other |= {"recogniser": compatibility.recogniser_at(config.recognition)} if config.recognition else {}
         task, frozen = train_assemble.task_of(config, source_of(config, config.data.dir), other)
         assert (task.model.index_by, task.model.stride) == (("both", 5) if config.recognition else ("image", 10))
         assert np.array_equal(task._judge(frozen)["classifier"]["kernel"], fitted["kernel"])
@@ -133,10 +136,12 @@ def refuse_videos(config, judge, other, fitted):
     """A skimmer that would need the network of the deep features says that there is none."""
     held = {"student": {"params": {"image": {}, "audio": {}}}} | {judge: {"params": {"classifier": fitted}}}
     recogniser = {"config": other["recogniser"].config} if "recogniser" in other else None
-    whole = small.inputs.plain(config)
-    run = runs.Run(Path(config.run), whole, (), {}, "", held, other["student"].config, recogniser)
-    with pytest.raises(runs.RunError, match="reads features of r2plus1d that were released without their network"):
-        run_programs.student_of(run)
+    whole = small.plain(config)
+    run = run_folder.Run(Path(config.run), whole, (), {}, "", held, other["student"].config, recogniser)
+    with pytest.raises(
+        run_folder.RunError, match="reads features of r2plus1d that were released without their network"
+    ):
+        run_folder.student_of(run)
 
 
 def test_what_fits_no_such_network_gets_no_classifier(released, capsys):
@@ -148,16 +153,16 @@ def test_what_fits_no_such_network_gets_no_classifier(released, capsys):
 
 def student_run(path, width):
     """Fusion and classifier of a student, as the released file holds them, for descriptors of this width."""
-    config = small.inputs.load_config("configs/finetune.py:activitynet")
+    config = small.load_config("configs/finetune.py:activitynet")
     config.model.update({"width": width // 8, "feature": 8})
     fusion = {
         "hidden": {"kernel": generator.weight("hidden", (2 * width, 1024)), "bias": np.zeros(1024, np.float32)},
         "output": {"kernel": generator.weight("output", (1024, 8)), "bias": np.zeros(8, np.float32)},
     }
     classifier = {"kernel": generator.weight("classifier", (8, 3)), "bias": np.zeros(3, np.float32)}
-    record = {"config": small.inputs.plain(config), "labels": ["0", "1", "2"], "policy": {}, "student": None}
-    runs.start(path, record | {"inputs": {}, "part": ["params/(fusion|classifier)/.*"]})
-    runs.finish(path, {"model": {"params": {"fusion": fusion, "classifier": classifier}}}, {}, 0)
+    record = {"config": small.plain(config), "labels": ["0", "1", "2"], "policy": {}, "student": None}
+    run_folder.start(path, record | {"inputs": {}, "part": ["params/(fusion|classifier)/.*"]})
+    run_folder.finish(path, {"model": {"params": {"fusion": fusion, "classifier": classifier}}}, {}, 0)
     return path
 
 

@@ -14,13 +14,15 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import evaluate, inputs, main, model_costs, report, report_files, report_skim, report_videos, runs
+from l2l import evaluate, main, model_costs, report, report_files, report_skim, report_videos
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.log import MetricLog
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
-from l2l.runs import RunError
+from l2l.runs import run_folder
+from l2l.runs.config import plain
+from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
 from l2l.tasks.selections import SELECTIONS
 from tests import tables_runs
@@ -54,15 +56,15 @@ def untrained(config, shards):
     task = from_config.clip_task(config, len(LABELS))
     shapes = jax.eval_shape(lambda: task.init(jax.random.key(0), batch, {}))
     variables = jax.tree.map(lambda x: 0.1 * np.abs(rng.normal(size=x.shape)).astype(np.float32), shapes)
-    record = {"config": inputs.plain(config), "labels": index.labels, "policy": index.policy, "student": None}
-    runs.start(folder, record | {"inputs": {"data": {"path": str(shards), "hash": index.hash}}})
+    record = {"config": plain(config), "labels": index.labels, "policy": index.policy, "student": None}
+    run_folder.start(folder, record | {"inputs": {"data": {"path": str(shards), "hash": index.hash}}})
     log = MetricLog(folder, lines=0, active=True)
     for step in range(1, 9):
         log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
     log.write(8, {"val/top1": 0.75})
     arrays = answers(rng)
     evaluate.save_predictions(folder / "predictions.npz", arrays)
-    runs.finish(folder, {"model": variables}, evaluate.measure(arrays), 8)
+    run_folder.finish(folder, {"model": variables}, evaluate.measure(arrays), 8)
 
 
 def answers(rng):

@@ -5,9 +5,10 @@ import html.parser
 import numpy as np
 import pytest
 
-from l2l import metrics, report, report_classes, report_files, runs
+from l2l import metrics, report, report_classes, report_files
 from l2l.core import atomic
-from l2l.runs import RunError
+from l2l.runs import run_folder
+from l2l.runs.run_folder import RunError
 from tests import tables_runs
 
 NOWHERE = report_files.Files(None, {})
@@ -169,7 +170,7 @@ def test_strides_are_drawn_where_they_were_measured(tmp_path):
     line = "skim, 4 looks, at strides of 1 and more"
     assert f"{command} adds what it does at every stride" in Tables(report.page_of([path], videos=0)).text
     curves = tables_runs.curves(path, np.random.default_rng(2))
-    split = runs.read_json(path / "config.json")["config"]["data"]["test"]
+    split = run_folder.read_json(path / "config.json")["config"]["data"]["test"]
     for facts, drawn in (({"split": split}, True), ({"split": "other"}, False), ({"run": "other"}, False)):
         atomic.write_json(path / "curves.json", curves | {"split": split} | facts)
         text = report.page_of([path], videos=0)

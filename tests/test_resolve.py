@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from l2l import inputs, runs, train
+from l2l import train
 from l2l.data import schema
 from l2l.data.dataset import Source
 from l2l.resolve import resolved
+from l2l.runs import run_folder
+from l2l.runs.config import load_config, plain
 
 
 def source(**records: int) -> Source:
@@ -18,7 +20,7 @@ def source(**records: int) -> Source:
 
 
 def asked(tmp_path, val: str = "", test: str = "", best: str = "top1"):
-    config = inputs.load_config("configs/teacher.py")
+    config = load_config("configs/teacher.py")
     config.run, config.data.val, config.data.test, config.best = str(tmp_path / "run"), val, test, best
     return config
 
@@ -87,16 +89,16 @@ def test_what_is_decided_is_said_at_the_start(tmp_path, capsys, there, names, sa
 
 
 def record(config) -> dict:
-    return {"config": inputs.plain(config), "inputs": {}, "labels": [], "policy": {}, "student": None}
+    return {"config": plain(config), "inputs": {}, "labels": [], "policy": {}, "student": None}
 
 
 def test_a_run_that_is_continued_keeps_what_it_has_recorded(tmp_path):
     data = source(train=9, val=3, test=4)
     begun = record(asked(tmp_path, val="train", test="val"))
-    runs.start(tmp_path / "run", begun | {"inputs": {"data": {"path": "data/mine", "hash": data.index.hash}}})
+    run_folder.start(tmp_path / "run", begun | {"inputs": {"data": {"path": "data/mine", "hash": data.index.hash}}})
     found = resolved(asked(tmp_path), data)
     assert (found.data.val, found.data.test) == ("train", "val")
-    runs.check_same(tmp_path / "run", record(asked(tmp_path)))
+    run_folder.check_same(tmp_path / "run", record(asked(tmp_path)))
     other = resolved(asked(tmp_path), source(train=8, val=3, test=4))
     assert (other.data.val, other.data.test) == ("val", "test")
 
@@ -105,13 +107,13 @@ def test_what_is_left_open_is_any_run_s_own(tmp_path):
     """As of a run that was made when the validation split was reported and four streams were the default."""
     before = record(asked(tmp_path, val="val", test="val")) | {"order": 2}
     before["config"]["data"]["streams"] = 4
-    runs.start(tmp_path / "run", before)
+    run_folder.start(tmp_path / "run", before)
     now = record(asked(tmp_path))
     now["config"]["data"]["streams"] = 0
-    runs.check_same(tmp_path / "run", now)
+    run_folder.check_same(tmp_path / "run", now)
     now["config"]["data"] |= {"test": "test", "streams": 2, "batch": 8}
-    with pytest.raises(runs.RunError) as error:
-        runs.check_same(tmp_path / "run", now)
+    with pytest.raises(run_folder.RunError) as error:
+        run_folder.check_same(tmp_path / "run", now)
     lines = str(error.value).splitlines()
     assert [line.split(":")[0].strip() for line in lines[1:-1]] == [
         f"config.data.{k}" for k in ("batch", "streams", "test")
@@ -123,7 +125,7 @@ def test_a_run_of_the_last_release_is_what_the_defaults_ask_for(tmp_path):
     before = record(asked(tmp_path, val="val", test="val"))
     before["config"]["data"] |= {"streams": 4, "shuffle": 256}
     del before["config"]["data"]["draw"]
-    runs.start(tmp_path / "run", before)
-    runs.check_same(tmp_path / "run", record(asked(tmp_path)))
-    with pytest.raises(runs.RunError, match="begun by an earlier release"):
-        runs.start(tmp_path / "run", record(asked(tmp_path)) | {"order": 2})
+    run_folder.start(tmp_path / "run", before)
+    run_folder.check_same(tmp_path / "run", record(asked(tmp_path)))
+    with pytest.raises(run_folder.RunError, match="begun by an earlier release"):
+        run_folder.start(tmp_path / "run", record(asked(tmp_path)) | {"order": 2})

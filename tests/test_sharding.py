@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from l2l import inputs, optim, train
+from l2l import optim, train
 from l2l.core import sharding
-from l2l.published import clip_shapes, config_of
+from l2l.published import config_of
+from l2l.runs import dependencies
+from l2l.runs.fits import clip_shapes
 from l2l.state import TrainState
 from l2l.step import make_step
 from tests import shards, small
@@ -32,7 +34,7 @@ def job(tmp_path_factory):
     # Image alone: the log-mel is float32 by design, and its FFT rounds differently with the number of rows.
     model = {"model__modality": "image", "model__width": 8, "model__stages": (1, 1)}
     config = small.config("finetune", work / "run", clips, data__batch=16, **model)
-    return train.prepare(config, inputs.ensure(config))
+    return train.prepare(config, dependencies.ensure(config))
 
 
 def steps(job: train.Job, mesh: Mesh, smallest: int, rows: list, dtype: str) -> tuple[dict, list[float]]:

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from l2l import metrics, model_costs, runs, sure, sure_measure
+from l2l import metrics, model_costs, sure, sure_measure
 from l2l.core import trees
+from l2l.runs import run_folder
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9, "test": 13}
@@ -124,7 +125,7 @@ def test_the_command_writes_what_was_found(work, capsys):
     said = capsys.readouterr().out
     assert "13 videos of test: top-1" in said
     assert "scores stay uncalibrated (val has 9 videos to fit on, 50 are needed" in said
-    found, about = json.loads((run / "sure.json").read_text()), runs.load_run(run)
+    found, about = json.loads((run / "sure.json").read_text()), run_folder.load_run(run)
     assert (found["run"], found["config"]) == (about.hash, about.config)
     assert (found["val"]["examples"], found["test"]["examples"]) == (9, 13)
     loaded = sure.early_exit_of(run)
@@ -150,7 +151,7 @@ def test_scores_count_as_calibrated_where_enough_was_measured_and_it_helps():
 
 
 def test_it_fits_and_measures_on_the_run_s_own_splits(work):
-    run = runs.load_run(work / "skim_False")
+    run = run_folder.load_run(work / "skim_False")
     data = lambda **splits: dataclasses.replace(run, config=run.config | {"data": run.config["data"] | splits})
     assert sure.splits_of(data(val="a", test="b"), None, None) == ("a", "b")
     assert sure.splits_of(data(val="a", test="a"), None, "c") == ("a", "c")
@@ -167,12 +168,12 @@ def test_the_same_split_twice_is_refused(work, capsys):
 
 
 def about_top1(run):
-    return runs.read_json(run / "done.json")["metrics"]["top1"]
+    return run_folder.read_json(run / "done.json")["metrics"]["top1"]
 
 
 @pytest.mark.parametrize("name", ["skim_False", "skim_True"])
 def test_a_video_costs_what_was_looked_at(work, name):
-    run, arrays = runs.load_run(work / name), trees.load_arrays(work / name / "predictions.npz")
+    run, arrays = run_folder.load_run(work / name), trees.load_arrays(work / name / "predictions.npz")
     gmacs = sure_measure.gmacs_of(run, arrays)
     assert gmacs.shape == (13, 3)
     start = run.config["model"]["count_start"]
@@ -199,13 +200,13 @@ def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
         (tmp_path / name).write_bytes((work / "skim_False" / name).read_bytes())
     assert sure.early_exit_of(tmp_path) == sure.early_exit_of(work / "skim_False")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "0" * 16}))
-    with pytest.raises(runs.RunError, match="made for another run.*python -m l2l.sure"):
+    with pytest.raises(run_folder.RunError, match="made for another run.*python -m l2l.sure"):
         sure.early_exit_of(tmp_path)
     before = json.loads((work / "skim_False" / "sure.json").read_text())
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "calibrates"}))
     assert sure.early_exit_of(tmp_path).calibrates  # as it was understood before
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "temperatures"}))
-    with pytest.raises(runs.RunError, match="is damaged: it has no temperatures; make it again with python"):
+    with pytest.raises(run_folder.RunError, match="is damaged: it has no temperatures; make it again with python"):
         sure.early_exit_of(tmp_path)
 
 

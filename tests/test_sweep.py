@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from l2l import runs, sweep
+from l2l import sweep
 from l2l.data import schema
+from l2l.runs import run_folder
 from tests import tables_runs
 
 
@@ -26,7 +27,7 @@ def test_a_finished_run_as_asked_for_is_done(finished, tmp_path):
 
 
 def test_a_run_of_another_config_is_refused(finished, tmp_path, capsys):
-    with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
+    with pytest.raises(run_folder.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
         sweep.is_done(entry(finished, **{"optim.lr": 0.5}))
     file = tmp_path / "sweep.py"
     file.write_text(f"get_runs = lambda out: [{entry(finished, epochs=1.0)!r}]")
@@ -42,7 +43,7 @@ def test_a_run_of_other_data_is_refused(finished, tmp_path):
     assert sweep.is_done(entry(run, **data))
     (tmp_path / "data").mkdir()
     schema.save_index(tmp_path / "data", schema.Index("clips", ("a",), {}, {}))
-    with pytest.raises(runs.RunError, match=r"input data \(.*/data\): made from d, there is now "):
+    with pytest.raises(run_folder.RunError, match=r"input data \(.*/data\): made from d, there is now "):
         sweep.is_done(entry(run, **data))
 
 
@@ -58,6 +59,6 @@ def test_a_measurement_of_the_run_as_it_was_is_made_again(finished):
     step = {"command": ["l2l.curves", str(finished)], "makes": str(finished / "curves.json")}
     assert not sweep.is_done(step)
     measured = {"split": "test", "examples": 1, "mAP_classes": 1, "positions": 1.0, "points": [], "selections": []}
-    for of, done in ((runs.hash_at(finished), True), ("0" * 16, False)):
+    for of, done in ((run_folder.hash_at(finished), True), ("0" * 16, False)):
         (finished / "curves.json").write_text(json.dumps(measured | {"run": of}))
         assert sweep.is_done(step) == done

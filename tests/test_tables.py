@@ -9,9 +9,10 @@ import statistics
 import numpy as np
 import pytest
 
-from l2l import report, runs
+from l2l import report
 from l2l.core import atomic
-from l2l.runs import RunError
+from l2l.runs import provenance, run_folder
+from l2l.runs.run_folder import RunError
 from l2l.tables import groups as tables_groups
 from l2l.tables import paper, write
 from l2l.tables.table import Claim, Row, claim, claim_lines
@@ -142,15 +143,15 @@ def test_sure(paper_runs, made):
 
 def test_what_every_result_carries(paper_runs, made):
     found = made[1]
-    assert found["code"] == runs.code_version()
+    assert found["code"] == provenance.code_version()
     source = next(s for s in found["tables"]["table1"]["sources"] if s["run"].endswith("skim/1"))
-    config = runs.read_json(paper_runs[0] / "skim/1/config.json")["config"]
+    config = run_folder.read_json(paper_runs[0] / "skim/1/config.json")["config"]
     assert source["examples"] == 9
     assert source["seed"] == 1
     assert source["labels"] == atomic.hash_of(list(tables_runs.LABELS))
     assert source["data"] == "d"
-    assert source["hash"] == runs.hash_at(paper_runs[0] / "skim/1")
-    assert source["config_hash"] == atomic.hash_of(runs.completed({"config": config, "student": None})["config"])
+    assert source["hash"] == run_folder.hash_at(paper_runs[0] / "skim/1")
+    assert source["config_hash"] == atomic.hash_of(run_folder.completed({"config": config, "student": None})["config"])
     assert source["code"] == "abc"
 
 
@@ -223,7 +224,7 @@ def test_ablations(tmp_path):
             tables_runs.finished(path, "distill.py", {"top1": rng.uniform(), "agree": 0.5}, seed=seed, **change)
             expected[name, seed] = float(rng.uniform())
             tuned = tmp_path / f"finetune_{name}/{seed}"
-            start = runs.hash_at(path)
+            start = run_folder.hash_at(path)
             tables_runs.finished(
                 tuned, "finetune.py", {"top1": expected[name, seed]}, seed=seed, init=start, model__feature=64
             )

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from data_prep import verify
-from l2l import inputs, predict, runs, teacher_cache, train
+from l2l import predict, teacher_cache, train
 from l2l.core import sharding
 from l2l.data import loader, schema, teacher_outputs
 from l2l.data.batching import split_host
@@ -23,6 +23,7 @@ from l2l.data.clips import parse
 from l2l.data.dataset import SideBySide, source_of
 from l2l.data.loader import tf
 from l2l.media.picture import jpeg
+from l2l.runs import dependencies, run_folder
 from l2l.tasks.classify import Classify
 from tests import shards, small, xla
 
@@ -61,12 +62,12 @@ def student(run, clips, teacher, **changes):
 
 
 def prepared(config) -> train.Job:
-    return train.prepare(config, inputs.ensure(config))
+    return train.prepare(config, dependencies.ensure(config))
 
 
 def asked(config) -> SideBySide:
     """The clips of a distill config with all answers, as `train.prepare` comes by them."""
-    source, run = source_of(config, config.data.dir), runs.load_run(config.teacher)
+    source, run = source_of(config, config.data.dir), run_folder.load_run(config.teacher)
     return teacher_cache.cache_of(config, source, run).complete(sharding.make_mesh((-1, 1)), batch=8)
 
 
@@ -84,10 +85,10 @@ def test_another_program_that_asks_the_same_teacher(clips, teacher, tmp_path):
     folder = tmp_path / "answers"
     config = student(tmp_path / "run", clips, teacher, cache_teacher=str(folder))
     folder.mkdir()
-    words = [sys.executable, "-c", HOLDER, str(folder / runs.LOCK)]
+    words = [sys.executable, "-c", HOLDER, str(folder / run_folder.LOCK)]
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(runs.RunError) as caught:
+        with pytest.raises(run_folder.RunError) as caught:
             asked(config)
         cure = "wait for it to end, or write elsewhere with --config.cache_teacher=FOLDER"
         assert str(caught.value) == f"another process is working in {folder}: {cure}"
@@ -119,7 +120,7 @@ def answers(distilled, clips):
 
 
 def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != runs.LOCK}
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != run_folder.LOCK}
 
 
 def test_the_same_as_uncached_on_a_fixed_view(clips, teacher, distilled, tmp_path):
@@ -175,7 +176,7 @@ def test_the_student_is_augmented_and_the_answers_are_fixed(clips, looking_close
 def test_every_answer_is_to_its_own_clip(clips, teacher, distilled, tmp_path):
     """By value: the teacher asked about the centre of the clip that an answer came with."""
     config, mesh = student(tmp_path / "run", clips, teacher), sharding.make_mesh((-1, 1))
-    task, variables, frozen = predict.predictor(runs.load_run(teacher))
+    task, variables, frozen = predict.predictor(run_folder.load_run(teacher))
     plain = source_of(config, config.data.dir).eval("val", batch=8)
     rows = predict.predict_batches(predict.jit_predict(task, mesh), variables, frozen, plain, mesh)
     for batch, (outputs, clip) in zip(asked(config).eval("val", batch=8), rows, strict=True):

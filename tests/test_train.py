@@ -15,8 +15,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import evaluate, initial, inputs, main, optim, runs, train
+from l2l import evaluate, initial, main, optim, train
 from l2l.core import sharding
+from l2l.runs import dependencies, run_folder
+from l2l.runs.config import plain
 from tests import shards, small
 
 CLIPS = {"train": 24, "val": 5, "test": 4}
@@ -47,7 +49,7 @@ def test_a_finished_run_has_everything(teacher):
 
 def test_the_step_is_compiled_once(clips, tmp_path):
     config = small.config("teacher", tmp_path / "run", clips, **SMALL)
-    job = train.prepare(config, inputs.ensure(config))
+    job = train.prepare(config, dependencies.ensure(config))
     step = train.make_step(job.task, job.optimizer, job.mesh)
     state, key = train.init_state(job), jax.random.key(0)
     batches = job.source.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=8)
@@ -63,18 +65,18 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monke
         small.stop_at(patched, 3)
         with pytest.raises(train.Stopped, match="step 3 of 6"):
             small.run(config)
-    assert not runs.is_finished(tmp_path / "teacher")
+    assert not run_folder.is_finished(tmp_path / "teacher")
     resumed = small.run(config)
     assert small.lines(resumed) == small.lines(teacher)
     for name in ("variables.npz", "predictions.npz", "best.npz"):
         assert small.same_arrays(resumed / name, teacher / name)
-    assert runs.load_run(resumed).hash == runs.load_run(teacher).hash
+    assert run_folder.load_run(resumed).hash == run_folder.load_run(teacher).hash
     tells_of_itself(resumed, capsys.readouterr().err)
 
 
 def tells_of_itself(run: Path, said: str) -> None:
     """On the terminal every step has its own loss, and the end says what was kept; the folder says the same."""
-    done, lines = runs.read_json(run / "done.json"), small.lines(run)
+    done, lines = run_folder.read_json(run / "done.json"), small.lines(run)
     told = dict(re.findall(r"^teacher +(\d)/6 .*  loss (\S+)", said, re.MULTILINE))
     assert told == {str(line["step"]): f"{line['train/loss']:.4g}" for line in lines if "train/loss" in line}
     assert "teacher: compiling the training step ..." in said
@@ -97,40 +99,42 @@ def test_more_epochs_continue_a_finished_run(clips, teacher, tmp_path):
     """And end as if there had been as many from the beginning; until they do, the folder holds the shorter run."""
     make = lambda epochs: small.config("teacher", tmp_path / "longer", clips, **SMALL | {"epochs": epochs})
     longer = small.run(make(1.0))
-    first = runs.load_run(longer)
-    job = train.prepare(make(2.0), inputs.ensure(make(2.0)))
-    assert (job.plan.total, runs.load_run(longer).hash) == (6, first.hash)
+    first = run_folder.load_run(longer)
+    job = train.prepare(make(2.0), dependencies.ensure(make(2.0)))
+    assert (job.plan.total, run_folder.load_run(longer).hash) == (6, first.hash)
     main.run(make(2.0))
     assert small.lines(longer) == small.lines(teacher)
     assert small.same_arrays(longer / "variables.npz", teacher / "variables.npz")
-    done, wanted = (runs.read_json(run / runs.DONE) for run in (longer, teacher))
+    done, wanted = (run_folder.read_json(run / run_folder.DONE) for run in (longer, teacher))
     assert (done["hash"], done["kept"], done["step"]) == (wanted["hash"], wanted["kept"], 6)
-    assert runs.load_run(longer).config["epochs"] == 2.0
+    assert run_folder.load_run(longer).config["epochs"] == 2.0
     shutil.rmtree(longer / "checkpoints")
-    with pytest.raises(runs.RunError, match=r"has no checkpoint from which config.epochs=3 could go on: start another"):
+    with pytest.raises(
+        run_folder.RunError, match=r"has no checkpoint from which config.epochs=3 could go on: start another"
+    ):
         main.run(make(3.0))
 
 
 def test_which_training_can_be_made_longer(tmp_path):
     """One that is not finished yet, too, whose config.json then says for how long; never a shorter one."""
     record = lambda **changes: {
-        "config": inputs.plain(small.config("teacher", tmp_path, tmp_path, **changes)),
+        "config": plain(small.config("teacher", tmp_path, tmp_path, **changes)),
         "inputs": {},
         "labels": [],
         "policy": {},
         "student": None,
     }
-    runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=4.0))
-    runs.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=6.0))
-    assert runs.read_json(tmp_path / "drops" / runs.CONFIG)["config"]["epochs"] == 6.0
+    run_folder.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=4.0))
+    run_folder.start(tmp_path / "drops", record(optim__schedule="milestones", epochs=6.0))
+    assert run_folder.read_json(tmp_path / "drops" / run_folder.CONFIG)["config"]["epochs"] == 6.0
     for other in ({"epochs": 5.0}, {"epochs": 7.0, "seed": 1}):
-        with pytest.raises(runs.RunError, match="config.epochs: it has 6.0, asked for"):
-            runs.start(tmp_path / "drops", record(optim__schedule="milestones", **other))
-    runs.start(tmp_path / "cosine", record(epochs=2.0))
+        with pytest.raises(run_folder.RunError, match="config.epochs: it has 6.0, asked for"):
+            run_folder.start(tmp_path / "drops", record(optim__schedule="milestones", **other))
+    run_folder.start(tmp_path / "cosine", record(epochs=2.0))
     with pytest.raises(
-        runs.RunError, match=r"started for config.epochs=2, .* 3 epochs along a cosine .*--config.init="
+        run_folder.RunError, match=r"started for config.epochs=2, .* 3 epochs along a cosine .*--config.init="
     ):
-        runs.start(tmp_path / "cosine", record(epochs=3.0))
+        run_folder.start(tmp_path / "cosine", record(epochs=3.0))
 
 
 HOLDER = """
@@ -145,16 +149,16 @@ sys.stdin.read()
 def test_a_folder_that_another_process_works_in(clips, tmp_path):
     run = tmp_path / "run"
     run.mkdir()
-    words = [sys.executable, "-c", HOLDER, str(run / runs.LOCK)]
+    words = [sys.executable, "-c", HOLDER, str(run / run_folder.LOCK)]
     config = small.config("teacher", run, clips, **SMALL)
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
-        with pytest.raises(runs.RunError, match=f"another process is working in {run}: wait for it to end"):
-            train.prepare(config, inputs.ensure(config))
-        assert [path.name for path in run.iterdir()] == [runs.LOCK]
+        with pytest.raises(run_folder.RunError, match=f"another process is working in {run}: wait for it to end"):
+            train.prepare(config, dependencies.ensure(config))
+        assert [path.name for path in run.iterdir()] == [run_folder.LOCK]
         holder.kill()
-    with runs.claimed(run):
-        assert not (run / runs.CONFIG).exists()
+    with run_folder.claimed(run):
+        assert not (run / run_folder.CONFIG).exists()
 
 
 def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teacher, tmp_path, monkeypatch):
@@ -194,18 +198,18 @@ def test_distil_then_finetune_start_from_what_they_name(clips, teacher, tmp_path
     distilled = small.run(config)
     assert {"train/l1", "train/soft"} <= small.lines(distilled)[0].keys()
     config = small.config("finetune", tmp_path / "tuned", clips, init=str(distilled), **SEES)
-    job = train.prepare(config, inputs.ensure(config))
-    chex.assert_trees_all_equal(jax.device_get(job.variables), runs.load_run(distilled).variables["model"])
+    job = train.prepare(config, dependencies.ensure(config))
+    chex.assert_trees_all_equal(jax.device_get(job.variables), run_folder.load_run(distilled).variables["model"])
 
 
 def test_a_head_for_other_labels(teacher, tmp_path):
     other = shards.clip_directory(tmp_path / "clips", videos=CLIPS, classes=2)
     config = small.config("teacher", tmp_path / "run", other, init=str(teacher), **SMALL)
-    with pytest.raises(runs.RunError, match=r"knows 3 labels .* has 2"):
-        train.prepare(config, inputs.ensure(config))
+    with pytest.raises(run_folder.RunError, match=r"knows 3 labels .* has 2"):
+        train.prepare(config, dependencies.ensure(config))
     config.init_skip = (".*classifier/.*",)
-    job = train.prepare(config, inputs.ensure(config))
-    before = runs.load_run(teacher).variables["model"]
+    job = train.prepare(config, dependencies.ensure(config))
+    before = run_folder.load_run(teacher).variables["model"]
     np.testing.assert_array_equal(
         job.variables["params"]["stem"]["spatial"]["kernel"], before["params"]["stem"]["spatial"]["kernel"]
     )
@@ -226,8 +230,8 @@ def test_merge_lists_everything_that_does_not_fit():
 
 def test_other_config_in_the_same_folder(teacher, clips):
     config = small.config("teacher", teacher, clips, **SMALL, optim__lr=0.5)
-    with pytest.raises(runs.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
-        train.prepare(config, inputs.ensure(config))
+    with pytest.raises(run_folder.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
+        train.prepare(config, dependencies.ensure(config))
 
 
 @pytest.mark.parametrize(
@@ -248,7 +252,7 @@ def test_other_config_in_the_same_folder(teacher, clips):
 def test_what_does_not_fit_stops_before_work_starts(clips, tmp_path, changes, words):
     config = small.config("teacher", tmp_path / "run", clips, **changes)
     with pytest.raises(ValueError, match=words):
-        train.train(config, inputs.ensure(config))
+        train.train(config, dependencies.ensure(config))
     assert not (tmp_path / "run").exists()
 
 
@@ -258,7 +262,7 @@ def test_a_cut_shard_stops_before_work_starts(tmp_path):
     shard.write_bytes(shard.read_bytes()[:-500])
     config = small.config("teacher", tmp_path / "run", directory)
     with pytest.raises(ValueError, match=f"{shard.name} is damaged"):
-        train.prepare(config, inputs.ensure(config))
+        train.prepare(config, dependencies.ensure(config))
 
 
 def test_freezing_and_scaled_rates(clips):

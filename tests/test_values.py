@@ -6,9 +6,10 @@ import flax.traverse_util
 import pytest
 
 from configs import common
-from l2l import inputs, main
+from l2l import main
 from l2l.models import MODELS
-from l2l.values import RULES, check_values
+from l2l.runs.config import load_config
+from l2l.runs.values import RULES, check_values
 from tests.test_configs import ALL
 
 # What will not do, for keys of which more than the type can be wrong.
@@ -81,7 +82,7 @@ def changed(config, key: str, value):
 
 @pytest.mark.parametrize(("stage", "variant"), ALL)
 def test_every_key_of_every_config_has_a_rule_that_it_keeps(stage, variant):
-    config = inputs.load_config(f"configs/{stage}.py:{variant}")
+    config = load_config(f"configs/{stage}.py:{variant}")
     assert flat(config).keys() <= RULES.keys()
     check_values(config)
 
@@ -95,7 +96,7 @@ def test_every_argument_of_every_model_has_a_rule():
 
 @pytest.mark.parametrize("key", RULES)
 def test_a_value_that_will_not_do_is_named_with_what_will(key):
-    config = inputs.load_config("configs/skim.py")
+    config = load_config("configs/skim.py")
     for value in [*wrong_for(flat(config).get(key)), *WRONG.get(key, ())]:
         with pytest.raises(ValueError, match=r"it must be .+") as error:
             check_values(changed(config, key, value))
@@ -104,14 +105,14 @@ def test_a_value_that_will_not_do_is_named_with_what_will(key):
 
 
 def test_it_is_said_before_anything_is_opened():
-    config = inputs.load_config("configs/teacher.py")
+    config = load_config("configs/teacher.py")
     config.data.dir, config.makers, config.epochs = "/nowhere", (), -1.0
     with pytest.raises(ValueError, match=r"config.epochs=-1.0: it must be a number above 0$"):
         main.run(config)
 
 
 def test_only_distillation_agrees_with_a_teacher():
-    config = inputs.load_config("configs/distill.py")
+    config = load_config("configs/distill.py")
     config.best = "agree"
     check_values(config)
     with pytest.raises(ValueError, match=r"config.best=agree: task classify has no teacher to agree with"):

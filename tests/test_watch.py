@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l2l import log, runs
+from l2l import log
 from l2l.core import terminal
 from l2l.data.dataset import source_of
+from l2l.runs import run_folder
 from tests import shards, small
 
 STEPS = 5000
@@ -88,7 +89,7 @@ def test_the_step_and_the_term_of_a_bad_loss(poisoned, save_epochs):
     assert max((line["step"] for line in small.lines(Path(config.run))), default=0) < step
     saved = [int(path.name) for path in (Path(config.run) / "checkpoints").iterdir() if path.name.isdigit()]
     assert max(saved, default=0) == (step - 1 if save_epochs else 0)
-    assert not runs.is_finished(Path(config.run))
+    assert not run_folder.is_finished(Path(config.run))
 
 
 def test_terms_come_before_the_loss_and_the_loss_before_the_norms():
@@ -148,7 +149,7 @@ def test_a_trace_of_a_few_steps(work, tmp_path):
     times = {key for line in written for key in line if key.startswith("time/")}
     assert times == {"time/examples_per_s", "time/data_wait", "time/memory_gib"}
     assert not any(key.startswith("val/") for line in written for key in line)  # there is no split to choose on
-    kept = runs.read_json(tmp_path / "run" / runs.DONE)["kept"]
+    kept = run_folder.read_json(tmp_path / "run" / run_folder.DONE)["kept"]
     assert kept == {
         "step": max(line["step"] for line in written),
         "why": "the last one, as there is no validation split",

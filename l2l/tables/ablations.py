@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from l2l.runs import RunError
+from l2l.runs.run_folder import RunError
 from l2l.tables import terms
 from l2l.tables.groups import Group, Values, changes, identity, sources
 from l2l.tables.table import Column, Row, Table, claim, claims

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from l2l import model_costs
-from l2l.runs import RunError
+from l2l.runs.run_folder import RunError
 from l2l.tables import paper, terms
 from l2l.tables.charts import against_cost
 from l2l.tables.groups import Group, Member, sources

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from l2l.runs import RunError
+from l2l.runs.run_folder import RunError
 from l2l.tables import terms
 from l2l.tables.charts import against_cost
 from l2l.tables.groups import Group, sources

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import curves, runs, sure
 from l2l.core import atomic
 from l2l.data import schema
-from l2l.runs import RunError, read_json
+from l2l.runs import names, run_folder
+from l2l.runs.run_folder import RunError, read_json
 
 INPUT_KEYS = ("teacher", "student", "init", "recognition")  # paths: whether they are there counts, not where
 UNKNOWN = "unknown"  # code of a run that did not write down which made it
@@ -56,12 +56,12 @@ class Member:
     @functools.cached_property
     def curves(self) -> dict[str, Any]:
         """What `python -m l2l.curves` wrote; raises as `measured`."""
-        return self.measured(curves.CURVES)
+        return self.measured(names.CURVES)
 
     @functools.cached_property
     def sure(self) -> dict[str, Any]:
         """What `python -m l2l.sure` wrote; raises as `measured`."""
-        return self.measured(sure.EARLY_EXIT)
+        return self.measured(names.EARLY_EXIT)
 
     def measured(self, name: str) -> dict[str, Any]:
         """A file that a command wrote into the finished run.
@@ -112,10 +112,10 @@ class Group:
 
 def load(path: Path) -> Member:
     """Raises RunError unless it is the folder of a finished run."""
-    record = runs.completed(read_json(path / runs.CONFIG))
-    if not (path / runs.DONE).is_file():
+    record = run_folder.completed(read_json(path / run_folder.CONFIG))
+    if not (path / run_folder.DONE).is_file():
         raise RunError(f"{path} has not finished: start the command that makes it again")
-    done = read_json(path / runs.DONE)
+    done = read_json(path / run_folder.DONE)
     return Member(path, record, done["hash"], done["metrics"], done.get("code", UNKNOWN))
 
 
@@ -127,7 +127,9 @@ def find(paths: Iterable[Path]) -> list[Member]:
     """
     found = {}
     for path in paths:
-        own = [path] if (path / runs.CONFIG).is_file() else sorted(x.parent for x in path.rglob(runs.CONFIG))
+        own = (
+            [path] if (path / run_folder.CONFIG).is_file() else sorted(x.parent for x in path.rglob(run_folder.CONFIG))
+        )
         if not own:
             raise RunError(f"{path} holds no runs")
         found |= {x.resolve(): load(x) for x in own if not (x / schema.INDEX).is_file()}
@@ -136,7 +138,7 @@ def find(paths: Iterable[Path]) -> list[Member]:
 
 def identity(member: Member) -> dict[str, Any]:
     """What tells one configuration from another: flat keys of the config without seed, places and speed."""
-    config = {key: value for key, value in member.config.items() if key not in (*runs.FREE_KEYS, "seed")}
+    config = {key: value for key, value in member.config.items() if key not in (*run_folder.FREE_KEYS, "seed")}
     config |= {key: bool(config[key]) for key in INPUT_KEYS}
     config["cache_teacher"] = bool(config["cache_teacher"])
     flat = flattened(config)
@@ -197,7 +199,7 @@ def source(member: Member) -> dict[str, Any]:
         "examples": member.metrics.get("examples"),
         "labels": atomic.hash_of(member.record["labels"]),
         "data": member.data,
-        "config": str(member.path / runs.CONFIG),
+        "config": str(member.path / run_folder.CONFIG),
         "config_hash": atomic.hash_of(member.config),
         "code": member.code,
     }

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l import sure
 from l2l.report_plots import Chart, Series, chart
-from l2l.runs import RunError
+from l2l.runs.names import EARLY_EXIT
+from l2l.runs.run_folder import RunError
 from l2l.tables import terms
 from l2l.tables.charts import look
 from l2l.tables.groups import Group, sources
@@ -91,7 +91,7 @@ def methods(skimmers: Sequence[Group]) -> dict[str, list[Row]]:
     found = {}
     for group, name in zip(skimmers, unique([recipe(g) for g in skimmers]), strict=True):
         found[f"{name}, {way(group)}"] = list((by_looks if listens(group) else by_strides)(group, name))
-        if all((member.path / sure.EARLY_EXIT).is_file() for member in group.members):
+        if all((member.path / EARLY_EXIT).is_file() for member in group.members):
             found[f"{name}, stops when sure"] = [stopping(group, name)]
     return found
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from l2l import curves
-from l2l.runs import RunError
+from l2l.runs.names import CURVE_METRICS
+from l2l.runs.run_folder import RunError
 from l2l.tables.groups import Group, Member, Values
 from l2l.tables.terms import FEATURES, RECOGNISERS, SELECTIONS
 from l2l.tasks import from_config
@@ -68,7 +68,7 @@ def point(member: Member, **where: Any) -> Point | None:
 
 def read(group: Group, key: str, **where: Any) -> Values:
     """Seed -> a quantity at a place of the curves; shares in percent."""
-    scale = 100 if key in curves.CURVE_METRICS else 1
+    scale = 100 if key in CURVE_METRICS else 1
 
     def of(member: Member) -> float | None:
         place = point(member, **where)

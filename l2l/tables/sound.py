@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from l2l import sound_trials
-from l2l.runs import RunError
+from l2l.runs import names
+from l2l.runs.run_folder import RunError
 from l2l.tables import terms
 from l2l.tables.groups import Group, sources
 from l2l.tables.skims import recipe, skims, steps_of, unique
@@ -30,7 +30,7 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     Raises:
       RunError: none was, or not all runs of such a group.
     """
-    asked = [g for g in skims(groups) if (g.members[0].path / sound_trials.SOUND_TRIALS).is_file()]
+    asked = [g for g in skims(groups) if (g.members[0].path / names.SOUND_TRIALS).is_file()]
     if not asked:
         raise RunError("no run was tried with other sound: python -m l2l.sound_trials RUN")
     named = zip(asked, unique([recipe(g) for g in asked]), strict=True)
@@ -52,8 +52,8 @@ def tables(groups: Sequence[Group]) -> list[Table]:
 
 def trials(group: Group, name: str) -> Iterator[Row]:
     """A row for each trial."""
-    found = {member.seed: member.measured(sound_trials.SOUND_TRIALS)["trials"] for member in group.members}
-    for trial in group.members[0].measured(sound_trials.SOUND_TRIALS)["trials"]:
+    found = {member.seed: member.measured(names.SOUND_TRIALS)["trials"] for member in group.members}
+    for trial in group.members[0].measured(names.SOUND_TRIALS)["trials"]:
         values = {c.key: {seed: 100 * own[trial][c.key] for seed, own in found.items()} for c in COLUMNS}
         yield Row(f"{name}: {trial}", values)
 

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from l2l import sure
 from l2l.report_plots import Chart, Series, chart
-from l2l.runs import RunError
+from l2l.runs import names
+from l2l.runs.run_folder import RunError
 from l2l.tables import terms
 from l2l.tables.groups import Group, Values, sources
 from l2l.tables.skims import skims
@@ -21,7 +21,7 @@ def tables(groups: Sequence[Group]) -> list[Table]:
     Raises:
       RunError: none was, or not all runs of the group.
     """
-    group = next((g for g in skims(groups) if (g.members[0].path / sure.EARLY_EXIT).is_file()), None)
+    group = next((g for g in skims(groups) if (g.members[0].path / names.EARLY_EXIT).is_file()), None)
     if group is None:
         raise RunError("no run was asked when it is sure: python -m l2l.sure RUN --data=DIR")
     first = group.members[0].sure

@@ -4,11 +4,12 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from l2l import page, runs
+from l2l import page
 from l2l.core import atomic
 from l2l.core.atomic import replacing
 from l2l.report_runs import stamp
-from l2l.runs import RunError
+from l2l.runs import provenance
+from l2l.runs.run_folder import RunError
 from l2l.tables import ablations, clips, closer, groups, listen, moments, multi_label, sound, sure, trade
 from l2l.tables.groups import Group
 from l2l.tables.table import Table, as_json, claim_lines, comma_separated, heads, lines, markdown
@@ -63,7 +64,7 @@ def write(name: str, paths: Sequence[Path], out: Path) -> None:
     """
     made, left_out = build(name, paths)
     stem = "results" if name == ALL else name
-    facts = {"made": stamp(time.time()), "code": runs.code_version(), "left_out": left_out}
+    facts = {"made": stamp(time.time()), "code": provenance.code_version(), "left_out": left_out}
     out.parent.mkdir(parents=True, exist_ok=True)
     atomic.write_json(out.parent / f"{stem}.json", facts | {"tables": {t.name: as_json(t) for t in made}})
     text(out.parent / f"{stem}.md", "\n".join(markdown(table) for table in made))

@@ -4,22 +4,19 @@ A config names its inputs by path (data.dir, teacher, init, student, recognition
 makes a path. Commands run as processes of their own, so that nothing here imports the preparation code.
 """
 
-import importlib.util
-import json
 import shlex
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import jax
 import ml_collections
 
-from l2l import runs
-from l2l.core import archive
 from l2l.core.terminal import say
 from l2l.data import schema
+from l2l.runs import run_folder
+from l2l.runs.config import load_config, plain
 
 KEYS = ("teacher", "init", "student", "recognition")
 INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended by SIGINT
@@ -48,13 +45,13 @@ def ensure(config: ml_collections.ConfigDict) -> dict[str, dict[str, str]]:
             make(name, path, maker)
         elif maker:
             check(Path(path), maker)
-        found[name] = {"path": path, "hash": runs.hash_at(path)}
+        found[name] = {"path": path, "hash": run_folder.hash_at(path)}
     return found
 
 
 def exists(path: Path) -> bool:
     """Whether finished shards or a finished run lie there."""
-    return (path / schema.INDEX).is_file() or runs.is_finished(path)
+    return (path / schema.INDEX).is_file() or run_folder.is_finished(path)
 
 
 def make(name: str, path: str, maker: str | None) -> None:
@@ -68,17 +65,17 @@ def make(name: str, path: str, maker: str | None) -> None:
         cure = f"`python -m l2l.main --config=... --config.run={path}`"
         cure += f", or from published weights `python -m l2l.import_weights --model=... FILE --out={path}`"
         cure = f"`python -m data_prep.write_shards --out={path} ...`" if name == "data" else cure
-        raise runs.RunError(
+        raise run_folder.RunError(
             f"{path} (config.{key}) is missing or not finished: make it ({cure}) or point --config.{key} elsewhere"
         )
     if jax.distributed.is_initialized():
-        raise runs.RunError(f"{path} is missing; several processes do not make it: first `python -m {maker}`")
+        raise run_folder.RunError(f"{path} is missing; several processes do not make it: first `python -m {maker}`")
     say(f"{path} is missing: python -m {maker}")
     code = run_module(shlex.split(maker))
     if code:
-        raise runs.RunError(f"`python -m {maker}` ended with code {code}, so {path} is missing")
+        raise run_folder.RunError(f"`python -m {maker}` ended with code {code}, so {path} is missing")
     if not exists(Path(path)):
-        raise runs.RunError(f"`python -m {maker}` did not make {path}; fix config.makers")
+        raise run_folder.RunError(f"`python -m {maker}` did not make {path}; fix config.makers")
 
 
 def run_module(arguments: list[str]) -> int:
@@ -103,14 +100,14 @@ def check(path: Path, maker: str) -> None:
     if module != "l2l.main":
         made_by, asked = schema.load_index(path).made_by, canonical(maker)
         if made_by != asked:
-            raise runs.RunError(
+            raise run_folder.RunError(
                 f"{path} was made by `{made_by or 'another command'}`, the config asks for `{asked}`: "
                 f"delete {path} to make it again, or point --config.data.dir elsewhere"
             )
         return
     config = load_config(next(a.removeprefix("--config=") for a in arguments if a.startswith("--config=")))
-    there = runs.read_json(path / runs.CONFIG)
-    runs.check_same(path, {"config": plain(config), "inputs": named(paths(config))})
+    there = run_folder.read_json(path / run_folder.CONFIG)
+    run_folder.check_same(path, {"config": plain(config), "inputs": named(paths(config))})
     for name, source in dict(config.makers).items():
         if exists(Path(name)) and name in {x["path"] for x in there["inputs"].values()}:
             check(Path(name), source)
@@ -122,48 +119,9 @@ def named(found: dict[str, str]) -> dict[str, dict[str, str | None]]:
 
 
 def hash_or_none(path: str) -> str | None:
-    return runs.hash_at(path) if exists(Path(path)) else None
+    return run_folder.hash_at(path) if exists(Path(path)) else None
 
 
 def canonical(maker: str) -> str:
     """A preparation command without the place it writes to: what an index records as `made_by`."""
     return " ".join(word for word in shlex.split(maker) if not word.startswith("--out="))
-
-
-def load_config(argument: str) -> ml_collections.ConfigDict:
-    """ "configs/teacher.py:sample" -> its config, as the command line would load it.
-
-    Raises:
-      RunError: no such file, or one that makes no config.
-      ValueError: it has no such variant.
-    """
-    file, _, variant = argument.partition(":")
-    return called("config", file, "get_config", *([variant] if variant else []))
-
-
-def called(what: str, file: str, function: str, *arguments: str) -> Any:
-    """What a function of a Python file returns. The file is executed: it is trusted like the command itself.
-
-    Raises:
-      RunError: there is no such file, it is no Python, or it raises an error; `what` says what it should be.
-      ValueError: the function raises it, with words of its own.
-    """
-    if not Path(file).is_file():
-        raise runs.RunError(f"{what} {file} does not exist")
-    spec = importlib.util.spec_from_file_location(f"{what}_{Path(file).stem}", file)
-    if spec is None:
-        raise runs.RunError(f"{what} {file} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-        return getattr(module, function)(*arguments)
-    except ValueError:
-        raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {archive.reason(error)}"
-        raise runs.RunError(f"{what} {file} cannot be used: {reason}") from error
-
-
-def plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """A config as JSON types, tuples as lists, the way config.json has it."""
-    return json.loads(json.dumps(config.to_dict()))

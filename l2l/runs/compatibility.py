@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from l2l.core.atomic import hash_of
 from l2l.data.schema import load_index
-from l2l.runs import Run, RunError, load_run
+from l2l.runs.run_folder import Run, RunError, load_run
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source

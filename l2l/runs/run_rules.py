@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from l2l.confidence import SOURCES
 from l2l.core.rules import (
     ANY,
     FINITE,
@@ -25,10 +24,10 @@ from l2l.core.rules import (
     record,
     whole,
 )
-from l2l.log import SHARES
 from l2l.media.policy import POLICY, ClipPolicy
 from l2l.models import MODELS, VIDEO_MODELS
-from l2l.values import RULES
+from l2l.runs.names import SHARES, SOURCES
+from l2l.runs.values import RULES
 
 # Keys that came later, with what earlier runs did without them.
 ADDED_KEYS = {"recognition": "", "multi_label": False, "distill_feature": 1.0, "mute": 0.0}

@@ -8,13 +8,9 @@ variables.npz, predictions.npz, classes.json, done.json   written last; done.jso
 
 import contextlib
 import dataclasses
-import datetime
 import errno
 import fcntl
-import importlib.metadata
 import json
-import platform
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +18,15 @@ from typing import Any
 
 import jax
 
-from l2l import rules_runs
 from l2l.core import atomic, processes, trees
 from l2l.core.archive import reason
 from l2l.core.atomic import demand_file
 from l2l.core.terminal import say
 from l2l.data import schema
-from l2l.rules_runs import ADDED_KEYS
+from l2l.models.student import modalities
+from l2l.runs import run_rules
+from l2l.runs.provenance import code_version, utc, versions
+from l2l.runs.run_rules import ADDED_KEYS
 
 CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
 MEASURED = ("curves", "sure", "sound_trials")  # commands that write a file of their name into a finished run
@@ -78,7 +76,7 @@ def read_json(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_JSON:
             raise ValueError(f"it has {path.stat().st_size:,} bytes, more than {MOST_JSON:,}")
         value = json.loads(path.read_text(encoding="utf-8"))
-        if problem := rules_runs.wrong(path.name, value):
+        if problem := run_rules.wrong(path.name, value):
             raise ValueError(problem)
     except OSError as error:
         raise RunError(f"{path} cannot be read: {error.strerror}") from error
@@ -341,32 +339,26 @@ def finish(
     return content
 
 
-def utc() -> str:
-    """The time in UTC, ISO 8601 to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+def student_of(run: Run) -> Run:
+    """The run of the student whose descriptors a skimmer reads.
 
-
-def code_version() -> str:
-    """The commit of a checkout, marked where files differ from it; else the installed version of this package."""
-    root = Path(__file__).parent.parent
-    if (root / ".git").exists():
-        words = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=12", "--match="]
-        try:
-            return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
-        except (OSError, subprocess.CalledProcessError):
-            pass  # no git, or another user's checkout
-    try:
-        return importlib.metadata.version("l2l")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
-
-
-def versions() -> dict[str, str]:
-    """Of Python, the main packages and this one, and the devices."""
-    names = ("jax", "flax", "optax", "orbax-checkpoint", "numpy")
-    found = {name: importlib.metadata.version(name) for name in names}
-    return found | {
-        "l2l": code_version(),
-        "python": platform.python_version(),
-        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
-    }
+    Raises:
+      RunError: the skimmer was imported without it, or is none.
+    """
+    if run.config["model"]["name"] != "skimmer":
+        kind = run.config["model"]["name"]
+        raise RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
+    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
+    missing = {*needed} - run.variables["student"]["params"].keys()
+    if missing:
+        raise RunError(
+            f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
+            "import it again with --student=RUN"
+        )
+    for whose, config in (("student", run.student), ("recogniser", run.recogniser and run.recogniser["config"])):
+        if config and run.variables[whose]["params"].keys() == {"classifier"}:
+            raise RunError(
+                f"{run.path} reads features of {config['model']['name']} that were released without their network: it "
+                "cannot take videos, only features (python -m l2l.evaluate)"
+            )
+    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)

@@ -1,0 +1,50 @@
+"""configs/STAGE.py:VARIANT -> its keys and their values."""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+
+from l2l.core import archive
+from l2l.runs import run_folder
+
+
+def load_config(argument: str) -> ml_collections.ConfigDict:
+    """ "configs/teacher.py:sample" -> its config, as the command line would load it.
+
+    Raises:
+      RunError: no such file, or one that makes no config.
+      ValueError: it has no such variant.
+    """
+    file, _, variant = argument.partition(":")
+    return called("config", file, "get_config", *([variant] if variant else []))
+
+
+def called(what: str, file: str, function: str, *arguments: str) -> Any:
+    """What a function of a Python file returns. The file is executed: it is trusted like the command itself.
+
+    Raises:
+      RunError: there is no such file, it is no Python, or it raises an error; `what` says what it should be.
+      ValueError: the function raises it, with words of its own.
+    """
+    if not Path(file).is_file():
+        raise run_folder.RunError(f"{what} {file} does not exist")
+    spec = importlib.util.spec_from_file_location(f"{what}_{Path(file).stem}", file)
+    if spec is None:
+        raise run_folder.RunError(f"{what} {file} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        return getattr(module, function)(*arguments)
+    except ValueError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {archive.reason(error)}"
+        raise run_folder.RunError(f"{what} {file} cannot be used: {reason}") from error
+
+
+def plain(config: ml_collections.ConfigDict) -> dict[str, Any]:
+    """A config as JSON types, tuples as lists, the way config.json has it."""
+    return json.loads(json.dumps(config.to_dict()))

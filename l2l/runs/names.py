@@ -1,0 +1,14 @@
+"""What the files of a run folder are called, and what stands in them."""
+
+SHARES = ("agree", "top1", "top5", "mAP", "mAP_micro")  # metrics that are shares, told in percent
+
+SOURCES = ("step_logits", "head_logits")  # the classifier on the looks so far; the one on the LSTM's state
+
+EARLY_EXIT = "sure.json"
+
+SOUND_TRIALS = "sound_trials.json"
+
+CURVES = "curves.json"
+
+
+CURVE_METRICS = ("top1", "mAP")
