@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from benchmarks import rounds
-from l2l import costs, predict
 from l2l.core import sharding
+from l2l.evaluate import macs as costs
+from l2l.evaluate import predict
 from l2l.runs import config
 from l2l.tasks import from_config
 

@@ -14,8 +14,8 @@ import jax.numpy as jnp
 
 from benchmarks import rounds, trainstep
 from benchmarks.student import clips
-from l2l import predict
 from l2l.core import sharding
+from l2l.evaluate import predict
 from l2l.runs.config import load_config, plain
 from l2l.tasks import from_config
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from l2l import metrics
 from l2l.core import atomic
+from l2l.evaluate import metrics
 from l2l.media.scan import MediaError
 from l2l.programs import Programs
 from l2l.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result

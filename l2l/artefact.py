@@ -48,9 +48,9 @@ import jax.export
 import numpy as np
 
 from l2l import artefact_about, artefact_check, programs
-from l2l.confidence import Sure
 from l2l.core import archive, atomic, sharding
 from l2l.core.rules import whole
+from l2l.evaluate.early_exit import Sure
 from l2l.media.policy import ClipPolicy
 
 FORMAT = 1

@@ -14,8 +14,9 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, predict, run_programs
+from l2l import artefact, artefact_about, run_programs
 from l2l.core import atomic
+from l2l.evaluate import predict
 from l2l.media import policy
 from l2l.programs import Programs
 from l2l.runs import fits, provenance, run_folder

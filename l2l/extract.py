@@ -8,12 +8,12 @@ from typing import Any
 
 import jax
 
-from l2l import predict
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
 from l2l.data.dataset import Source, source_of
-from l2l.predict import Video
+from l2l.evaluate import predict
+from l2l.evaluate.predict import Video
 from l2l.runs import compatibility, fits, provenance, run_folder
 from l2l.runs.config import plain
 from l2l.tasks import from_config

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from l2l.confidence import Sure
 from l2l.core import sharding
 from l2l.data.batching import Arrays
+from l2l.evaluate.early_exit import Sure
 from l2l.media.policy import ClipPolicy
 
 if TYPE_CHECKING:  # its package needs flax, which an exported model does without
@@ -114,7 +114,7 @@ class Programs:
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
       multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
-      sure: calibration of a skimmer and when it may stop looking, see `l2l.confidence`; None if that was not measured.
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.evaluate.early_exit`; None if that was not measured.
     """
 
     name: str

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
-from l2l import model_costs, page, report_classes, report_files, report_runs, report_skim, report_videos
+from l2l import page, report_classes, report_files, report_runs, report_skim, report_videos
 from l2l.core import atomic, command, trees
 from l2l.core.terminal import say
+from l2l.evaluate import model_macs, video_macs
 from l2l.models.student import modalities
 from l2l.report_runs import Shown
 from l2l.runs import prediction_rules, run_folder
@@ -98,7 +99,7 @@ def skim_section(
     """
     config, student, model = run.config, run.record["student"], from_config.numbers_of(run.config)
     teachers = {
-        other.name: model_costs.clip_macs(other.config, len(other.labels))
+        other.name: model_macs.clip_macs(other.config, len(other.labels))
         for other in shown
         if other.config["model"].get("name") in ("r2plus1d", "i3d") and other.labels == run.labels
     }
@@ -113,7 +114,7 @@ def skim_section(
     return {
         "run": run,
         "model": model,
-        "positions": report_skim.positions(arrays).mean(),
+        "positions": video_macs.positions(arrays).mean(),
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
         "totals": {"hard": looks[-1]} | {row.way: row for row in others if row.way},

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics
+from l2l.evaluate import metrics
 from l2l.models.student import modalities
 from l2l.report_files import Files
 from l2l.video_parts import uri

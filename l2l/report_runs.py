@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import model_costs, report_skim
+from l2l import report_skim
 from l2l.core import atomic
 from l2l.core.archive import reason
 from l2l.data import schema
+from l2l.evaluate import model_macs
 from l2l.log import written
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import run_folder, run_rules
@@ -195,7 +196,7 @@ def examples(metrics: Mapping[str, float], prefix: str) -> int | None:
 
 def clip_cost(run: Shown, prefix: str) -> float | None:
     """GMACs a clip; None for what is not this run's own model."""
-    return None if prefix else model_costs.clip_macs(run.config, len(run.labels)) / report_skim.GIGA
+    return None if prefix else model_macs.clip_macs(run.config, len(run.labels)) / report_skim.GIGA
 
 
 def curves(run: Shown) -> list[Chart]:

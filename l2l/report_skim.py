@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from l2l import metrics
+from l2l.evaluate import metrics
+from l2l.evaluate.video_macs import GIGA, looked_at, mean_gmacs, positions, selection_gmacs
 from l2l.models.student import modalities
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs.prediction_rules import OTHERS
 from l2l.runs.run_folder import read_json
 from l2l.tasks import from_config
-from l2l.video_costs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.video_parts import NAMES
 
 Arrays = Mapping[str, np.ndarray]
@@ -69,11 +69,6 @@ class Inside:
 def ways(arrays: Arrays) -> list[str]:
     """Those of OTHERS that a run has measured."""
     return [name for name in OTHERS if f"logits_{name}" in arrays]
-
-
-def positions(arrays: Arrays) -> np.ndarray:
-    """How many positions each video has, int (b,): times are padded with zeros."""
-    return (arrays["times"] > 0).sum(axis=1)
 
 
 def cost_rows(

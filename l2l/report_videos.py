@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from l2l.core.clock import clock
+from l2l.evaluate.metrics import probabilities
+from l2l.evaluate.video_macs import positions
 from l2l.media.cut import Clip
-from l2l.metrics import probabilities
 from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import modalities
 from l2l.report_files import Files
 from l2l.report_plots import Chart
-from l2l.report_skim import Actions, Arrays, in_action, positions
+from l2l.report_skim import Actions, Arrays, in_action
 from l2l.tasks import from_config
 from l2l.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 

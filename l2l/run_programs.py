@@ -3,21 +3,23 @@
 import dataclasses
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
 
-from l2l import model_costs, predict, sure
-from l2l.confidence import Sure
 from l2l.core import sharding
 from l2l.data.batching import Arrays
 from l2l.data.preprocess import crop_side
+from l2l.evaluate import model_macs, predict
+from l2l.evaluate.early_exit import Sure
 from l2l.listen import hearer
 from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
 from l2l.models.student import Student
 from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
 from l2l.runs import names, run_folder
+from l2l.runs.names import EARLY_EXIT
 from l2l.runs.run_folder import student_of
 from l2l.tasks import from_config
 from l2l.tasks.skim import by_step
@@ -63,7 +65,7 @@ def of_run(run: run_folder.Run) -> Programs:
 
 def sure_of(run: run_folder.Run) -> Sure | None:
     """When a skimmer is sure, if that was measured. Raises RunError if it was, of another number of looks."""
-    found, looks = sure.early_exit_of(run.path), from_config.numbers_of(run.config).steps
+    found, looks = early_exit_of(run.path), from_config.numbers_of(run.config).steps
     if found and len(found.temperatures) != looks:
         path = run.path / names.EARLY_EXIT
         has = f"{path} is damaged: it has {len(found.temperatures)} temperatures"
@@ -239,7 +241,23 @@ def macs_of(run: run_folder.Run) -> Macs:
     classes = len(run.labels)
     if run.config["task"] == "skim":
         recogniser = run.recogniser and run.recogniser["config"]
-        of_video = functools.partial(model_costs.video_macs, run.config, run.student, classes, recogniser=recogniser)
+        of_video = functools.partial(model_macs.video_macs, run.config, run.student, classes, recogniser=recogniser)
         return lambda positions, steps, looks, **how: of_video(positions=positions, steps=steps, looks=looks, **how)
-    one = model_costs.clip_macs(run.config, classes)
+    one = model_macs.clip_macs(run.config, classes)
     return lambda positions, steps, looks: {"indexing": 0, "skimming": 0, "recognition": positions * one}
+
+
+def early_exit_of(run: str | Path) -> Sure | None:
+    """What `python -m l2l.sure` found for a finished run; None if it was never asked.
+
+    Raises:
+      RunError: RUN/sure.json is damaged, or was made for other weights.
+    """
+    path = Path(run) / EARLY_EXIT
+    if not path.is_file():
+        return None
+    found = run_folder.read_json(path)
+    if found["run"] != run_folder.hash_at(run):
+        raise run_folder.RunError(f"{path} was made for another run: {run_folder.cure_of(path)}")
+    numbers = tuple(map(float, found["temperatures"])), float(found["threshold"])
+    return Sure(found["source"], *numbers, found.get("calibrates", True))

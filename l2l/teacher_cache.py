@@ -17,11 +17,11 @@ import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
 
-from l2l import predict
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import batching, features, schema, teacher_outputs
 from l2l.data.dataset import SideBySide, Source
+from l2l.evaluate import predict
 from l2l.runs import run_folder
 from l2l.runs.run_folder import Run
 

@@ -9,16 +9,17 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from l2l import checkpoint, evaluate, optim, predict, teacher_cache, train_assemble
+from l2l import checkpoint, optim, teacher_cache, train_assemble
 from l2l.core import processes, sharding, trees
 from l2l.core.atomic import hash_of
 from l2l.core.prefetch import Ahead
 from l2l.core.terminal import say
 from l2l.data import loader, order
 from l2l.data.dataset import Source, source_of
+from l2l.evaluate import evaluation, predict
+from l2l.evaluate.resolve import resolved
 from l2l.initial import init_variables
 from l2l.log import MetricLog, Numbers, Progress, Trace, check_finite, told
-from l2l.resolve import resolved
 from l2l.runs import compatibility, fits, run_folder
 from l2l.runs.config import plain
 from l2l.runs.values import check_values
@@ -147,7 +148,7 @@ def announce(job: Job) -> None:
         say(f"{job.run}: a batch of {data.batch} is more than {few}: some come twice")
     keeps = "the last step is kept" if data.val else "no validation split: the last step is kept"
     if config.best and data.val:
-        keeps = f"the step with the best {evaluate.criterion(config)} on {data.val} is kept"
+        keeps = f"the step with the best {evaluation.criterion(config)} on {data.val} is kept"
     say(f"{job.run}: {keeps}; {data.test} is measured at the end")
 
 
@@ -232,12 +233,12 @@ class Trainer:
         arrays = self._predictions(config.data.val, self.state.variables)
         if arrays is None:
             return
-        values = evaluate.measure(arrays, config.multi_label)
+        values = evaluation.measure(arrays, config.multi_label)
         self.evaluated = step
         self.log.write(step, {f"val/{name}": value for name, value in values.items()})
         say(f"{self.job.run.name} {step:>6}/{self.job.plan.total} on {config.data.val}: {shown(values, config)}")
-        if config.best and values[evaluate.criterion(config)] > self.best:
-            self.best, self.best_step = values[evaluate.criterion(config)], step
+        if config.best and values[evaluation.criterion(config)] > self.best:
+            self.best, self.best_step = values[evaluation.criterion(config)], step
             variables = trees.to_host(self.state.variables)
             if jax.process_index() == 0:
                 trees.save_arrays(self.job.run / "best.npz", variables)
@@ -247,7 +248,7 @@ class Trainer:
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
         job = self.job
         numbers = {"batch": job.config.data.eval_batch, "mesh": job.mesh, "stop": lambda: self.stop.now}
-        return evaluate.evaluate(self.predict, variables, job.frozen, job.source, split, **numbers)
+        return evaluation.evaluate(self.predict, variables, job.frozen, job.source, split, **numbers)
 
     def save(self) -> None:
         """Starts to save the state, if all of its steps were finite."""
@@ -260,7 +261,7 @@ class Trainer:
         """Of which step the variables are that the run keeps, and why."""
         config = self.job.config
         if self.best_step:
-            metric = evaluate.criterion(config)
+            metric = evaluation.criterion(config)
             chosen = {"split": config.data.val, "metric": metric, "value": self.best}
             return {"step": self.best_step, "why": f"the best {metric} on {config.data.val}"} | chosen
         why = "config.best is empty" if config.data.val else "there is no validation split"
@@ -282,12 +283,12 @@ class Trainer:
         arrays = self._predictions(split, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
-        values = evaluate.measure(arrays, job.config.multi_label)
+        values = evaluation.measure(arrays, job.config.multi_label)
         self.log.close()
         if jax.process_index() == 0:
             run_folder.reopen(job.run, job.config.epochs)
-            evaluate.save_predictions(job.run / "predictions.npz", arrays)
-            evaluate.save_classes(job.run / "classes.json", arrays, job.source.index, split, job.config.multi_label)
+            evaluation.save_predictions(job.run / "predictions.npz", arrays)
+            evaluation.save_classes(job.run / "classes.json", arrays, job.source.index, split, job.config.multi_label)
             host["params"].pop(BRIDGE, None)
             read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
             run_folder.finish(job.run, {"model": host} | read, values, job.plan.total, kept)
@@ -306,8 +307,8 @@ def fetch(steps: list[tuple[int, Tree]]) -> list[tuple[int, Numbers]]:
 
 def shown(values: dict[str, float], config: Any) -> str:
     """The two or three metrics that say most, for a person: what chooses, agreement, and reading everything."""
-    plain_name = evaluate.criterion(config).removeprefix("soft_")
-    names = (evaluate.criterion(config), plain_name, "agree", f"dense_{plain_name}")
+    plain_name = evaluation.criterion(config).removeprefix("soft_")
+    names = (evaluation.criterion(config), plain_name, "agree", f"dense_{plain_name}")
     found = [name for name in dict.fromkeys(names) if name in values]
     return "  ".join(told(name, values[name]) for name in found[:3])
 

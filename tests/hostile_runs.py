@@ -12,7 +12,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import checkpoint, report, report_runs, sure
+from l2l import checkpoint, report, report_runs, run_programs
 from l2l.core import atomic
 from l2l.log import MetricLog
 from l2l.runs import fits, run_folder
@@ -65,7 +65,7 @@ def read_as_commands_do(run: Path) -> dict[str, Callable[[], object]]:
     def loaded() -> object:
         own = run_folder.load_run(run)
         fits.check(own)
-        return sure.early_exit_of(run)
+        return run_programs.early_exit_of(run)
 
     def begun_again() -> object:
         if run_folder.is_finished(run) and not run_folder.asks_longer(run, asked):

@@ -14,8 +14,8 @@ import flax.traverse_util
 import numpy as np
 import tensorflow as tf
 
-from l2l import costs
 from l2l.core import safe_pickle
+from l2l.evaluate import macs
 from l2l.models.import_i3d import weights_path
 
 GOLDEN = Path(__file__).parent / "golden" / "i3d.npz"
@@ -95,7 +95,7 @@ def network(frames: np.ndarray, weight: Weight, classes: int = 400) -> tuple[np.
     x = out["conv_2b"] = unit(pool(x, [1, 3, 3], [1, 2, 2]), "Conv3d_2b_1x1", 64, 1)
     x = out["conv_2c"] = unit(x, "Conv3d_2c_3x3", 192, 3)
     pools = ([1, 3, 3], [1, 2, 2]), ([3, 3, 3], [2, 2, 2]), ([2, 2, 2], [2, 2, 2])
-    for number, (stage, how) in enumerate(zip(costs.MIXED, pools, strict=True), 3):
+    for number, (stage, how) in enumerate(zip(macs.MIXED, pools, strict=True), 3):
         x = pool(x, *how)
         for letter, channels in zip("bcdef", stage, strict=False):
             x = out[f"mixed_{number}{letter}"] = mixed(x, f"Mixed_{number}{letter}", channels)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from l2l import evaluate
 from l2l.core import atomic
-from l2l.curves import counts_of
+from l2l.evaluate import evaluation
+from l2l.evaluate.curves import counts_of
 from l2l.models.student import modalities
 from l2l.runs import run_folder
 from l2l.runs.config import load_config, plain
@@ -81,10 +81,10 @@ def predicted(path: Path, arrays: dict[str, np.ndarray], **more) -> dict[str, fl
     """Writes predictions into a finished run, and what they measure; returns the latter."""
     done = run_folder.read_json(path / run_folder.DONE)
     done["metrics"] = (
-        evaluate.measure(arrays, run_folder.read_json(path / run_folder.CONFIG)["config"]["multi_label"]) | more
+        evaluation.measure(arrays, run_folder.read_json(path / run_folder.CONFIG)["config"]["multi_label"]) | more
     )
     atomic.write_json(path / run_folder.DONE, done)
-    evaluate.save_predictions(path / "predictions.npz", arrays)
+    evaluation.save_predictions(path / "predictions.npz", arrays)
     return done["metrics"]
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import costs, model_costs
+from l2l.evaluate import macs, model_macs
 from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
 from l2l.models.skimmer import Skimmer
@@ -188,13 +188,12 @@ def test_cost_follows_the_module(choose):
         )
         for x in ("", choose)
     )
-    how = {"hidden": 1024, "key": 512, "query": 1024, "feature": 512, "fusion": costs.fusion_macs(), "choose": choose}
-    second = costs.closer_macs(n, cells=r * c, regions=r * d, descriptor=d, **how)
+    how = {"hidden": 1024, "key": 512, "query": 1024, "feature": 512, "fusion": macs.fusion_macs(), "choose": choose}
+    second = macs.closer_macs(n, cells=r * c, regions=r * d, descriptor=d, **how)
     assert closer - plain == steps * second
     numbers = {"index_by": "audio", "num_classes": k}
     assert (
-        costs.skimmer_macs(n, steps, **numbers, closer=second) - costs.skimmer_macs(n, steps, **numbers)
-        == steps * second
+        macs.skimmer_macs(n, steps, **numbers, closer=second) - macs.skimmer_macs(n, steps, **numbers) == steps * second
     )
 
 
@@ -202,13 +201,13 @@ def test_a_video_pays_a_trunk_for_each_second_glance():
     config, student = (run_config.plain(run_config.load_config(f"configs/{x}.py:closer")) for x in ("skim", "finetune"))
     numbers = {"positions": 30, "steps": 10, "looks": 10}
     without = config | {"model": config["model"] | {"closer": ""}}
-    near, plain = (model_costs.video_macs(c, student, 16, **numbers) for c in (config, without))
-    picture = costs.image_macs(48, 8, (1, 1, 1, 1))
+    near, plain = (model_macs.video_macs(c, student, 16, **numbers) for c in (config, without))
+    picture = macs.image_macs(48, 8, (1, 1, 1, 1))
     assert (near["recognition"], plain["recognition"]) == (20 * picture, 10 * picture)
     assert near["indexing"] == plain["indexing"]
-    every = model_costs.video_macs(config, student, 16, **numbers, soft=True)
+    every = model_macs.video_macs(config, student, 16, **numbers, soft=True)
     assert every["recognition"] == 30 * 26 * picture  # soft selection reads all regions of all pictures
-    larger = costs.image_macs(68, 8, (1, 1, 1, 1))  # what the sweep gives a single glance
+    larger = macs.image_macs(68, 8, (1, 1, 1, 1))  # what the sweep gives a single glance
     assert 2 * picture <= larger <= 2.2 * picture
 
 

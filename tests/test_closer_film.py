@@ -10,10 +10,11 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import answer, artefact_writer, model_costs, predict, region_pictures, run_programs, video_page
+from l2l import answer, artefact_writer, region_pictures, run_programs, video_page
 from l2l.core import sharding
 from l2l.data.dataset import source_of
-from l2l.evaluate import evaluate
+from l2l.evaluate import model_macs, predict
+from l2l.evaluate.evaluation import evaluate
 from l2l.look import load
 from l2l.media import policy
 from l2l.media.decoding import cut_film
@@ -132,7 +133,7 @@ def test_every_frame_is_read_once_and_of_it_one_region(work, skimmer, monkeypatc
 
 
 def test_cost_is_two_pictures_a_look(work, skimmer):
-    trunks = model_costs.trunk_macs(load_run(work / "skim").student)
+    trunks = model_macs.trunk_macs(load_run(work / "skim").student)
     found = skimmer.classify(work / "long.mp4")
     assert found.gmacs["indexing"] * 1e9 == pytest.approx(10 * trunks["audio"])
     assert found.gmacs["recognition"] * 1e9 == pytest.approx(2 * STEPS * trunks["image"])

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from l2l import costs, model_costs, models
+from l2l import models
+from l2l.evaluate import macs, model_macs
 from l2l.models.backbones.conv import plain
 from l2l.models.backbones.resnet import AudioResNet, ImageResNet
 from l2l.models.student import Fusion, Unfused
@@ -54,13 +55,13 @@ def test_the_walker_counts():
 
 
 def test_published_counts():
-    assert costs.r2plus1d_macs(16, 112) == pytest.approx(40.52e9, abs=5e6)
-    assert costs.r2plus1d_bottleneck_macs(16, 112) == pytest.approx(126.0e9, abs=5e7)
-    assert costs.i3d_macs(64, 224) == pytest.approx(111.15e9, abs=5e6)
-    assert costs.image_macs(112) == pytest.approx(0.485e9, abs=5e5)
-    assert costs.audio_macs() == pytest.approx(0.612e9, abs=5e5)
-    assert costs.student_macs(112) == pytest.approx(1.098e9, abs=1e6)
-    assert costs.skimmer_macs(205, 10) == pytest.approx(0.22e9, abs=5e6)
+    assert macs.r2plus1d_macs(16, 112) == pytest.approx(40.52e9, abs=5e6)
+    assert macs.r2plus1d_bottleneck_macs(16, 112) == pytest.approx(126.0e9, abs=5e7)
+    assert macs.i3d_macs(64, 224) == pytest.approx(111.15e9, abs=5e6)
+    assert macs.image_macs(112) == pytest.approx(0.485e9, abs=5e5)
+    assert macs.audio_macs() == pytest.approx(0.612e9, abs=5e5)
+    assert macs.student_macs(112) == pytest.approx(1.098e9, abs=1e6)
+    assert macs.skimmer_macs(205, 10) == pytest.approx(0.22e9, abs=5e6)
 
 
 @pytest.mark.parametrize(
@@ -69,37 +70,37 @@ def test_published_counts():
 def test_teacher_follows_its_module(frames, size, numbers):
     model = models.get("r2plus1d", **{"num_classes": 400} | numbers)
     count = traced(model, (1, frames, size, size, 3), (1, 101, 40), train=False)
-    assert count == costs.r2plus1d_macs(frames, size, **numbers)
+    assert count == macs.r2plus1d_macs(frames, size, **numbers)
 
 
 def test_the_deep_teacher_follows_its_module():
     numbers = {"width": 2, "stages": (1, 2, 2), "num_classes": 7}
     model = models.get("r2plus1d", bottleneck=True, **numbers)
     count = traced(model, (1, 9, 37, 37, 3), (1, 101, 40), train=False)
-    assert count == costs.r2plus1d_bottleneck_macs(9, 37, **numbers)
+    assert count == macs.r2plus1d_bottleneck_macs(9, 37, **numbers)
     config = run_config.plain(run_config.load_config("configs/teacher.py:kinetics400"))
     deep = {"name": "r2plus1d", "width": 64, "stages": [3, 8, 36, 3], "bottleneck": True}
-    assert model_costs.clip_macs(config | {"model": deep}, 400) == costs.r2plus1d_bottleneck_macs(16, 112)
+    assert model_macs.clip_macs(config | {"model": deep}, 400) == macs.r2plus1d_bottleneck_macs(16, 112)
 
 
 @pytest.mark.parametrize(("frames", "size"), [(64, 224), (32, 160), (9, 37)])
 def test_i3d_follows_its_module(frames, size):
     count = traced(models.get("i3d", num_classes=400), (1, frames, size, size, 3), (1, 101, 40), train=False)
-    assert count == costs.i3d_macs(frames, size)
+    assert count == macs.i3d_macs(frames, size)
 
 
 def test_trunks_follow_their_modules():
-    assert traced(ImageResNet(), (1, 112, 112, 3), train=False) == costs.image_macs(112)
-    assert traced(AudioResNet(), (1, 101, 40), train=False) == costs.audio_macs()
+    assert traced(ImageResNet(), (1, 112, 112, 3), train=False) == macs.image_macs(112)
+    assert traced(AudioResNet(), (1, 101, 40), train=False) == macs.audio_macs()
     small = {"width": 8, "stages": (1, 1, 2)}
-    assert traced(AudioResNet(**small), (1, 77, 64), train=False) == costs.audio_macs(77, 64, **small)
+    assert traced(AudioResNet(**small), (1, 77, 64), train=False) == macs.audio_macs(77, 64, **small)
 
 
 @pytest.mark.parametrize("modality", ["both", "image", "audio"])
 def test_student_follows_its_module(modality):
     numbers = {"num_classes": 7, "width": 8, "modality": modality, "feature": 64}
     count = traced(models.get("student", **numbers), (1, 1, 56, 56, 3), (1, 101, 40), train=False)
-    assert count == costs.student_macs(56, **numbers)
+    assert count == macs.student_macs(56, **numbers)
 
 
 @pytest.mark.parametrize("index_by", ["both", "image", "audio"])
@@ -113,7 +114,7 @@ def test_skimmer_follows_its_module(index_by, recognition):
     count = traced(model, bank, bank, mask, variables, other, train=False)
     # What training looks at and a prediction does not need: a head per step, and a classification per step.
     extra = steps * 1024 * k + (steps - 1) * (recognition or 512) * k
-    assert count - extra == costs.skimmer_macs(n, steps, recognition=recognition, index_by=index_by, num_classes=k)
+    assert count - extra == macs.skimmer_macs(n, steps, recognition=recognition, index_by=index_by, num_classes=k)
 
 
 def test_weighing_looks_costs_a_hidden_layer_each():
@@ -127,7 +128,7 @@ def test_weighing_looks_costs_a_hidden_layer_each():
     numbers.pop("count_start")
     numbers.pop("steps")
     assert weighed - plain == 10 * (512 + 1) * 512
-    assert weighed - plain == costs.skimmer_macs(n, steps, weigh=True, **numbers) - costs.skimmer_macs(
+    assert weighed - plain == macs.skimmer_macs(n, steps, weigh=True, **numbers) - macs.skimmer_macs(
         n, steps, **numbers
     )
 
@@ -148,18 +149,18 @@ def test_skimmer_over_pictures_alone_follows_its_module():
     count = traced(model, bank, bank[..., :0], mask, {"params": {}}, train=False)
     extra = 10 * 1024 * 20 + 9 * 512 * 20
     numbers = {"widths": {"image": 512, "audio": 0}, "fusion": 0, "index_by": "image", "num_classes": 20}
-    assert count - extra == costs.skimmer_macs(30, 10, **numbers)
+    assert count - extra == macs.skimmer_macs(30, 10, **numbers)
 
 
 def test_video_baselines_follow_their_modules():
     bank, mask, variables = features(30)
-    numbers = {"fusion": costs.fusion_macs(), "feature": 512, "num_classes": 20}
+    numbers = {"fusion": macs.fusion_macs(), "feature": 512, "num_classes": 20}
     count = traced(models.get("lstm", num_classes=20, fusion=Fusion()), bank, bank, mask, variables, train=False)
-    assert count == costs.video_lstm_macs(30, hidden=1024, **numbers)
+    assert count == macs.video_lstm_macs(30, hidden=1024, **numbers)
     model = models.get("nonrecurrent", num_classes=20, fusion=Fusion())
     count = traced(model, bank, bank, mask, variables, train=False, hard=True)
     extra = 20 * 512 * 20 + 30 * 20  # the program classifies all positions and averages over the marked ones
-    assert count - extra == costs.nonrecurrent_macs(30, 10, recognition=0, key=512, **numbers)
+    assert count - extra == macs.nonrecurrent_macs(30, 10, recognition=0, key=512, **numbers)
 
 
 FIGURE_7 = {20: 11.7, 10: 22.8, 7: 32.4, 6: 37.7, 5: 45.1, 4: 56.3, 3: 74.9, 2: 112.0}  # stride: GMACs a video
@@ -180,9 +181,9 @@ def test_an_activitynet_video_costs_what_the_paper_says(stride):
     )
     sparse = config | {"model": config["model"] | {"stride": stride}}
     numbers = {"steps": 10, "looks": 10, "soft": True}
-    videos = [model_costs.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]
+    videos = [model_macs.video_macs(sparse, student, 200, positions=n, **numbers) for n in PAIRS]
     mean = {part: sum(video[part] for video in videos) / len(videos) / 1e9 for part in videos[0]}
-    pair, fit = (costs.image_macs(112) + costs.audio_macs()) / 1e9, 223.1 / stride + 0.49
+    pair, fit = (macs.image_macs(112) + macs.audio_macs()) / 1e9, 223.1 / stride + 0.49
     assert mean["skimming"] == pytest.approx(0.22, abs=0.005)
     assert fit == pytest.approx(FIGURE_7[stride], abs=0.1)
     assert pair * 203 / stride + mean["skimming"] <= fit
@@ -194,7 +195,7 @@ def test_the_deep_teacher():
     """Table 2b: ten clips in 1.26 T. That its blocks are bottlenecks whose middle width is that of equal channels,
     126.0 G a clip, is inferred: it gives that figure.
     """
-    clip = costs.r2plus1d_bottleneck_macs(16, 112, num_classes=200)
+    clip = macs.r2plus1d_bottleneck_macs(16, 112, num_classes=200)
     assert clip == pytest.approx(126.0e9, abs=5e7)
     assert round(10 * clip / 1e12, 2) == 1.26
     assert 203 <= 25.9e12 / clip <= 207  # its dense scheme looks at as many clips as figure 7 has pairs
@@ -202,8 +203,8 @@ def test_the_deep_teacher():
 
 def test_video_cost_adds_up():
     numbers = {"image": 485, "audio": 612, "skim": 9}
-    assert costs.video_cost(200, 10, **numbers) == {"indexing": 219_400, "skimming": 9, "recognition": 0}
-    by_sound = costs.video_cost(200, 10, **numbers, index_by="audio")
+    assert macs.video_cost(200, 10, **numbers) == {"indexing": 219_400, "skimming": 9, "recognition": 0}
+    by_sound = macs.video_cost(200, 10, **numbers, index_by="audio")
     assert by_sound == {"indexing": 122_400, "skimming": 9, "recognition": 4_850}
-    judged = costs.video_cost(200, 10, **numbers, recogniser=40_520)
+    judged = macs.video_cost(200, 10, **numbers, recogniser=40_520)
     assert judged == {"indexing": 219_400, "skimming": 9, "recognition": 405_200}

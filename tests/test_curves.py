@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from l2l import curves, evaluate, metrics, model_costs
 from l2l.core import trees
 from l2l.data import schema
+from l2l.evaluate import __main__ as evaluate
+from l2l.evaluate import curves, metrics, model_macs
+from l2l.evaluate.video_macs import looked_at, mean_gmacs, selection_gmacs
 from l2l.runs import run_folder
 from l2l.tasks.selections import SELECTIONS
-from l2l.video_costs import looked_at, mean_gmacs, selection_gmacs
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9}
@@ -107,7 +108,7 @@ def test_costs_are_means_over_the_videos(work, found):
             for n in count:
                 steps = min(t, -(-n // stride))
                 numbers = {"positions": int(n), "steps": int(steps), "looks": int(steps), "soft": way == "soft"}
-                each.append(model_costs.video_macs(config, run.student, 3, **numbers))
+                each.append(model_macs.video_macs(config, run.student, 3, **numbers))
             for part in ("indexing", "skimming", "recognition"):
                 assert point[part] == pytest.approx(np.mean([x[part] for x in each]) / 1e9)
             assert point["gmacs"] == pytest.approx(sum(point[p] for p in ("indexing", "skimming", "recognition")))
@@ -117,7 +118,7 @@ def test_costs_are_means_over_the_videos(work, found):
 
 def test_costs_of_selections(work):
     student = run_folder.load_run(work / "student").config
-    clip, numbers = model_costs.clip_macs(student, 3) / 1e9, {"positions": np.array([4, 20]), "count": 10}
+    clip, numbers = model_macs.clip_macs(student, 3) / 1e9, {"positions": np.array([4, 20]), "count": 10}
     cost = lambda name, **more: selection_gmacs(name, student, 3, **numbers, **more)
     for name in ("random", "uniform", "front", "centre", "end"):
         assert cost(name) == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(7 * clip)}
@@ -125,7 +126,7 @@ def test_costs_of_selections(work):
         assert cost(name)["recognition"] == pytest.approx(12 * clip)
     assert cost("confident") == {"indexing": pytest.approx(12 * clip), "skimming": 0, "recognition": 0}
     large = {"model": {"name": "r2plus1d", "width": 8}, "dtype": "float32", "data": {"crop": 32, "frames": 8}}
-    other = model_costs.clip_macs(large, 3) / 1e9
+    other = model_macs.clip_macs(large, 3) / 1e9
     assert cost("confident", recogniser=large)["indexing"] == pytest.approx(12 * clip)
     assert cost("confident", recogniser=large)["recognition"] == pytest.approx(7 * other)
     assert cost("uniform", recogniser=large)["recognition"] == pytest.approx(7 * other)
@@ -148,7 +149,7 @@ def test_means_weigh_every_video(work):
     numbers["has_audio"] = np.array([True, False, True])
     found = mean_gmacs(run.config, run.student, 3, **numbers)
     rows = [dict(zip(numbers, map(int, row), strict=True)) for row in zip(*numbers.values(), strict=True)]
-    each = [model_costs.video_macs(run.config, run.student, 3, **row) for row in rows]
+    each = [model_macs.video_macs(run.config, run.student, 3, **row) for row in rows]
     assert found == {part: pytest.approx(np.mean([x[part] for x in each]) / 1e9) for part in each[0]}
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import evaluate, infer, report, train, train_assemble
+from l2l import infer, report, train, train_assemble
 from l2l.data.dataset import source_of
+from l2l.evaluate import evaluation
 from l2l.models.backbones.frontend import prepare_frames
 from l2l.runs import dependencies, run_folder
 from l2l.tasks.losses import distillation
@@ -148,7 +149,7 @@ def test_videos_without_labels(unlabelled, teacher, student, tmp_path, capsys):
 def test_with_labels_both_are_measured():
     ours, teachers = np.eye(3)[[0, 1, 2, 0]], np.eye(3)[[0, 1, 1, 1]]
     arrays = {"logits": ours, "logits_teacher": teachers, "labels": np.eye(3)[[0, 2, 1, 2]]}
-    found = evaluate.measure(arrays | {"has_audio": np.ones(4, bool)})
+    found = evaluation.measure(arrays | {"has_audio": np.ones(4, bool)})
     assert (found["examples"], found["agree"], found["top1"], found["teacher_top1"]) == (4, 0.5, 0.25, 0.5)
 
 

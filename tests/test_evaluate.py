@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from l2l import evaluate, metrics
 from l2l.core import atomic, trees
+from l2l.evaluate import __main__ as evaluate
+from l2l.evaluate import evaluation, metrics
 from l2l.runs import run_folder
 from tests import shards, small
 
@@ -35,7 +36,7 @@ def test_clips_of_a_video_are_measured_together(teacher, tmp_path, capsys):
     assert evaluate.main([str(teacher), f"--data={long}", "--batch=8", "--by_video"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["examples"], found["clips"], found["split"]) == (6, 18, "val")
-    clips = evaluate.predictions(run, evaluate.open_for(run, str(long), ""), "val", 8)
+    clips = evaluation.predictions(run, evaluation.open_for(run, str(long), ""), "val", 8)
     scores = metrics.probabilities(clips["logits"].astype(np.float64), False).reshape(6, 3, 3).mean(axis=1)
     labels = clips["labels"][::3]
     assert found["top1"] == metrics.top_k(scores, labels, 1)
@@ -49,7 +50,7 @@ def test_scores_of_a_video_are_the_mean_of_its_clips(multi_label):
     names = np.array([b"b", b"a", b"b", b"c", b"a", b"b"])
     arrays = {"logits": 4 * rng.normal(size=(6, 3)), "video_id": names, "has_audio": names != b"c", "times": names}
     arrays["labels"] = np.eye(3)[[{b"a": 0, b"b": 1, b"c": 2}[name] for name in names]]
-    found = evaluate.by_video(arrays, multi_label)
+    found = evaluation.by_video(arrays, multi_label)
     assert found["video_id"].tolist() == [b"b", b"a", b"c"]
     assert found["labels"].argmax(axis=1).tolist() == [1, 0, 2]
     assert found["has_audio"].tolist() == [True, True, False]
@@ -63,7 +64,7 @@ def test_sound_and_silence_are_measured_apart():
     rng = np.random.default_rng(1)
     logits, labels = rng.normal(size=(20, 7)), np.eye(7)[np.arange(20) % 7]
     heard = np.arange(20) < 5
-    found = evaluate.measure({"logits": logits, "labels": labels, "has_audio": heard})
+    found = evaluation.measure({"logits": logits, "labels": labels, "has_audio": heard})
     for kind, rows in (("with", heard), ("without", ~heard)):
         own = metrics.classification(logits[rows].astype(np.float32), labels[rows])
         parts = {key: found[f"{kind}_audio_{key}"] for key in ("top1", "top5", "mAP", "mAP_classes", "examples")}
@@ -83,7 +84,7 @@ def test_a_split_without_examples(teacher, tmp_path, capsys):
 
 def test_descriptors_of_clips_are_not_kept(teacher):
     run, data = run_folder.load_run(teacher), teacher.parent / "clips"
-    arrays = evaluate.predictions(run, evaluate.open_for(run, str(data), ""), "val", 8)
+    arrays = evaluation.predictions(run, evaluation.open_for(run, str(data), ""), "val", 8)
     assert arrays.keys() == {"logits", "labels", "has_audio", "video_id", "times"}
 
 

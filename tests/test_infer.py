@@ -17,14 +17,15 @@ import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import export_weights, import_weights, infer, model_costs, predict, summary
+from l2l import export_weights, import_weights, infer, summary
 from l2l.answer import NO_CHOICE
 from l2l.core import sharding
 from l2l.core.clock import clock
 from l2l.data.clips import ClipReader
 from l2l.data.dataset import source_of
 from l2l.data.preprocess import centre_crop
-from l2l.evaluate import evaluate
+from l2l.evaluate import model_macs, predict
+from l2l.evaluate.evaluation import evaluate
 from l2l.look import Model, load
 from l2l.media import policy
 from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
@@ -165,7 +166,7 @@ def test_clip_model_agrees_with_the_prepared_path(work, name):
         named = [(modality, round(float(times[i]), 3)) for i in strongest]
         assert [(m.modality, m.seconds) for m in found.moments] == named
         assert [m.weight for m in found.moments] == pytest.approx(best[strongest] / best.sum(), abs=1e-4)
-        macs = model_costs.clip_macs(run.config, 3)
+        macs = model_macs.clip_macs(run.config, 3)
         assert found.gmacs == {"indexing": 0, "skimming": 0, "recognition": pytest.approx(own.sum() * macs / 1e9)}
 
 
@@ -218,7 +219,7 @@ def test_programs_compile_once_per_shape(work, skimmer, traces):
 
 def test_cost_counts_what_the_method_needs(work, skimmer):
     run = load_run(work / "skim")
-    macs = lambda index_by: model_costs.video_macs(
+    macs = lambda index_by: model_macs.video_macs(
         run.config | {"model": run.config["model"] | {"index_by": index_by}},
         run.student,
         3,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from configs import preview, skim
-from l2l import model_costs, sound_trials
 from l2l.data.preprocess import silent
-from l2l.evaluate import measure
+from l2l.evaluate import model_macs, sound_robustness
+from l2l.evaluate.evaluation import measure
 from l2l.models.backbones.frontend import RATE
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
@@ -167,14 +167,14 @@ def test_at_full_size_a_video_costs_a_tenth_of_what_both_modalities_do():
     student, listening = full(preview, "activitynet"), full(skim, "activitynet_listen")
     plain = full(skim, "activitynet")
     video = {"positions": 203, "steps": 10, "looks": 10}
-    parts = model_costs.video_macs(listening, student, 200, **video)
+    parts = model_macs.video_macs(listening, student, 200, **video)
     assert sum(parts.values()) < 20e9
-    assert parts["indexing"] == 203 * model_costs.trunk_macs(student)["audio"]
-    assert parts["recognition"] == 10 * model_costs.trunk_macs(student)["image"]
+    assert parts["indexing"] == 203 * model_macs.trunk_macs(student)["audio"]
+    assert parts["recognition"] == 10 * model_macs.trunk_macs(student)["image"]
     whole = {"model": student["model"] | {"preview": 0}, "data": student["data"], "dtype": "float32"}
-    assert sum(parts.values()) < 0.1 * sum(model_costs.video_macs(plain, whole, 200, **video).values())
-    deaf = model_costs.video_macs(listening, student, 200, **video, has_audio=False)
-    assert deaf["indexing"] == -(-203 // 5) * model_costs.trunk_macs(student)["image"]
+    assert sum(parts.values()) < 0.1 * sum(model_macs.video_macs(plain, whole, 200, **video).values())
+    deaf = model_macs.video_macs(listening, student, 200, **video, has_audio=False)
+    assert deaf["indexing"] == -(-203 // 5) * model_macs.trunk_macs(student)["image"]
     assert deaf["recognition"] == 0
 
 
@@ -188,8 +188,8 @@ def test_metrics_are_split_by_sound():
 
 
 def test_noise_and_music_are_what_they_are_called():
-    hiss, music = sound_trials.hiss(), sound_trials.music()
-    assert len(hiss) == len(music) == sound_trials.SECONDS * RATE
+    hiss, music = sound_robustness.hiss(), sound_robustness.music()
+    assert len(hiss) == len(music) == sound_robustness.SECONDS * RATE
     assert not silent(hiss)
     assert np.abs(hiss).max() < 600
     assert 8000 < np.abs(music.astype(int)).max() < 32767
@@ -208,12 +208,12 @@ def test_sound_trials_change_the_sound_alone():
     valid = np.arange(3) < np.array([3, 2, 1])[:, None]
     audio = np.arange(1, 10, dtype=np.float16).reshape(3, 3, 1) * valid[..., None]
     batch = {"audio": audio, "valid": valid, "has_audio": np.array([True, False, False]), "mask": np.arange(3) < 2}
-    mute, swap = sound_trials.muted(batch), sound_trials.swapped(batch)
+    mute, swap = sound_robustness.muted(batch), sound_robustness.swapped(batch)
     assert not mute["audio"].any()
     assert not mute["has_audio"].any()
     assert swap["audio"][..., 0].tolist() == [[4, 5, 4], [1, 2, 0], [0, 0, 0]]
     assert swap["has_audio"].tolist() == [False, True, False]
-    same = sound_trials.played(np.array([[7.0], [8.0]]))(batch)
+    same = sound_robustness.played(np.array([[7.0], [8.0]]))(batch)
     assert same["audio"][..., 0].tolist() == [[7, 8, 7], [7, 8, 0], [7, 0, 0]]
     assert same["has_audio"].tolist() == [True, True, False]
     assert batch["audio"][0, 0, 0] == 1

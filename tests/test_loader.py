@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l2l import evaluate
 from l2l.data import loader, schema
 from l2l.data.clips import ClipReader, mirrored
 from l2l.data.dataset import open_clips, open_features
 from l2l.data.features import FeatureReader
 from l2l.data.order import Order
 from l2l.data.tensorflow import tf
+from l2l.evaluate import evaluation
 from l2l.media.picture import jpeg as jpegs
 from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
 from tests import shards
@@ -235,7 +235,7 @@ def test_metrics_of_padded_batches_equal_one_big_batch(feature_shards):
         labels = np.concatenate([batch["labels"] for _, batch in rows])
         assert len(logits) == 9
         heard = np.concatenate([batch["has_audio"] for _, batch in rows])
-        measured.append(evaluate.measure({"logits": logits, "labels": labels, "has_audio": heard}))
+        measured.append(evaluation.measure({"logits": logits, "labels": labels, "has_audio": heard}))
     assert measured[0] == measured[1] == measured[2]
 
 

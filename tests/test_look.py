@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import look, sure
+from l2l import look
+from l2l.evaluate import fit_early_exit
 from l2l.media.arrays import Arrays
 from l2l.media.video import read_audio
 from l2l.result import Result
@@ -170,7 +171,7 @@ def test_it_stops_when_sure(films, models):
     powers = whole.evidence ** (1 / np.array(temperatures))[:, None]
     expected = powers / powers.sum(1, keepdims=True)
     for threshold, looks in ((0.0, 1), (1.0, 3)):
-        knows = dataclasses.replace(parts, sure=sure.Sure("step_logits", temperatures, threshold))
+        knows = dataclasses.replace(parts, sure=fit_early_exit.Sure("step_logits", temperatures, threshold))
         told = l2l.Model(knows).classify(films / "long.mov")
         assert (told.calibrated, told.looks) == (True, 3)
         np.testing.assert_allclose(told.evidence, expected, atol=1e-5)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn
 
-from l2l import metrics
+from l2l.evaluate import metrics
 from l2l.tasks import losses
 
 

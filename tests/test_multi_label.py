@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from l2l import evaluate, metrics
 from l2l.core import trees
 from l2l.data import schema
+from l2l.evaluate import evaluation, metrics
 from l2l.models.positions import mean_logits
 from l2l.runs import run_folder
 from l2l.tasks import from_config, losses
@@ -99,7 +99,7 @@ def test_the_best_variables_are_those_of_the_best_map(skimmed):
     ],
 )
 def test_what_chooses_is_the_way_that_was_trained(best, several, model, metric):
-    assert evaluate.criterion({"best": best, "multi_label": several, "model": model}) == metric
+    assert evaluation.criterion({"best": best, "multi_label": several, "model": model}) == metric
 
 
 def test_every_metric_is_of_the_sigmoid(skimmed):
@@ -134,7 +134,7 @@ def test_classes_are_told_apart_in_a_file(work, skimmed):
 def test_a_class_without_examples_has_no_precision(tmp_path):
     arrays = {"logits": np.zeros((2, 3)), "labels": np.array([[1, 0, 0], [0, 1, 0]])}
     index = schema.Index("features", ("a", "b", "c"), {}, {})
-    evaluate.save_classes(tmp_path / "classes.json", arrays, index, "test", False)
+    evaluation.save_classes(tmp_path / "classes.json", arrays, index, "test", False)
     found = json.loads((tmp_path / "classes.json").read_text())["classes"]
     assert found["c"] == {"positives": 0, "AP": None}
     assert found["a"] == {"positives": 1, "AP": 0.5}

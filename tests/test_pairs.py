@@ -7,10 +7,12 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import evaluate, export_weights, model_costs, predict, train
+from l2l import export_weights, train
 from l2l.core import atomic, trees
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
+from l2l.evaluate import __main__ as evaluate
+from l2l.evaluate import model_macs, predict
 from l2l.extract import extract
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import load_config, plain
@@ -192,7 +194,7 @@ def test_a_teachers_features_skim_themselves(work):
     started = prepared(skim(work, "itself", "teacher", **ALONE))
     head = run_folder.load_run(work / "teacher").variables["model"]["params"]["classifier"]
     np.testing.assert_array_equal(started["params"]["classifier"]["kernel"], head["kernel"])
-    macs = model_costs.video_macs(
+    macs = model_macs.video_macs(
         plain(skim(work, "itself", "teacher", **ALONE)),
         run_folder.load_run(work / "teacher").config,
         3,
@@ -200,7 +202,7 @@ def test_a_teachers_features_skim_themselves(work):
         steps=3,
         looks=3,
     )
-    assert macs["indexing"] == 20 * model_costs.clip_macs(run_folder.load_run(work / "teacher").config, 0)
+    assert macs["indexing"] == 20 * model_macs.clip_macs(run_folder.load_run(work / "teacher").config, 0)
     assert macs["recognition"] == 0
 
 
@@ -223,12 +225,12 @@ def test_cost_of_judged_looks(work, judged):
     run = run_folder.load_run(judged)
     student, teacher = run.student, run.recogniser["config"]
     numbers = {"positions": 20, "steps": 3, "recogniser": teacher}
-    hard = model_costs.video_macs(run.config, student, 3, looks=4, **numbers)
-    soft = model_costs.video_macs(run.config, student, 3, looks=4, soft=True, **numbers)
-    clip = model_costs.clip_macs(teacher, 0)
+    hard = model_macs.video_macs(run.config, student, 3, looks=4, **numbers)
+    soft = model_macs.video_macs(run.config, student, 3, looks=4, soft=True, **numbers)
+    clip = model_macs.clip_macs(teacher, 0)
     assert hard["recognition"] == 4 * clip
     assert soft["recognition"] == 20 * clip
     sparse = run.config | {"model": run.config["model"] | {"stride": 6}}
-    hard_at_6 = model_costs.video_macs(sparse, student, 3, looks=4, **numbers)
+    hard_at_6 = model_macs.video_macs(sparse, student, 3, looks=4, **numbers)
     assert hard_at_6["indexing"] * 20 == hard["indexing"] * 4
     assert hard_at_6["skimming"] < hard["skimming"]

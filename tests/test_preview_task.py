@@ -10,11 +10,12 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import infer, model_costs, predict, sure, train_assemble
+from l2l import infer, run_programs, train_assemble
 from l2l.answer import BY_PICTURES
 from l2l.core import sharding
 from l2l.data.dataset import source_of
-from l2l.evaluate import evaluate
+from l2l.evaluate import fit_early_exit, model_macs, predict
+from l2l.evaluate.evaluation import evaluate
 from l2l.look import Model, load
 from l2l.media import policy
 from l2l.media.decoding.asking import FarFilm
@@ -182,10 +183,10 @@ def test_when_sure_it_reads_no_further_frame(work, asked, tmp_path, capsys):
     run = tmp_path / "skim"
     shutil.copytree(work / "skim_listen", run)
     words = [str(run), f"--data={work / 'extract_listen'}", "--val=train", "--test=val", "--tolerance=1"]
-    assert sure.main(words) == 0
+    assert fit_early_exit.main(words) == 0
     found = json.loads((run / "sure.json").read_text())
     assert found["test"]["looks"] < STEPS
-    least = sure.early_exit_of(run).confidence(prepared(work)).min()
+    least = run_programs.early_exit_of(run).confidence(prepared(work)).min()
     (run / "sure.json").write_text(json.dumps(found | {"threshold": least - 0.01}))  # no video is near it
     for more, looks in ((["--stop_when_sure"], 1), ([], STEPS)):
         asked.clear()
@@ -206,7 +207,7 @@ def test_what_was_decoded_is_the_sound_and_what_leads_to_the_looks(work, skimmer
 
 def test_cost_is_that_of_sound_everywhere_and_images_at_the_looks(work, skimmer):
     run = load_run(work / "skim_listen")
-    trunks = model_costs.trunk_macs(run.student)
+    trunks = model_macs.trunk_macs(run.student)
     found = skimmer.classify(work / "long.mp4")
     assert found.gmacs["indexing"] * 1e9 == pytest.approx(10 * trunks["audio"])
     assert found.gmacs["recognition"] * 1e9 == pytest.approx(STEPS * trunks["image"])

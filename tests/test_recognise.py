@@ -9,10 +9,11 @@ import l2l
 from configs import extract, finetune, preview, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import artefact_writer, infer, model_costs, predict, serve
+from l2l import artefact_writer, infer, serve
 from l2l.core import sharding
 from l2l.data.dataset import source_of
-from l2l.evaluate import evaluate
+from l2l.evaluate import model_macs, predict
+from l2l.evaluate.evaluation import evaluate
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.policy import ClipPolicy
 from l2l.runs.run_folder import load_run
@@ -115,8 +116,8 @@ def test_its_clips_are_read_at_the_looks_alone(work, models, name, monkeypatch):
     assert len(asked[2]) == len(set(asked[2])) == len(times)
     assert sorted(asked[1]) == (sorted(asked[2]) if name == "listening" else list(range(10)))
     run = load_run(work / name)
-    costs = model_costs.clip_macs(run.recogniser["config"], 0)
-    costs += model_costs.trunk_macs(run.student)["image"] if name == "listening" else 0
+    costs = model_macs.clip_macs(run.recogniser["config"], 0)
+    costs += model_macs.trunk_macs(run.student)["image"] if name == "listening" else 0
     assert found.gmacs["recognition"] * 1e9 == pytest.approx(len(times) * costs)
 
 

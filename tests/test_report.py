@@ -14,9 +14,10 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import evaluate, main, model_costs, report, report_files, report_skim, report_videos
+from l2l import main, report, report_files, report_skim, report_videos
 from l2l.core import atomic
 from l2l.data import schema
+from l2l.evaluate import evaluation, model_macs, video_macs
 from l2l.log import MetricLog
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
@@ -63,8 +64,8 @@ def untrained(config, shards):
         log.write(step, {"train/loss": 3 / step, "train/top1": step / 9})
     log.write(8, {"val/top1": 0.75})
     arrays = answers(rng)
-    evaluate.save_predictions(folder / "predictions.npz", arrays)
-    run_folder.finish(folder, {"model": variables}, evaluate.measure(arrays), 8)
+    evaluation.save_predictions(folder / "predictions.npz", arrays)
+    run_folder.finish(folder, {"model": variables}, evaluation.measure(arrays), 8)
 
 
 def answers(rng):
@@ -189,7 +190,7 @@ def test_costs(work, predictions, index_by, count_start):
     assert {name: way[name].top1 for name in SELECTIONS} == pytest.approx(
         {name: 100 * done[f"{name}_top1"] for name in SELECTIONS}
     )
-    count, clip = report_skim.positions(predictions), model_costs.clip_macs(student, 3)
+    count, clip = video_macs.positions(predictions), model_macs.clip_macs(student, 3)
     every, few = count.mean() * clip / 1e9, np.minimum(count, STEPS).mean() * clip / 1e9
     looking_at = {"dense": every, "oracle": every, "confident": every} | dict.fromkeys(
         ("uniform", "random", "front", "centre", "end"), few
@@ -199,7 +200,7 @@ def test_costs(work, predictions, index_by, count_start):
     read = [STEPS - count_start, 1 - count_start]
     for row, steps in ((looks[-1], read[0]), (looks[0], read[1])):
         each = [
-            model_costs.video_macs(config, student, 3, positions=n, steps=min(n, steps), looks=min(n, steps))
+            model_macs.video_macs(config, student, 3, positions=n, steps=min(n, steps), looks=min(n, steps))
             for n in map(int, count)
         ]
         assert row.total == pytest.approx(np.mean([sum(x.values()) for x in each]) / 1e9)

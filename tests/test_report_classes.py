@@ -5,8 +5,9 @@ import html.parser
 import numpy as np
 import pytest
 
-from l2l import metrics, report, report_classes, report_files
+from l2l import report, report_classes, report_files
 from l2l.core import atomic
+from l2l.evaluate import metrics
 from l2l.runs import run_folder
 from l2l.runs.run_folder import RunError
 from tests import tables_runs

@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from l2l import evaluate, report_plots, report_videos
+from l2l import report_plots, report_videos
+from l2l.evaluate import evaluation
 from tests import tables_runs
 from tests.pages import make, shares_of
 
@@ -14,7 +15,7 @@ def measured_apart(arrays, heard):
     """Plain metrics of the examples with sound, or of those without."""
     rows = arrays["has_audio"] == heard
     own = {name: arrays[name][rows] for name in ("logits", "labels", "has_audio")}
-    found = evaluate.measure(own)
+    found = evaluation.measure(own)
     error = (found["top1"] * (1 - found["top1"]) / rows.sum()) ** 0.5
     return found, [100 * found["top1"], 100 * error, 100 * found["top5"], 100 * found["mAP"], rows.sum()]
 
@@ -36,7 +37,7 @@ def test_silent_and_sounding_examples_have_their_own_counts(tmp_path, capsys, st
     whole = {name: arrays[name] for name in arrays if name.startswith("logits")} | {"labels": arrays["labels"]}
     tables_runs.predicted(path, arrays)
     done = json.loads((path / "done.json").read_text())
-    done["metrics"] = evaluate.measure(whole | {"has_audio": np.ones(50, bool)}) | known
+    done["metrics"] = evaluation.measure(whole | {"has_audio": np.ones(50, bool)}) | known
     (path / "done.json").write_text(json.dumps(done))
     page, _ = make(capsys, tmp_path / "report.html", path)
     for name, words in (("with_audio", "with sound"), ("without_audio", "without sound")):

@@ -8,7 +8,7 @@ import pytest
 from l2l import train
 from l2l.data import schema
 from l2l.data.dataset import Source
-from l2l.resolve import resolved
+from l2l.evaluate.resolve import resolved
 from l2l.runs import run_folder
 from l2l.runs.config import load_config, plain
 

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 
 from data_prep import verify
-from l2l import predict, teacher_cache, train
+from l2l import teacher_cache, train
 from l2l.core import sharding
 from l2l.data import loader, schema, teacher_outputs
 from l2l.data.batching import split_host
 from l2l.data.clips import parse
 from l2l.data.dataset import SideBySide, source_of
 from l2l.data.loader import tf
+from l2l.evaluate import predict
 from l2l.media.picture import jpeg
 from l2l.runs import dependencies, run_folder
 from l2l.tasks.classify import Classify

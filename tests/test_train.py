@@ -15,8 +15,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import evaluate, initial, main, optim, train
+from l2l import initial, main, optim, train
 from l2l.core import sharding
+from l2l.evaluate import evaluation
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import plain
 from tests import shards, small
@@ -162,7 +163,7 @@ def test_a_folder_that_another_process_works_in(clips, tmp_path):
 
 
 def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teacher, tmp_path, monkeypatch):
-    predicted = evaluate.predict_batches
+    predicted = evaluation.predict_batches
 
     def stop_in_evaluation(*args):
         for number, batch in enumerate(predicted(*args)):
@@ -174,7 +175,7 @@ def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teach
     config = small.config("teacher", tmp_path / "teacher", clips, **SMALL)
     config.data.val = "train"  # three batches
     with monkeypatch.context() as patched:
-        patched.setattr(evaluate, "predict_batches", stop_in_evaluation)
+        patched.setattr(evaluation, "predict_batches", stop_in_evaluation)
         for _ in range(2):  # the second time in the evaluation that the first one left to it
             with pytest.raises(train.Stopped, match="step 3 of 6"):
                 small.run(config)

@@ -31,7 +31,7 @@ from l2l.runs.run_rules import ADDED_KEYS
 CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
 MEASURED = ("curves", "sure", "sound_trials")  # commands that write a file of their name into a finished run
 MOST_JSON = 2**26  # bytes of a JSON file that is read
-# Keys of config.data, with the value that leaves them open; a run decides them once, see l2l/resolve.py.
+# Keys of config.data, with the value that leaves them open; a run decides them once, see l2l/evaluate/resolve.py.
 OPEN_KEYS = {"val": "", "test": "", "streams": 0}
 # Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from l2l import model_costs
+from l2l.evaluate import model_macs
 from l2l.runs.run_folder import RunError
 from l2l.tables import paper, terms
 from l2l.tables.charts import against_cost
@@ -24,7 +24,7 @@ DEFINITIONS = [
 
 
 def clip_gmacs(member: Member) -> float:
-    return model_costs.clip_macs(member.config, len(member.record["labels"])) / 1e9
+    return model_macs.clip_macs(member.config, len(member.record["labels"])) / 1e9
 
 
 def tables(groups: Sequence[Group]) -> list[Table]:

@@ -6,9 +6,9 @@ It follows from the config and its shards alone, and is recorded: a run that is 
 from pathlib import Path
 from typing import Any
 
-from l2l import evaluate
 from l2l.data import order
 from l2l.data.dataset import Source
+from l2l.evaluate import evaluation
 from l2l.runs import run_folder
 
 
@@ -24,12 +24,12 @@ def resolved(config: Any, source: Source) -> Any:
     for key, value in run_folder.OPEN_KEYS.items():
         if config.data[key] == value and key in there:
             config.data[key] = there[key]
-    config.data.test = config.data.test or evaluate.reported(source.index)
+    config.data.test = config.data.test or evaluation.reported(source.index)
     can_choose = "val" in source.index.splits and source.index.records("val") and config.data.test != "val"
     config.data.val = config.data.val or ("val" if can_choose else "")
     for key in ("train", "test", "val"):
         if config.data[key]:
-            evaluate.records_of(source, config.data[key], f"config.data.{key}")
+            evaluation.records_of(source, config.data[key], f"config.data.{key}")
     check_unseen(config)
     config.data.streams = config.data.streams or order.streams_of(config.data.batch)
     return config

@@ -1,9 +1,9 @@
-"""Multiply-adds of the models that configs name, on a clip and on a video; `costs.py` counts them from numbers."""
+"""Multiply-adds of the models that configs name, on a clip and on a video; `macs.py` counts them from numbers."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from l2l import costs
+from l2l.evaluate import macs
 from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, modalities
@@ -14,11 +14,11 @@ def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     """Multiply-adds of a clip model on one clip."""
     name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
     if name == "i3d":
-        return costs.i3d_macs(config["data"]["frames"], size, classes)
+        return macs.i3d_macs(config["data"]["frames"], size, classes)
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
     if name == "student":
-        return costs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
-    count = costs.r2plus1d_bottleneck_macs if model.bottleneck else costs.r2plus1d_macs
+        return macs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
+    count = macs.r2plus1d_bottleneck_macs if model.bottleneck else macs.r2plus1d_macs
     return count(config["data"]["frames"], size, **numbers)
 
 
@@ -28,8 +28,8 @@ def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
     if config["model"]["name"] != "student":
         return {"image": clip_macs(config, 0), "audio": 0}
     chosen, numbers = modalities(model.modality), (model.width, model.stages)
-    image, audio = costs.image_macs(crop, *numbers), costs.audio_macs(width=numbers[0], stages=numbers[1])
-    audio = costs.preview_macs(width=model.preview, features=model.descriptor) if model.preview else audio
+    image, audio = macs.image_macs(crop, *numbers), macs.audio_macs(width=numbers[0], stages=numbers[1])
+    audio = macs.preview_macs(width=model.preview, features=model.descriptor) if model.preview else audio
     return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
 
 
@@ -45,7 +45,7 @@ def video_macs(
     soft: bool = False,
     has_audio: bool = True,
 ) -> dict[str, int]:
-    """Multiply-adds of a video model and its clip models on one video, see `costs.video_cost`.
+    """Multiply-adds of a video model and its clip models on one video, see `macs.video_cost`.
 
     Args:
       config, student: of the skim run and of the clip model that made the features.
@@ -67,7 +67,7 @@ def video_macs(
     skims = isinstance(model, Skimmer)
     taken = -(-positions // model.stride) if skims else positions
     seen = taken if soft else looks
-    return costs.video_cost(
+    return macs.video_cost(
         taken,
         seen,
         **trunks,
@@ -98,22 +98,22 @@ def own_macs(
     feature = fusion.feature if fused else sum(widths.values())
     numbers = {
         "feature": feature,
-        "fusion": costs.fusion_macs(sum(widths.values()), feature=feature) if fused else 0,
+        "fusion": macs.fusion_macs(sum(widths.values()), feature=feature) if fused else 0,
         "num_classes": model.num_classes,
     }
     if isinstance(model, VideoLSTM):
-        return costs.video_lstm_macs(positions, hidden=model.hidden, **numbers)
+        return macs.video_lstm_macs(positions, hidden=model.hidden, **numbers)
     numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
     if isinstance(model, NonRecurrent):
-        return costs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
+        return macs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
     own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
     if model.closer:
         own["closer"] = region_macs(model, student, positions, numbers["feature"], numbers["fusion"])
-    return costs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)
+    return macs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)
 
 
 def region_macs(model: Skimmer, student: Mapping[str, Any], positions: int, feature: int, fusion: int) -> int:
-    """Multiply-adds of a look's second glance but for its image trunk, see `costs.closer_macs`."""
+    """Multiply-adds of a look's second glance but for its image trunk, see `macs.closer_macs`."""
     own = {name: getattr(model, name) for name in ("hidden", "key", "query")}
     widths = glances_of(student).widths | {"descriptor": widths_of(student)["image"]}
-    return costs.closer_macs(positions, **widths, feature=feature, fusion=fusion, **own, choose=model.closer)
+    return macs.closer_macs(positions, **widths, feature=feature, fusion=fusion, **own, choose=model.closer)

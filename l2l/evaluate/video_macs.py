@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from l2l import model_costs
+from l2l.evaluate import model_macs
 from l2l.tasks.selections import ALL
 
 GIGA = 1e9
 Config = Mapping[str, Any]
+Arrays = Mapping[str, np.ndarray]
 
 
 def mean_gmacs(
@@ -24,7 +25,7 @@ def mean_gmacs(
     recogniser: Config | None = None,
     soft: bool = False,
 ) -> dict[str, float]:
-    """Mean of `model_costs.video_macs` over b videos.
+    """Mean of `model_macs.video_macs` over b videos.
 
     Args:
       config, student, classes, recogniser, soft: as there.
@@ -35,7 +36,7 @@ def mean_gmacs(
     total: dict[str, float] = {}
     for (n, t, k, heard), count in zip(kinds.tolist(), counts.tolist(), strict=True):
         numbers = {"positions": n, "steps": t, "looks": k, "has_audio": bool(heard)}
-        parts = model_costs.video_macs(config, student, classes, **numbers, recogniser=recogniser, soft=soft)
+        parts = model_macs.video_macs(config, student, classes, **numbers, recogniser=recogniser, soft=soft)
         total = {part: total.get(part, 0.0) + count * macs / len(positions) / GIGA for part, macs in parts.items()}
     return total
 
@@ -50,8 +51,8 @@ def selection_gmacs(
     few = float(np.minimum(positions, count).mean())
     all_of_them = float(positions.mean())
     first, last = (
-        model_costs.clip_macs(student, classes) / GIGA,
-        model_costs.clip_macs(recogniser or student, classes) / GIGA,
+        model_macs.clip_macs(student, classes) / GIGA,
+        model_macs.clip_macs(recogniser or student, classes) / GIGA,
     )
     if name == "confident":
         return {"indexing": all_of_them * first, "skimming": 0.0, "recognition": few * last if recogniser else 0.0}
@@ -69,3 +70,8 @@ def looked_at(arrays: Mapping[str, np.ndarray], index_by: Sequence[str], steps: 
     picked = np.stack([arrays[f"picked_{m}"][:, :steps] for m in index_by], axis=-1)  # (b, steps, modalities)
     rows = zip(picked, arrays["counted"][:, :steps], strict=True)
     return np.array([len(np.unique(own[counted])) for own, counted in rows], int)
+
+
+def positions(arrays: Arrays) -> np.ndarray:
+    """How many positions each video has, int (b,): times are padded with zeros."""
+    return (arrays["times"] > 0).sum(axis=1)

@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from l2l import metrics, model_costs
+from l2l.evaluate import metrics, model_macs
+from l2l.evaluate.fit_early_exit import Sure, difference, right
+from l2l.evaluate.video_macs import looked_at, positions
 from l2l.models.student import modalities
-from l2l.report_skim import positions
 from l2l.runs.run_folder import Run
-from l2l.sure import Sure, difference, right
 from l2l.tasks import from_config
-from l2l.video_costs import looked_at
 
 GIGA = 1e9
 Arrays = Mapping[str, np.ndarray]
@@ -65,7 +64,7 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:
         numbers = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
         numbers["recogniser"] = recogniser
-        return sum(model_costs.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
+        return sum(model_macs.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
 
     columns = []
     for t in range(1, model.steps + 1):

@@ -1,11 +1,5 @@
-"""Every example of a split once: predict, drop the padding, compute the metrics over all of them.
+"""Every example of a split once: predict, drop the padding, compute the metrics over all of them."""
 
-`python -m l2l.evaluate RUN --data=DIR --split=test` measures a finished run on any shards of the same labels; with
-`--by_video` a clip model's scores are averaged over the clips of each video first.
-"""
-
-import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +7,14 @@ from typing import Any
 import jax
 import numpy as np
 
-from l2l import metrics
-from l2l.core import atomic, command, sharding, trees
-from l2l.core.terminal import Bar, tell
+from l2l.core import atomic, sharding, trees
+from l2l.core.terminal import Bar
 from l2l.data import schema
 from l2l.data.dataset import Source, source_of
-from l2l.predict import Arrays, jit_predict, predict_batches, predictor
+from l2l.evaluate import metrics
+from l2l.evaluate.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import compatibility, fits
-from l2l.runs.run_folder import Run, load_run
+from l2l.runs.run_folder import Run
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
 DESCRIPTORS = ("image", "audio", "feature")  # of every clip: too large to keep, and only extraction wants them
@@ -184,54 +178,6 @@ def predictions(run: Run, source: Source, split: str, batch: int | None = None) 
     return evaluate(jit_predict(task, mesh), variables, frozen, source, split, batch=batch, mesh=mesh)
 
 
-def evaluate_run(
-    path: str, data: str, split: str, batch: int | None, recognition: str = "", videos: bool = False
-) -> dict[str, Any]:
-    """Measures a finished run on a split of any shards with the same labels, without training; "" is `reported`.
-
-    With `videos` a clip model is measured by the mean scores of the clips of each video; "clips" says how many.
-
-    Raises:
-      RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
-    """
-    run, facts = load_run(path), {}
-    if videos and run.config["task"] == "skim":
-        raise ValueError(f"{path} is a {run.config['model']['name']}, which answers for whole videos: drop --by_video")
-    source = open_for(run, data, recognition)
-    split = split or reported(source.index)
-    arrays = predictions(run, source, split, batch)
-    if videos:
-        arrays, facts = by_video(arrays, run.config["multi_label"]), {"clips": len(arrays["labels"])}
-    facts |= {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
-    return measure(arrays, run.config["multi_label"]) | facts
-
-
 def reported(index: schema.Index) -> str:
     """The split that is reported where none is named: test where the shards have one with examples, else val."""
     return "test" if "test" in index.splits and index.records("test") else "val"
-
-
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
-    result.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
-    result.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
-    result.add_argument("--split", default="", help="which split (default: test where the shards have one, else val)")
-    result.add_argument(
-        "--by_video", action="store_true", help="average a clip model's scores over the clips of each video"
-    )
-    size = command.number(int, 1, 1e6)
-    result.add_argument("--batch", type=size, help="examples at a time (default: as the run was evaluated)")
-    result.add_argument(
-        "--recognition", default="", help="features that recognise (default: the directory it has used)"
-    )
-    return result
-
-
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    how = args.split, args.batch, args.recognition, args.by_video
-    return tell(lambda: json.dumps(evaluate_run(args.run, args.data, *how)))
-
-
-if __name__ == "__main__":
-    command.run(main)

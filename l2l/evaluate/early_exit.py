@@ -1,11 +1,11 @@
-"""How sure a skimmer is after every look, and when that is enough; `sure.py` finds the numbers."""
+"""How sure a skimmer is after every look, and when that is enough; `fit_early_exit.py` finds the numbers."""
 
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from l2l import metrics
+from l2l.evaluate import metrics
 
 Arrays = Mapping[str, np.ndarray]
 
