@@ -20,14 +20,14 @@ import jax
 import numpy as np
 
 from benchmarks.shards import LABELS, write_clips
-from l2l import train
 from l2l.core import sharding
 from l2l.core.prefetch import Ahead
 from l2l.data import loader
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import load_config, plain
-from l2l.step import make_step
 from l2l.tasks import from_config
+from l2l.train import setup
+from l2l.train.step import make_step
 
 CLIPS, BATCH, SHARDS, FRAMES = 32, 8, 2, 16
 
@@ -51,11 +51,11 @@ def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     config.data.train = config.data.test = "train"
     config.data.batch = config.data.eval_batch = BATCH
     config.data.streams, config.data.shuffle = SHARDS, BATCH
-    job = train.prepare(config, dependencies.ensure(config))
+    job = setup.prepare(config, dependencies.ensure(config))
     how = {"draw": "clip", "batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
     batches = Ahead((sharding.put_batch(job.mesh, x) for x in job.source.train("train", **how)), loader.PREFETCH)
     step, key = make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
-    state: list[Any] = [train.init_state(job)]
+    state: list[Any] = [setup.init_state(job)]
 
     def steps(count: int) -> None:
         for batch in itertools.islice(batches, count):

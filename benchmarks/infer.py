@@ -27,10 +27,10 @@ import numpy as np
 import l2l
 from benchmarks import rounds
 from benchmarks.films import repeated, write_film
-from l2l.log import GIB
 from l2l.media.policy import ClipPolicy
 from l2l.runs import fits, run_folder
 from l2l.runs.config import load_config, plain
+from l2l.train.log import GIB
 
 LABELS = tuple(f"class {i}" for i in range(200))
 SIZE, STRIDE = (640, 360), 5

@@ -6,11 +6,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2l import optim
 from l2l.core import sharding
 from l2l.data.batching import Batch
-from l2l.state import TrainState
-from l2l.step import make_step
+from l2l.train import optim
+from l2l.train.state import TrainState
+from l2l.train.step import make_step
 
 
 def of(task: Any, config: Any, variables: dict, frozen: dict, batch: Batch, mesh: jax.sharding.Mesh) -> Callable:

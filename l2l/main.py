@@ -52,11 +52,11 @@ def run(config) -> None:
         say(f"{path} is finished; delete it to make it again")
         return
     if config.mode == "extract":
-        from l2l.extract import extract
+        from l2l.train.extract import extract
 
         extract(config, found)
     else:
-        from l2l.train import train
+        from l2l.train.loop import train
 
         train(config, found)
 
@@ -113,7 +113,7 @@ def interrupted(number: int, frame: object) -> None:
 
 def explain(error: Exception) -> int:
     """Prints one line for a mistake that a person can mend, a trace for anything else, and returns the exit code."""
-    from l2l.stop import Stopped
+    from l2l.train.preemption import Stopped
 
     if isinstance(error, Stopped):
         print(error, file=sys.stderr)

@@ -13,10 +13,10 @@ from l2l.core import atomic
 from l2l.core.archive import reason
 from l2l.data import schema
 from l2l.evaluate import model_macs
-from l2l.log import written
 from l2l.report_plots import Chart, Series, chart
 from l2l.runs import run_folder, run_rules
 from l2l.runs.run_folder import RunError, read_json
+from l2l.train.log import written
 
 # Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
 WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}

@@ -24,7 +24,7 @@ from l2l.core.terminal import say
 from l2l.runs import dependencies
 from l2l.runs.config import called, load_config, plain
 from l2l.runs.run_folder import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
-from l2l.stop import Stopped
+from l2l.train.preemption import Stopped
 
 Run = dict[str, Any]
 EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130

@@ -12,13 +12,14 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import checkpoint, report, report_runs, run_programs
+from l2l import report, report_runs, run_programs
 from l2l.core import atomic
-from l2l.log import MetricLog
 from l2l.runs import fits, run_folder
 from l2l.runs.names import EARLY_EXIT
-from l2l.state import TrainState
 from l2l.tables import write
+from l2l.train import checkpoint
+from l2l.train.log import MetricLog
+from l2l.train.state import TrainState
 from tests import mutated_json, tables_runs, untrained
 from tests.hostile import Kind
 from tests.mutated import mutated

@@ -15,9 +15,10 @@ from l2l import main
 from l2l.data.dataset import source_of
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import load_config, plain
-from l2l.stop import Stop
 from l2l.tasks import from_config
-from l2l.train import Trainer, prepare, train
+from l2l.train.loop import Trainer, train
+from l2l.train.preemption import Stop
+from l2l.train.setup import prepare
 from tests import quick, xla
 
 ROOT = Path(__file__).parent.parent

@@ -12,13 +12,14 @@ import pytest
 from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
 from data_prep import plan
 from data_prep.rows import Row
-from l2l import optim, sweep
+from l2l import sweep
 from l2l.data import loader, order
 from l2l.media import policy
 from l2l.runs import dependencies
 from l2l.runs.config import load_config, plain
 from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
+from l2l.train import optim
 
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
 ALL = [(stage, v) for stage in STAGES for v in importlib.import_module(f"configs.{stage}").VARIANTS]

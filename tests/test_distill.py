@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import infer, report, train, train_assemble
+from l2l import infer, report
 from l2l.data.dataset import source_of
 from l2l.evaluate import evaluation
 from l2l.models.backbones.frontend import prepare_frames
 from l2l.runs import dependencies, run_folder
 from l2l.tasks.losses import distillation
+from l2l.train import assemble, setup
 from tests import quick, shards, small
 from tests.videos import write_video
 
@@ -55,7 +56,7 @@ def student(unlabelled, teacher):
 
 
 def task_of(config, run):
-    return train_assemble.distill_task(config, source_of(config, config.data.dir).reader.side, run)
+    return assemble.distill_task(config, source_of(config, config.data.dir).reader.side, run)
 
 
 def other_pixels(teacher, **data):
@@ -68,7 +69,7 @@ def test_a_bridge_leads_to_a_wider_feature(clips, teacher, student, tmp_path):
     """And is fresh even where the rest starts from another run."""
     config = small.config("distill", tmp_path / "run", clips, teacher=str(teacher), init=str(student))
     config.model.feature = 8
-    job = train.prepare(config, dependencies.ensure(config))
+    job = setup.prepare(config, dependencies.ensure(config))
     params, stats, frozen = job.variables["params"], job.variables["batch_stats"], job.frozen
     before = run_folder.load_run(student).variables["model"]["params"]["fusion"]["output"]["kernel"]
     np.testing.assert_array_equal(params["fusion"]["output"]["kernel"], before)
@@ -101,7 +102,7 @@ def test_the_bridge_learns_and_stays_behind(student):
 
 def test_a_student_is_finetuned_without_a_bridge(clips, student, tmp_path):
     config = small.config("finetune", tmp_path / "finetune", clips, init=str(student), model__feature=8)
-    assert "bridge" not in train.prepare(config, dependencies.ensure(config)).variables["params"]
+    assert "bridge" not in setup.prepare(config, dependencies.ensure(config)).variables["params"]
 
 
 def test_equal_widths_need_no_bridge(clips, teacher, tmp_path):
@@ -165,11 +166,11 @@ def test_what_needs_labels(stage, changes, says, unlabelled, teacher, tmp_path):
     given = {"teacher": str(teacher)} if stage == "distill" else {}
     config = small.config(stage, tmp_path / "run", unlabelled, data__streams=2, **given | changes)
     with pytest.raises(ValueError, match=says):
-        train.prepare(config, dependencies.ensure(config))
+        setup.prepare(config, dependencies.ensure(config))
 
 
 def test_labels_of_others_are_refused(teacher, tmp_path):
     other = shards.clip_directory(tmp_path / "clips", videos={"train": 4, "val": 4}, classes=2)
     config = small.config("distill", tmp_path / "run", other, teacher=str(teacher))
     with pytest.raises(run_folder.RunError, match=r"knows 3 labels .* has 2 .*to distil, unlabelled ones"):
-        train.prepare(config, dependencies.ensure(config))
+        setup.prepare(config, dependencies.ensure(config))

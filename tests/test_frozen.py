@@ -7,16 +7,16 @@ import numpy as np
 import optax
 import pytest
 
-from l2l.frozen import still
 from l2l.models.backbones.audio_preview import Preview
 from l2l.models.backbones.r2plus1d import R2Plus1D
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student
-from l2l.optim import make_optimizer
-from l2l.state import TrainState
-from l2l.step import make_step
 from l2l.tasks.classify import Classify
 from l2l.tasks.distill_preview import DistilPreview
+from l2l.train.frozen import still
+from l2l.train.optim import make_optimizer
+from l2l.train.state import TrainState
+from l2l.train.step import make_step
 from tests.quick import fill, jit
 from tests.test_sharding import mesh_of
 

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import export_weights, import_weights, initial, published
+from l2l import export_weights, import_weights, published
 from l2l.models import import_torch
 from l2l.models.backbones.resnet import STAGES
 from l2l.models.import_torch import WeightsError
 from l2l.runs import fits, run_folder
+from l2l.train import state
 from tests import shards, small, untrained
 from tests.golden import generator
 
@@ -76,7 +77,7 @@ def test_trunks_start_a_student_and_leave_the_rest_fresh(files, tmp_path):
     fresh = zeros(fits.clip_shapes(student, 200))
     for modality in ("image", "audio"):
         run = run_folder.load_run(tmp_path / modality, part=True)
-        fresh = initial.merge(fresh, run.variables["model"], (), run.part)
+        fresh = state.merge(fresh, run.variables["model"], (), run.part)
     filled = {path for path, x in flax.traverse_util.flatten_dict(fresh, sep="/").items() if np.asarray(x).any()}
     everything = flax.traverse_util.flatten_dict(fresh, sep="/").keys()
     assert {path for path in everything - filled if "/trunk/" in path} == {"params/audio/trunk/stem/kernel"}

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from l2l import train
 from l2l.core import atomic
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import plain
+from l2l.train import setup
 from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
@@ -67,7 +67,7 @@ def test_an_input_made_from_other_data_is_named(maker, tmp_path):
     """The run that a maker made is checked against the config that would make it now, and against its own inputs."""
     data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
     config = small.config("teacher", tmp_path / "run", data)
-    run = train.prepare(config, dependencies.ensure(config)).run
+    run = setup.prepare(config, dependencies.ensure(config)).run
     now = {"config": plain(config), "inputs": dependencies.ensure(config)}
     run_folder.check_same(run, now)
     now["inputs"]["data"]["hash"] = "0" * 16
@@ -84,7 +84,7 @@ def test_a_run_of_the_release_before_streams_were_found(tmp_path):
     data = shards.clip_directory(tmp_path / "data", videos={"train": 16, "val": 4})
     config = small.config("teacher", tmp_path / "run", data, data__streams=0)
     now = {"config": plain(config), "inputs": dependencies.ensure(config), "order": 2}
-    run = train.prepare(config, dependencies.ensure(config)).run
+    run = setup.prepare(config, dependencies.ensure(config)).run
     record = run_folder.read_json(run / "config.json")
     assert (record["order"], record["config"]["data"]["streams"]) == (2, 8)
     run_folder.start(run, now)

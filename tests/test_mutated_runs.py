@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import checkpoint, infer, report, report_runs
+from l2l import infer, report, report_runs
 from l2l.core import trees
-from l2l.log import MetricLog
 from l2l.runs import fits, prediction_rules, provenance, run_folder
 from l2l.tasks import from_config
+from l2l.train import checkpoint
+from l2l.train.log import MetricLog
 from tests import hostile_runs
 from tests.mutated_json import WRONG, faults, harmless, one_line, text
 

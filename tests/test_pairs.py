@@ -7,15 +7,16 @@ import jax
 import numpy as np
 import pytest
 
-from l2l import export_weights, train
+from l2l import export_weights
 from l2l.core import atomic, trees
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
 from l2l.evaluate import __main__ as evaluate
 from l2l.evaluate import model_macs, predict
-from l2l.extract import extract
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import load_config, plain
+from l2l.train import setup
+from l2l.train.extract import extract
 from tests import shards, small
 
 VIDEOS = {"train": 16, "val": 9}
@@ -132,7 +133,7 @@ def test_training_starts_from_the_recognisers_classifier_and_moves_the_queries(w
 
 def prepared(config):
     """The variables that a run starts from."""
-    return train.prepare(config, dependencies.ensure(config)).variables
+    return setup.prepare(config, dependencies.ensure(config)).variables
 
 
 def test_a_finished_run_judges_by_itself(work, judged, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import infer, run_programs, train_assemble
+from l2l import infer, run_programs
 from l2l.answer import BY_PICTURES
 from l2l.core import sharding
 from l2l.data.dataset import source_of
@@ -22,6 +22,7 @@ from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoders
 from l2l.runs.run_folder import load_run
 from l2l.tasks.losses import cross_entropy
+from l2l.train import assemble
 from tests import quick, small
 from tests.stand_in_worker import COMMAND
 from tests.videos import packets_of, write_video
@@ -84,7 +85,7 @@ def test_loss_is_what_the_whole_students_would_be(work):
     """The audio descriptors' L1 and the cross-entropy with the teacher's softmax, both of stored variables."""
     teacher, run = load_run(work / "finetune"), load_run(work / "preview")
     source = source_of(run.config, str(work / "shards"))
-    task = train_assemble.preview_task(run.config | {"distill_weight": 0.5}, teacher)
+    task = assemble.preview_task(run.config | {"distill_weight": 0.5}, teacher)
     batch = next(source.eval("val", batch=8))
     batch = {k: v for k, v in batch.items() if k in ("frames", "audio", "labels", "mask")}
     frozen, variables = teacher.variables["model"], run.variables["model"]
@@ -109,9 +110,9 @@ def test_another_model_than_the_students_is_refused(work):
     teacher = load_run(work / "finetune")
     config = load_run(work / "preview").config
     with pytest.raises(ValueError, match="config.model must be the student of"):
-        train_assemble.preview_task(config | {"model": config["model"] | {"width": 4}}, teacher)
+        assemble.preview_task(config | {"model": config["model"] | {"width": 4}}, teacher)
     with pytest.raises(ValueError, match=r"sees with data.crop=28: set the same"):
-        train_assemble.preview_task(config | {"data": config["data"] | {"crop": 24}}, teacher)
+        assemble.preview_task(config | {"data": config["data"] | {"crop": 24}}, teacher)
 
 
 @pytest.fixture(scope="module")

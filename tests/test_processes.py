@@ -10,12 +10,12 @@ import time
 import numpy as np
 import pytest
 
-from l2l import extract, train
 from l2l.core import processes
 from l2l.data import loader, schema
 from l2l.data.features import FeatureReader
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import load_config
+from l2l.train import extract, loop
 from tests import shards, small
 from tests.videos import write_video
 
@@ -78,7 +78,7 @@ def moved(work, how):
     config = small.config("finetune", work / "moved", work / "clips", data__shuffle=1024, **how)
     with pytest.MonkeyPatch.context() as patched:
         small.stop_at(patched, 4)
-        with pytest.raises(train.Stopped, match=f"step 4 of {STEPS}"):
+        with pytest.raises(loop.Stopped, match=f"step 4 of {STEPS}"):
             small.run(config)
     words = small.command(work / "moved", work / "clips", **how)
     alone = small.start(words)

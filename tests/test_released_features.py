@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from data_prep import released_features
-from l2l import feature_classifier, train_assemble
+from l2l import feature_classifier
 from l2l.data import schema
 from l2l.data.dataset import open_features, source_of
 from l2l.runs import compatibility, run_folder
+from l2l.train import assemble
 from tests import small
 from tests.golden import generator
 
@@ -126,7 +127,7 @@ def begin_with_its_classifier(released, deep, capsys):
         config.student, config.recognition = str(whose), str(deep) if judge == "recogniser" else ""
         other = {"student": run_folder.load_run(whose, part=True)}
         other |= {"recogniser": compatibility.recogniser_at(config.recognition)} if config.recognition else {}
-        task, frozen = train_assemble.task_of(config, source_of(config, config.data.dir), other)
+        task, frozen = assemble.task_of(config, source_of(config, config.data.dir), other)
         assert (task.model.index_by, task.model.stride) == (("both", 5) if config.recognition else ("image", 10))
         assert np.array_equal(task._judge(frozen)["classifier"]["kernel"], fitted["kernel"])
         refuse_videos(config, judge, other, fitted)

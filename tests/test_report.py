@@ -18,7 +18,6 @@ from l2l import main, report, report_files, report_skim, report_videos
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.evaluate import evaluation, model_macs, video_macs
-from l2l.log import MetricLog
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.runs import run_folder
@@ -26,6 +25,7 @@ from l2l.runs.config import plain
 from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
 from l2l.tasks.selections import SELECTIONS
+from l2l.train.log import MetricLog
 from tests import tables_runs
 from tests.pages import make, shares_of
 from tests.videos import write_video

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from l2l import train
 from l2l.data import schema
 from l2l.data.dataset import Source
 from l2l.evaluate.resolve import resolved
 from l2l.runs import run_folder
 from l2l.runs.config import load_config, plain
+from l2l.train import setup
 
 
 def source(**records: int) -> Source:
@@ -81,7 +81,7 @@ def test_what_cannot_be_is_said(tmp_path, there, names, words):
 def test_what_is_decided_is_said_at_the_start(tmp_path, capsys, there, names, said):
     config = resolved(asked(tmp_path, **names), source(**there))
     job = argparse.Namespace(config=config, run=tmp_path, examples=there["train"])
-    train.announce(job)
+    setup.announce(job)
     lines = capsys.readouterr().err.splitlines()
     assert [line.startswith(f"{tmp_path}: {words}") for line, words in zip(lines, said, strict=True)] == [True] * len(
         said

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
-from l2l import optim, train
 from l2l.core import sharding
 from l2l.published import config_of
 from l2l.runs import dependencies
 from l2l.runs.fits import clip_shapes
-from l2l.state import TrainState
-from l2l.step import make_step
+from l2l.train import optim, setup
+from l2l.train.state import TrainState
+from l2l.train.step import make_step
 from tests import shards, small
 
 SPREAD = 16  # values: nearly everything
@@ -34,10 +34,10 @@ def job(tmp_path_factory):
     # Image alone: the log-mel is float32 by design, and its FFT rounds differently with the number of rows.
     model = {"model__modality": "image", "model__width": 8, "model__stages": (1, 1)}
     config = small.config("finetune", work / "run", clips, data__batch=16, **model)
-    return train.prepare(config, dependencies.ensure(config))
+    return setup.prepare(config, dependencies.ensure(config))
 
 
-def steps(job: train.Job, mesh: Mesh, smallest: int, rows: list, dtype: str) -> tuple[dict, list[float]]:
+def steps(job: setup.Job, mesh: Mesh, smallest: int, rows: list, dtype: str) -> tuple[dict, list[float]]:
     """Parameters and losses after as many steps as there are batches, from the job's variables."""
     variables = jax.tree.map(lambda x: np.asarray(x, dtype), job.variables)
     task = dataclasses.replace(job.task, model=job.task.model.clone(dtype=jnp.dtype(dtype)))
@@ -82,13 +82,13 @@ def held(state: TrainState) -> list[int]:
 def test_a_device_holds_an_nth_of_the_state(job):
     config = job.config.copy_and_resolve_references()
     config.shard_min = 0
-    whole = held(train.init_state(dataclasses.replace(job, config=config)))
+    whole = held(setup.init_state(dataclasses.replace(job, config=config)))
     assert len(set(whole)) == 1
     sizes = dict.fromkeys((1, 2, 4, 8))
     config.shard_min = SPREAD
     for devices in sizes:
         mesh = mesh_of(devices)
-        state = train.init_state(dataclasses.replace(job, config=config, mesh=mesh))
+        state = setup.init_state(dataclasses.replace(job, config=config, mesh=mesh))
         sizes[devices] = max(held(state)) / whole[0]
     assert sizes[1] == 1
     for devices in (2, 4, 8):  # what is too small, or does not divide, stays whole

@@ -7,8 +7,8 @@ import numpy as np
 import optax
 import pytest
 
-from l2l.state import TrainState
-from l2l.step import make_step
+from l2l.train.state import TrainState
+from l2l.train.step import make_step
 from tests.test_sharding import mesh_of
 
 

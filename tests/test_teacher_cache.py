@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 
 from data_prep import verify
-from l2l import teacher_cache, train
 from l2l.core import sharding
 from l2l.data import loader, schema, teacher_outputs
 from l2l.data.batching import split_host
@@ -26,6 +25,7 @@ from l2l.evaluate import predict
 from l2l.media.picture import jpeg
 from l2l.runs import dependencies, run_folder
 from l2l.tasks.classify import Classify
+from l2l.train import loop, setup, teacher_cache
 from tests import shards, small, xla
 
 ROOT = Path(__file__).parent.parent
@@ -62,8 +62,8 @@ def student(run, clips, teacher, **changes):
     return small.config("distill", run, clips, **(given | FIXED | changes))
 
 
-def prepared(config) -> train.Job:
-    return train.prepare(config, dependencies.ensure(config))
+def prepared(config) -> setup.Job:
+    return setup.prepare(config, dependencies.ensure(config))
 
 
 def asked(config) -> SideBySide:
@@ -192,7 +192,7 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, distilled, tmp_
     config = student(tmp_path / "run", clips, teacher)
     with monkeypatch.context() as patched:
         small.stop_at(patched, 7)
-        with pytest.raises(train.Stopped, match="step 7 of 12"):
+        with pytest.raises(loop.Stopped, match="step 7 of 12"):
             small.run(config)
     resumed = small.run(config)
     assert lines(resumed) == lines(distilled)

@@ -15,11 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import initial, main, optim, train
+from l2l import main
 from l2l.core import sharding
 from l2l.evaluate import evaluation
 from l2l.runs import dependencies, run_folder
 from l2l.runs.config import plain
+from l2l.train import loop, optim, setup
+from l2l.train.state import merge
 from tests import shards, small
 
 CLIPS = {"train": 24, "val": 5, "test": 4}
@@ -50,9 +52,9 @@ def test_a_finished_run_has_everything(teacher):
 
 def test_the_step_is_compiled_once(clips, tmp_path):
     config = small.config("teacher", tmp_path / "run", clips, **SMALL)
-    job = train.prepare(config, dependencies.ensure(config))
-    step = train.make_step(job.task, job.optimizer, job.mesh)
-    state, key = train.init_state(job), jax.random.key(0)
+    job = setup.prepare(config, dependencies.ensure(config))
+    step = loop.make_step(job.task, job.optimizer, job.mesh)
+    state, key = setup.init_state(job), jax.random.key(0)
     batches = job.source.train("train", draw="clip", batch=8, streams=4, seed=0, first_step=0, shuffle=8)
     for _ in range(4):
         state, _ = step(state, job.frozen, sharding.put_batch(job.mesh, next(batches)), key)
@@ -64,7 +66,7 @@ def test_interrupted_and_resumed_equals_straight(clips, teacher, tmp_path, monke
     config = small.config("teacher", tmp_path / "teacher", clips, **SMALL)
     with monkeypatch.context() as patched:
         small.stop_at(patched, 3)
-        with pytest.raises(train.Stopped, match="step 3 of 6"):
+        with pytest.raises(loop.Stopped, match="step 3 of 6"):
             small.run(config)
     assert not run_folder.is_finished(tmp_path / "teacher")
     resumed = small.run(config)
@@ -101,7 +103,7 @@ def test_more_epochs_continue_a_finished_run(clips, teacher, tmp_path):
     make = lambda epochs: small.config("teacher", tmp_path / "longer", clips, **SMALL | {"epochs": epochs})
     longer = small.run(make(1.0))
     first = run_folder.load_run(longer)
-    job = train.prepare(make(2.0), dependencies.ensure(make(2.0)))
+    job = setup.prepare(make(2.0), dependencies.ensure(make(2.0)))
     assert (job.plan.total, run_folder.load_run(longer).hash) == (6, first.hash)
     main.run(make(2.0))
     assert small.lines(longer) == small.lines(teacher)
@@ -155,7 +157,7 @@ def test_a_folder_that_another_process_works_in(clips, tmp_path):
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(run_folder.RunError, match=f"another process is working in {run}: wait for it to end"):
-            train.prepare(config, dependencies.ensure(config))
+            setup.prepare(config, dependencies.ensure(config))
         assert [path.name for path in run.iterdir()] == [run_folder.LOCK]
         holder.kill()
     with run_folder.claimed(run):
@@ -177,7 +179,7 @@ def test_a_stop_during_evaluation_saves_at_once_and_evaluates_later(clips, teach
     with monkeypatch.context() as patched:
         patched.setattr(evaluation, "predict_batches", stop_in_evaluation)
         for _ in range(2):  # the second time in the evaluation that the first one left to it
-            with pytest.raises(train.Stopped, match="step 3 of 6"):
+            with pytest.raises(loop.Stopped, match="step 3 of 6"):
                 small.run(config)
     assert [line["step"] for line in small.lines(small.run(config)) if "val/top1" in line] == [3, 6]
 
@@ -199,7 +201,7 @@ def test_distil_then_finetune_start_from_what_they_name(clips, teacher, tmp_path
     distilled = small.run(config)
     assert {"train/l1", "train/soft"} <= small.lines(distilled)[0].keys()
     config = small.config("finetune", tmp_path / "tuned", clips, init=str(distilled), **SEES)
-    job = train.prepare(config, dependencies.ensure(config))
+    job = setup.prepare(config, dependencies.ensure(config))
     chex.assert_trees_all_equal(jax.device_get(job.variables), run_folder.load_run(distilled).variables["model"])
 
 
@@ -207,9 +209,9 @@ def test_a_head_for_other_labels(teacher, tmp_path):
     other = shards.clip_directory(tmp_path / "clips", videos=CLIPS, classes=2)
     config = small.config("teacher", tmp_path / "run", other, init=str(teacher), **SMALL)
     with pytest.raises(run_folder.RunError, match=r"knows 3 labels .* has 2"):
-        train.prepare(config, dependencies.ensure(config))
+        setup.prepare(config, dependencies.ensure(config))
     config.init_skip = (".*classifier/.*",)
-    job = train.prepare(config, dependencies.ensure(config))
+    job = setup.prepare(config, dependencies.ensure(config))
     before = run_folder.load_run(teacher).variables["model"]
     np.testing.assert_array_equal(
         job.variables["params"]["stem"]["spatial"]["kernel"], before["params"]["stem"]["spatial"]["kernel"]
@@ -221,18 +223,18 @@ def test_merge_lists_everything_that_does_not_fit():
     fresh = {"a": np.zeros(2), "b": np.zeros(3), "c": np.zeros(1)}
     loaded = {"b": np.zeros(4), "c": np.zeros(1), "d": np.zeros(1)}
     with pytest.raises(ValueError, match="(?s)- a is missing.*[+] d of the weights.*! b is"):
-        initial.merge(fresh, loaded, ())
-    merged = initial.merge(fresh, {"a": np.ones(2), "b": np.zeros(4), "c": np.ones(1)}, ("b",))
+        merge(fresh, loaded, ())
+    merged = merge(fresh, {"a": np.ones(2), "b": np.zeros(4), "c": np.ones(1)}, ("b",))
     assert merged["a"].sum() == 2
     assert merged["b"].shape == (3,)
     with pytest.raises(ValueError, match="matches no parameter"):
-        initial.merge(fresh, fresh, ("x.*",))
+        merge(fresh, fresh, ("x.*",))
 
 
 def test_other_config_in_the_same_folder(teacher, clips):
     config = small.config("teacher", teacher, clips, **SMALL, optim__lr=0.5)
     with pytest.raises(run_folder.RunError, match=r"(?s)config.optim.lr: it has 0.004, asked for 0.5.*Delete"):
-        train.prepare(config, dependencies.ensure(config))
+        setup.prepare(config, dependencies.ensure(config))
 
 
 @pytest.mark.parametrize(
@@ -253,7 +255,7 @@ def test_other_config_in_the_same_folder(teacher, clips):
 def test_what_does_not_fit_stops_before_work_starts(clips, tmp_path, changes, words):
     config = small.config("teacher", tmp_path / "run", clips, **changes)
     with pytest.raises(ValueError, match=words):
-        train.train(config, dependencies.ensure(config))
+        loop.train(config, dependencies.ensure(config))
     assert not (tmp_path / "run").exists()
 
 
@@ -263,7 +265,7 @@ def test_a_cut_shard_stops_before_work_starts(tmp_path):
     shard.write_bytes(shard.read_bytes()[:-500])
     config = small.config("teacher", tmp_path / "run", directory)
     with pytest.raises(ValueError, match=f"{shard.name} is damaged"):
-        train.prepare(config, dependencies.ensure(config))
+        setup.prepare(config, dependencies.ensure(config))
 
 
 def test_freezing_and_scaled_rates(clips):

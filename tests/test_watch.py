@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from l2l import log
 from l2l.core import terminal
 from l2l.data.dataset import source_of
 from l2l.runs import run_folder
+from l2l.train import log
 from tests import shards, small
 
 STEPS = 5000

@@ -7,8 +7,8 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from l2l.optim import Rules, lr_scales, scale_of
-from l2l.state import Tree
+from l2l.train.optim import Rules, lr_scales, scale_of
+from l2l.train.state import Tree
 
 
 def held(params: Tree, rules: Rules) -> Tree:

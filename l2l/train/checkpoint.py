@@ -21,7 +21,7 @@ import orbax.checkpoint as ocp
 from l2l.core.archive import reason
 from l2l.core.atomic import demand_file
 from l2l.core.rules import ANY, Rule, problem, whole
-from l2l.state import TrainState
+from l2l.train.state import TrainState
 
 # A failed save is raised by the manager; asyncio would tell it a second time, with its trace.
 logging.getLogger("asyncio").setLevel(logging.CRITICAL)

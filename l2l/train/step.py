@@ -9,9 +9,9 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from l2l.core import sharding
-from l2l.frozen import held, still
-from l2l.optim import Rules
-from l2l.state import TrainState, Tree
+from l2l.train.frozen import held, still
+from l2l.train.optim import Rules
+from l2l.train.state import TrainState, Tree
 
 
 def make_step(

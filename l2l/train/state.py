@@ -1,18 +1,36 @@
-"""The variables that a run starts from."""
+"""What training changes from step to step."""
 
 from typing import Any
 
+import flax.struct
 import flax.traverse_util
 import jax
 import numpy as np
+import optax
 
-from l2l import optim
 from l2l.core.trees import mismatches
 from l2l.data.batching import split_host
 from l2l.data.dataset import Source
 from l2l.runs import run_folder
-from l2l.state import Tree
 from l2l.tasks.distill import BRIDGE
+from l2l.train import optim
+
+Tree = dict[str, Any]
+
+
+@flax.struct.dataclass
+class TrainState:
+    """Step (int32 scalar), parameters, BatchNorm statistics and the optimiser's state."""
+
+    step: jax.Array
+    params: Tree
+    batch_stats: Tree
+    opt_state: optax.OptState
+
+    @property
+    def variables(self) -> Tree:
+        """What a model's `apply` takes."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
 
 
 def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[run_folder.Run]) -> Tree:
