@@ -43,14 +43,14 @@ def export(path: str, out: str) -> str:
       RunError: no finished run there.
       OSError: the file cannot be written.
     """
-    from l2l import published, weights  # takes seconds: --help need not wait
     from l2l.runs import fits, run_folder  # takes seconds: --help need not wait
+    from l2l.weights import files, published  # takes seconds: --help need not wait
 
     run = run_folder.load_run(path)
     fits.check(run)
     name, arrays = published.arrays_of(run)
     record = {"config": run.config, "labels": run.labels, "policy": run.policy, "student": run.student}
-    weights.save(out, arrays, record)
+    files.save(out, arrays, record)
     more = " --student=RUN" if run.student else ""
     ours = (
         "; those of worth.* are ours, the released code counts all looks the same"

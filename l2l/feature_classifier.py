@@ -19,13 +19,13 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.optimize
 
-from l2l import published
 from l2l.core import command
 from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.dataset import Source, open_features
 from l2l.runs import run_folder
 from l2l.tasks import losses
+from l2l.weights import published
 
 STAGES = (3, 8, 36, 3)  # of R(2+1)D-152
 PENALTY = 1e-3  # half of it times the squared weights of standardised features is added to the mean loss

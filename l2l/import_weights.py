@@ -74,18 +74,17 @@ def import_file(args: argparse.Namespace) -> str:
     """
     import jax  # takes seconds: --help need not wait
 
-    from l2l import published, weights
-    from l2l.models import import_i3d
     from l2l.runs import run_folder
+    from l2l.weights import files, i3d_names, published
 
     file, student = args.file, run_folder.load_run(args.student) if args.student else None
     if args.model == I3D:
-        file, part = str(file or import_i3d.weights_path()), ()
+        file, part = str(file or i3d_names.weights_path()), ()
         record, variables = published.i3d(file)
     elif not file:
         raise ValueError(f"{args.model} needs a FILE")
     else:
-        arrays, record = weights.read(file), weights.record(file)
+        arrays, record = files.read(file), files.record(file)
         own = record is not None
         record = run_folder.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
         try:
@@ -95,7 +94,7 @@ def import_file(args: argparse.Namespace) -> str:
                 raise
             reason = f"the config in its record has no usable {' '.join(str(error).split()):.200}"
             raise ValueError(f"{file} is damaged: {reason}") from error
-    inputs = {"weights": {"path": file, "hash": weights.hash_of(file)}}
+    inputs = {"weights": {"path": file, "hash": files.hash_of(file)}}
     if student:
         inputs["student"] = {"path": args.student, "hash": student.hash}
         record["student"] = student.config

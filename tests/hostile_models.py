@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 import l2l
-from l2l import artefact, import_weights, published, weights
+from l2l import artefact, import_weights
 from l2l.core import safe_pickle
-from l2l.models.import_torch import WeightsError
 from l2l.runs import run_folder
+from l2l.weights import files as weights
+from l2l.weights import published
+from l2l.weights.torch_names import WeightsError
 from tests import mutated, untrained
 from tests.hostile import Kind
 from tests.mutated_json import GONE, WRONG, changed, places, text

@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from l2l.core import safe_pickle
 from l2l.evaluate import macs
-from l2l.models.import_i3d import weights_path
+from l2l.weights.i3d_names import weights_path
 
 GOLDEN = Path(__file__).parent / "golden" / "i3d.npz"
 UNITS = (

@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact, import_weights, weights
+from l2l import artefact, import_weights
 from l2l.core import archive, safe_pickle, trees
 from l2l.data import schema
-from l2l.models.import_torch import WeightsError
 from l2l.runs.config import load_config, plain
+from l2l.weights import files
+from l2l.weights.torch_names import WeightsError
 
 ROOM = 2**23  # bytes that any reader may take, whatever it reads
 
@@ -85,7 +86,7 @@ def test_pickles(what, tmp_path):
         safe_pickle.load(path)
     one_line(path, caught)
     with within(room), pytest.raises(WeightsError) as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -124,7 +125,7 @@ def test_many_names_of_one_tensor(tmp_path):
     again = b"".join(name(i) + (tensor(b"0", len(values)) if i % 2 else b"h\x00") for i in range(1000))
     path = saved(tmp_path / "file.pth", b"}(" + name(1000) + shared + again + b"u", {"0": values})
     with within(6 * path.stat().st_size + ROOM):
-        arrays = weights.read(path)
+        arrays = files.read(path)
     assert len(arrays) == 1001
     assert all(np.array_equal(x, values) for x in arrays.values())
 
@@ -134,7 +135,7 @@ def test_many_views_of_one_storage(tmp_path):
     views = b"".join(name(i) + tensor(b"0", len(values), i, (200_000,)) for i in range(1000))
     path = saved(tmp_path / "file.pth", b"}(" + views + b"u", {"0": values})
     with within(6 * path.stat().st_size + ROOM), pytest.raises(WeightsError, match="over and over") as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -147,7 +148,7 @@ def test_dictionaries_in_dictionaries(tmp_path):
         tmp_path / "file.pth", b"}(X\x05\0\0\0model" + inner + name(0) + tensor(b"0", 4) + b"u", {"0": np.ones(4)}
     )
     with within(ROOM), pytest.raises(WeightsError, match="no named arrays") as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -158,7 +159,7 @@ def test_tensors_that_cannot_be(tmp_path, count, shape, stride):
     pickled = b"}(" + name(0) + tensor(b"0", count, 0, shape, stride) + b"u"
     path = saved(tmp_path / "file.pth", pickled, {"0": np.ones(4)})
     with within(ROOM), pytest.raises(WeightsError) as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -182,7 +183,7 @@ def test_types_of_safetensors(kind, tmp_path):
     wanted = VALUES if "F" in kind else np.array([3, -7])
     data = NARROW.tobytes() if kind == "BF16" else wanted.astype(TYPES[kind]).tobytes()
     path = safetensors_file(tmp_path / "file", {"a": entry(kind, end=len(data))}, data)
-    np.testing.assert_array_equal(weights.read(path)["a"].astype(np.float64), wanted)
+    np.testing.assert_array_equal(files.read(path)["a"].astype(np.float64), wanted)
 
 
 @pytest.mark.parametrize("kind", ["F8_E4M3", "F8_E5M2", "F8_E8M0", "F4", "F6_E2M3", "C64", "I4", "", 3, None])
@@ -191,7 +192,7 @@ def test_types_that_are_not_read(kind, tmp_path):
     header = {"first": entry(), "odd": entry(kind, (4,), 8, 8 + size)}
     path = safetensors_file(tmp_path / "file", header, bytes(8 + size))
     with pytest.raises(WeightsError, match="is of type|unknown variant|invalid type") as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -216,7 +217,7 @@ HEADERS = {
 def test_headers_of_safetensors(what, tmp_path):
     path = safetensors_file(tmp_path / "file", HEADERS[what], bytes(8))
     with within(ROOM), pytest.raises(WeightsError) as caught:
-        weights.read(path)
+        files.read(path)
     one_line(path, caught)
 
 
@@ -241,14 +242,14 @@ RUN = {"config": {}, "labels": ["a"], "policy": {}, "student": None}
 def test_records_of_safetensors(said, tmp_path):
     path = safetensors_file(tmp_path / "file", {"__metadata__": {"l2l": said}, "a": entry()}, bytes(8))
     with pytest.raises(WeightsError) as caught:
-        weights.record(path)
+        files.record(path)
     one_line(path, caught)
 
 
 def test_whole_and_missing_records(tmp_path):
     metadata = {"__metadata__": {"l2l": json.dumps(RUN | {"more": 1})}, "a": entry()}
-    assert weights.record(safetensors_file(tmp_path / "file", metadata, bytes(8))) == RUN
-    assert weights.record(safetensors_file(tmp_path / "file", {"a": entry()}, bytes(8))) is None
+    assert files.record(safetensors_file(tmp_path / "file", metadata, bytes(8))) == RUN
+    assert files.record(safetensors_file(tmp_path / "file", {"a": entry()}, bytes(8))) is None
 
 
 STUDENT = plain(load_config("configs/finetune.py"))
@@ -293,7 +294,7 @@ def packed(path, members, method=zipfile.ZIP_STORED):
     return path
 
 
-ARRAYS = ((weights.read, WeightsError), (trees.load_arrays, ValueError))
+ARRAYS = ((files.read, WeightsError), (trees.load_arrays, ValueError))
 READERS = (*ARRAYS, (l2l.load, artefact.ArtefactError))
 
 
@@ -349,12 +350,12 @@ def test_members_that_share_their_bytes(tmp_path):
 def test_archives_that_are_well_compressed_are_read(tmp_path):
     values = {"a": np.zeros((1000, 1000), np.float32), "b": np.asfortranarray(np.arange(6.0).reshape(2, 3))}
     np.savez_compressed(tmp_path / "a.npz", **values)
-    for got in (weights.read(tmp_path / "a.npz"), trees.load_arrays(tmp_path / "a.npz")):
+    for got in (files.read(tmp_path / "a.npz"), trees.load_arrays(tmp_path / "a.npz")):
         assert got.keys() == values.keys()
         assert all(np.array_equal(got[key], x) and got[key].flags.writeable for key, x in values.items())
 
 
-@pytest.mark.parametrize("read", [weights.read, trees.load_arrays, artefact.load, safe_pickle.load])
+@pytest.mark.parametrize("read", [files.read, trees.load_arrays, artefact.load, safe_pickle.load])
 def test_pipes_are_not_waited_for(read, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)

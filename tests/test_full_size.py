@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import import_weights, published
-from l2l.models import import_i3d, import_torch
+from l2l import import_weights
 from l2l.models.backbones.resnet import STAGES
 from l2l.runs import fits
+from l2l.weights import i3d_names, published, torch_names
 from tests import shards, xla
 from tests.golden import generator
 
@@ -26,7 +26,7 @@ GIB = 2**30
 def save(path, rows, shapes, **more):
     """A file with generated weights under torch's names."""
     zeros = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape), shapes)
-    names = {name: x.shape for name, x in import_torch.from_variables(zeros, rows).items()}
+    names = {name: x.shape for name, x in torch_names.from_variables(zeros, rows).items()}
     safetensors.numpy.save_file(generator.weights(names | more), path)
     return str(path)
 
@@ -36,14 +36,14 @@ def save(path, rows, shapes, **more):
 def test_distillation_at_full_size_from_imported_weights(tmp_path):
     teacher = fits.clip_shapes(published.config_of("configs/teacher.py:kinetics400"), 400)
     student = fits.clip_shapes(published.config_of("configs/distill.py:kinetics400"), 400)
-    file = save(tmp_path / "r2plus1d.safetensors", import_torch.r2plus1d(), teacher)
+    file = save(tmp_path / "r2plus1d.safetensors", torch_names.r2plus1d(), teacher)
     assert import_weights.main([file, "--model=r2plus1d_18", f"--out={tmp_path / 'teacher'}"]) == 0
     trunk = fits.only(student, ("(params|batch_stats)/image/.*",))
     head = {"fc.weight": (1000, 512), "fc.bias": (1000,)}
-    file = save(tmp_path / "resnet.safetensors", import_torch.trunk("image", STAGES), trunk, **head)
+    file = save(tmp_path / "resnet.safetensors", torch_names.trunk("image", STAGES), trunk, **head)
     for modality in ("image", "audio"):
         assert import_weights.main([file, f"--model=resnet18_{modality}", f"--out={tmp_path / modality}"]) == 0
-    labels = import_i3d.labels()
+    labels = i3d_names.labels()
     splits = {"train": 2, "val": 1}
     data = shards.clip_directory(tmp_path / "clips", videos=splits, shards=1, frames=16, size=128, labels=labels)
     numbers = {

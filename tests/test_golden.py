@@ -9,11 +9,11 @@ import numpy as np
 import optax
 import pytest
 
-from l2l.models import import_torch
 from l2l.models.backbones.r2plus1d import R2Plus1D
 from l2l.models.backbones.resnet import STAGES, AudioResNet, ImageResNet
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion
+from l2l.weights import torch_names
 from tests.golden import generator
 from tests.quick import jit
 
@@ -30,8 +30,8 @@ def imported(rows, init, *args, **kwargs):
     """Variables made of generated torch arrays, through the importer."""
     shapes = jax.eval_shape(lambda *x: init(jax.random.key(0), *x, **kwargs), *args)
     zeros = jax.tree.map(lambda x: np.broadcast_to(np.float32(0), x.shape), shapes)
-    names = {name: x.shape for name, x in import_torch.from_variables(zeros, rows).items()}
-    return import_torch.to_variables(generator.weights(names), rows, shapes)
+    names = {name: x.shape for name, x in torch_names.from_variables(zeros, rows).items()}
+    return torch_names.to_variables(generator.weights(names), rows, shapes)
 
 
 def error(ours, theirs):
@@ -49,7 +49,7 @@ def channels_last(x):
 def teacher():
     model = R2Plus1D(400)
     clips = jnp.zeros((1, 2, 16, 16, 3))
-    return model, imported(import_torch.r2plus1d(), model.init, clips, None, train=False)
+    return model, imported(torch_names.r2plus1d(), model.init, clips, None, train=False)
 
 
 def test_r2plus1d_answers_as_torchvisions():
@@ -76,7 +76,7 @@ def step(variables, dtype):
 
     value, gradients = jit(jax.value_and_grad(loss))(variables["params"])
     changes = jax.tree.map(lambda g: -generator.LR * g, gradients)
-    return value, import_torch.from_variables(variables | {"params": changes}, import_torch.r2plus1d())
+    return value, torch_names.from_variables(variables | {"params": changes}, torch_names.r2plus1d())
 
 
 def test_one_step_of_training_changes_r2plus1d_as_it_changes_torchvisions():
@@ -105,7 +105,7 @@ def trunk(model, rows, x):
 
 
 def test_resnet18_answers_as_torchvisions():
-    rows = [(f"trunk/{ours}", name, kind) for ours, name, kind in import_torch.resnet()]
+    rows = [(f"trunk/{ours}", name, kind) for ours, name, kind in torch_names.resnet()]
     images = channels_last(generator.uniform("images", (2, 3, 46, 38)))
     out, blocks = trunk(ImageResNet(), rows, images)
     wanted = golden("resnet")
@@ -115,7 +115,7 @@ def test_resnet18_answers_as_torchvisions():
 
 
 def test_audio_trunk_answers_as_the_released_one():
-    rows = import_torch.student(("audio",), STAGES, "net_image", "net_audio")
+    rows = torch_names.student(("audio",), STAGES, "net_image", "net_audio")
     part = [(ours, name, kind) for ours, name, kind in rows if ours.startswith("audio/")]
     part = [(ours.removeprefix("audio/"), name.removeprefix("net_audio."), kind) for ours, name, kind in part]
     x = channels_last(generator.uniform("log_mel", (1, 1, 101, 40)))[..., 0]
@@ -135,10 +135,10 @@ def skimmed():
     mask = np.arange(shape[1]) < lengths[:, None]
     banks = [generator.uniform(name, shape) * mask[..., None] for name in ("image_bank", "audio_bank")]
     fusion = Fusion()
-    rows = [(x.removeprefix("fusion/"), name, kind) for x, name, kind in import_torch.HEAD if x != "classifier"]
+    rows = [(x.removeprefix("fusion/"), name, kind) for x, name, kind in torch_names.HEAD if x != "classifier"]
     frozen = imported(rows, fusion.init, banks[0], banks[1])
     model = Skimmer(200, fusion)
-    variables = imported(import_torch.skimmer(), model.init, *banks, mask, frozen, train=True)
+    variables = imported(torch_names.skimmer(), model.init, *banks, mask, frozen, train=True)
     fused = fusion.apply(frozen, banks[0][:, 0], banks[1][:, 0])
     logits, out = jit(functools.partial(model.apply, train=False))(variables, *banks, mask, frozen)
     return wanted, {"logits": logits, "fused": fused} | out

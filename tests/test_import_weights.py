@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import export_weights, import_weights, published
-from l2l.models import import_torch
+from l2l import export_weights, import_weights
 from l2l.models.backbones.resnet import STAGES
-from l2l.models.import_torch import WeightsError
 from l2l.runs import fits, run_folder
 from l2l.train import state
+from l2l.weights import published, torch_names
+from l2l.weights.torch_names import WeightsError
 from tests import shards, small, untrained
 from tests.golden import generator
 
@@ -24,7 +24,7 @@ def zeros(shapes):
 
 def generated(rows, shapes):
     """Torch arrays for variables of these shapes."""
-    names = {name: x.shape for name, x in import_torch.from_variables(zeros(shapes), rows).items()}
+    names = {name: x.shape for name, x in torch_names.from_variables(zeros(shapes), rows).items()}
     return generator.weights(names)
 
 
@@ -39,16 +39,16 @@ def files(tmp_path_factory):
     skims = fits.skim_shapes(skim, 200, student, zeros(heads["params"]))
     teacher = published.config_of("configs/teacher.py:kinetics400")
     trunk = fits.only(students, ("(params|batch_stats)/image/.*",))
-    resnet = generated(import_torch.trunk("image", STAGES), trunk)
+    resnet = generated(torch_names.trunk("image", STAGES), trunk)
     resnet |= generator.weights({"fc.weight": (1000, 512), "fc.bias": (1000,)})
     counter = {"bn1.num_batches_tracked": np.zeros((), np.int64)}
-    head = generated(import_torch.HEAD, heads)
+    head = generated(torch_names.HEAD, heads)
     contents = {
-        "r2plus1d_18": generated(import_torch.r2plus1d(), fits.clip_shapes(teacher, 400)),
+        "r2plus1d_18": generated(torch_names.r2plus1d(), fits.clip_shapes(teacher, 400)),
         "resnet18": resnet | counter,
         "student_released": {f"module.{name}": x for name, x in head.items()},
-        "student": generated(import_torch.student(("image", "audio"), STAGES, "net_image", "net_audio"), students),
-        "skimmer_released": head | generated(import_torch.skimmer(), skims),
+        "student": generated(torch_names.student(("image", "audio"), STAGES, "net_image", "net_audio"), students),
+        "skimmer_released": head | generated(torch_names.skimmer(), skims),
     }
     for name, arrays in contents.items():
         safetensors.numpy.save_file(arrays, folder / f"{name}.safetensors")
@@ -166,11 +166,11 @@ def test_everything_that_does_not_fit_is_listed():
         },
         "batch_stats": {"b": {"mean": np.zeros(4), "var": np.zeros(4)}},
     }
-    arrays = import_torch.from_variables(like, rows)
+    arrays = torch_names.from_variables(like, rows)
     arrays |= {"x.weight": np.zeros((3, 2)), "z.bias": np.array([np.nan]), "w.bias": np.zeros(1), "fc.w": np.zeros(1)}
     del arrays["y.running_var"]
     with pytest.raises(WeightsError) as caught:
-        import_torch.to_variables(arrays, rows, like, unused=[r"fc\..*"])
+        torch_names.to_variables(arrays, rows, like, unused=[r"fc\..*"])
     assert str(caught.value).split("\n  ")[1:] == [
         "! x.weight is (3, 2), the model needs (2, 3)",
         "- y.running_var is missing",
@@ -181,16 +181,16 @@ def test_everything_that_does_not_fit_is_listed():
 
 def test_a_file_cannot_say_more_than_can_be_read():
     rows, like = [("a", "x", "linear")], {"params": {"a": {"kernel": np.zeros((3, 2)), "bias": np.zeros(2)}}}
-    arrays = import_torch.from_variables(like, rows) | {f"y{i:03}\n" + "z" * 10_000: np.zeros(1) for i in range(600)}
+    arrays = torch_names.from_variables(like, rows) | {f"y{i:03}\n" + "z" * 10_000: np.zeros(1) for i in range(600)}
     with pytest.raises(WeightsError, match=r"\(600 differences\)") as caught:
-        import_torch.to_variables(arrays, rows, like)
+        torch_names.to_variables(arrays, rows, like)
     lines = str(caught.value).split("\n  ")[1:]
     assert lines[0] == f"+ 'y000\\n{'z' * 95}' has no place in the model"
     assert (len(lines), lines[-1]) == (501, "and 100 more")
     assert "\n" not in "".join(lines)
     del arrays["x.weight"], arrays["x.bias"]
     with pytest.raises(WeightsError, match=r"another model.*it has 'y000\\nz{95}', ") as caught:
-        import_torch.to_variables(arrays, rows, like)
+        torch_names.to_variables(arrays, rows, like)
     assert "\n" not in str(caught.value)
 
 

@@ -11,12 +11,12 @@ import pytest
 from jax.sharding import AxisType, Mesh, PartitionSpec
 
 from l2l.core import sharding
-from l2l.published import config_of
 from l2l.runs import dependencies
 from l2l.runs.fits import clip_shapes
 from l2l.train import optim, setup
 from l2l.train.state import TrainState
 from l2l.train.step import make_step
+from l2l.weights.published import config_of
 from tests import shards, small
 
 SPREAD = 16  # values: nearly everything

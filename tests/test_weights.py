@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
-from l2l import weights
-from l2l.models.import_torch import WeightsError
+from l2l.weights import files
+from l2l.weights.torch_names import WeightsError
 
 GOLDEN = Path(__file__).parent / "golden"
 MUTANTS = 500
@@ -29,7 +29,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("name", ["zip.pth", "stream.pth"])
 def test_reads_both_formats_of_torch_with_wrapping_and_every_dtype(name):
-    arrays = weights.read(GOLDEN / name)
+    arrays = files.read(GOLDEN / name)
     assert same(arrays, wanted())
     dtypes = {"wide": "float64", "half": "float16", "brain": "bfloat16", "long": "int64", "turned": "float32"}
     assert {key: str(arrays[key].dtype) for key in dtypes} == dtypes
@@ -40,7 +40,7 @@ def test_reads_npz_and_safetensors_whatever_they_are_called(tmp_path):
     safetensors.numpy.save_file(wanted(), tmp_path / "b.safetensors")
     for name, other in (("a.npz", "a.pth"), ("b.safetensors", "b.bin")):
         (tmp_path / name).rename(tmp_path / other)
-        assert same(weights.read(tmp_path / other), wanted())
+        assert same(files.read(tmp_path / other), wanted())
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80", b"hello, this is no file of weights", bytes(64), b"PK\x03\x04"])
@@ -48,14 +48,14 @@ def test_other_files_get_one_line(tmp_path, content):
     path = tmp_path / "file.pth"
     path.write_bytes(content)
     with pytest.raises(WeightsError, match="file.pth") as caught:
-        weights.read(path)
+        files.read(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_and_a_folder_get_one_line(tmp_path):
     for path in (tmp_path / "no.pth", tmp_path):
         with pytest.raises(WeightsError, match="cannot be read"):
-            weights.read(path)
+            files.read(path)
 
 
 class Call:
@@ -103,7 +103,7 @@ def test_nothing_in_a_file_is_executed(tmp_path):
         for content in (data, as_archive(data)):
             path.write_bytes(content)
             with pytest.raises(WeightsError, match=r"file\.pth"):
-                weights.read(path)
+                files.read(path)
             assert not marker.exists()
 
 
@@ -139,7 +139,7 @@ def test_damaged_files_get_a_clear_error_or_are_read(tmp_path, whole):
     for i in range(MUTANTS):
         path.write_bytes(mutant(whole[i % len(whole)], dice))
         try:
-            arrays = weights.read(path)
+            arrays = files.read(path)
         except WeightsError as error:
             said.append(str(error))
         else:
@@ -153,7 +153,7 @@ def test_a_number_reserves_no_memory(tmp_path):
     path = tmp_path / "file.pth"
     path.write_bytes(as_archive(b"\x80\x02}r\xff\xff\xff\x7f."))
     with pytest.raises(WeightsError, match="no named arrays"):
-        weights.read(path)
+        files.read(path)
 
 
 def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
@@ -169,4 +169,4 @@ def test_a_tensor_beyond_its_storage_is_refused(tmp_path):
         for name, content in members.items():
             archive.writestr(name, larger if name == pickled else content)
     with pytest.raises(WeightsError, match="does not fit its storage"):
-        weights.read(path)
+        files.read(path)

@@ -9,10 +9,10 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from l2l import torch_file
 from l2l.core import archive, atomic
 from l2l.core.atomic import read_json
-from l2l.models.import_torch import WeightsError
+from l2l.weights import torch_file
+from l2l.weights.torch_names import WeightsError
 
 Arrays = dict[str, np.ndarray]
 WRAPPERS = ("model", "state_dict")  # under which a training program may store the weights

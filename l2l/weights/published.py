@@ -10,16 +10,16 @@ import flax.traverse_util
 import numpy as np
 
 from l2l.media.policy import ClipPolicy
-from l2l.models import import_i3d, import_torch
-from l2l.models.import_torch import Arrays, Row, WeightsError, from_variables, to_variables
 from l2l.models.student import modalities
 from l2l.runs.config import load_config, plain
 from l2l.runs.fits import clip_shapes, only, skim_shapes
 from l2l.runs.run_folder import Run
+from l2l.weights import i3d_names, torch_names
+from l2l.weights.torch_names import Arrays, Row, WeightsError, from_variables, to_variables
 
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 NET_IMAGE, NET_AUDIO = "net_image", "net_audio"  # the released code never wrote a file with trunks: names of ours
 HEADS = ("params/(fusion|classifier)/.*",)
 OWN_CLIPS = ClipPolicy()
@@ -63,30 +63,30 @@ class Published:
 
 def teacher(arrays: Arrays, config: Config) -> Layout:
     del arrays
-    return Layout("r2plus1d", import_torch.r2plus1d(config["model"]["stages"]))
+    return Layout("r2plus1d", torch_names.r2plus1d(config["model"]["stages"]))
 
 
 def image_trunk(arrays: Arrays, config: Config) -> Layout:
     del arrays
-    rows = import_torch.trunk("image", config["model"]["stages"])
+    rows = torch_names.trunk("image", config["model"]["stages"])
     return Layout("student", rows, part=("(params|batch_stats)/image/.*",), unused=(r"fc\..*",))
 
 
 def audio_trunk(arrays: Arrays, config: Config) -> Layout:
     """All but the first convolution, which sees three channels there and one here."""
     del arrays
-    rows = [row for row in import_torch.trunk("audio", config["model"]["stages"]) if row[1] != "conv1"]
+    rows = [row for row in torch_names.trunk("audio", config["model"]["stages"]) if row[1] != "conv1"]
     part = ("(params|batch_stats)/audio/trunk/(?!stem/).*",)
     return Layout("student", rows, part, unused=(r"fc\..*", r"conv1\.weight"))
 
 
 def student(arrays: Arrays, config: Config) -> Layout:
     """Fusion and classifier, and the trunks where the file has them."""
-    image, audio = (import_torch.prefix_of(arrays, channels) for channels in (3, 1))
+    image, audio = (torch_names.prefix_of(arrays, channels) for channels in (3, 1))
     if image is None and audio is None:
-        return Layout("student", import_torch.HEAD, HEADS)
+        return Layout("student", torch_names.HEAD, HEADS)
     chosen, stages = modalities(config["model"]["modality"]), config["model"]["stages"]
-    rows = import_torch.student(chosen, stages, image or NET_IMAGE, audio or NET_AUDIO)
+    rows = torch_names.student(chosen, stages, image or NET_IMAGE, audio or NET_AUDIO)
     # The released audio net has its first convolution under two names.
     return Layout("student", rows, unused=(rf"{re.escape(audio or NET_AUDIO)}\.conv1\.weight",))
 
@@ -97,9 +97,9 @@ def skimmer(arrays: Arrays, config: Config) -> Layout:
     return Layout("skimmer", rows, unused=(r"net_imageAudio\..*",))
 
 
-def skimmer_rows(model: Config) -> list[import_torch.Row]:
+def skimmer_rows(model: Config) -> list[torch_names.Row]:
     """The table of a skimmer with these numbers."""
-    return import_torch.skimmer(modalities(model["index_by"]), weigh=model.get("weigh", False))
+    return torch_names.skimmer(modalities(model["index_by"]), weigh=model.get("weigh", False))
 
 
 PUBLISHED = {
@@ -128,7 +128,7 @@ def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, 
         if kind.head not in arrays:
             raise WeightsError(f"{kind.head} is missing: these are not the weights of {name}")
         classes = len(arrays[kind.head])
-        numbers = import_i3d.labels() if classes == 400 else [str(i) for i in range(classes)]
+        numbers = i3d_names.labels() if classes == 400 else [str(i) for i in range(classes)]
         labels = numbers if labels is None else labels
     if len(labels or ()) != classes:
         raise WeightsError(f"the weights know {classes} classes, --labels names {len(labels or ())}")
@@ -167,7 +167,7 @@ def variables_of(
     if layout.model != "skimmer":
         return {"model": read(layout, clip_shapes(config, classes or 1))}, layout.part
     whose = student.config if student else record["student"]
-    heads = Layout("student", import_torch.HEAD, HEADS, unused=(".*",))
+    heads = Layout("student", torch_names.HEAD, HEADS, unused=(".*",))
     heads = read(heads, clip_shapes(whose, classes))
     if student and not same(heads["params"]["fusion"], student.variables["model"]["params"]["fusion"]):
         raise WeightsError(f"the skimmer reads another student's features than those of {student.path}")
@@ -184,18 +184,18 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
     model, own = run.config["model"], run.variables["model"]
     match model["name"]:
         case "r2plus1d":
-            return "r2plus1d_18", from_variables(own, import_torch.r2plus1d(model["stages"]))
+            return "r2plus1d_18", from_variables(own, torch_names.r2plus1d(model["stages"]))
         case "student":
-            rows = import_torch.student(modalities(model["modality"]), model["stages"], NET_IMAGE, NET_AUDIO)
+            rows = torch_names.student(modalities(model["modality"]), model["stages"], NET_IMAGE, NET_AUDIO)
             arrays = from_variables(own, rows)
             stem = f"{NET_AUDIO}.feature_extraction.0.weight"
             twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
             return "student_released", arrays | twice
         case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
-            rows = [row for row in import_torch.HEAD if row[0] != "classifier"]
+            rows = [row for row in torch_names.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
             rows = skimmer_rows(model)
-            if lost := import_torch.unnamed(own, rows):
+            if lost := torch_names.unnamed(own, rows):
                 raise WeightsError(f"{run.path} has {lost[0]}, which has no PyTorch counterpart: its weights stay here")
             return "skimmer_released", from_variables(own, rows) | fusion
     whose = f" over features of a {run.student['model']['name']}" if run.student else ""
@@ -210,10 +210,10 @@ def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:
       ValueError: the package is not installed, or the file is not what it should be.
     """
     config = config_of("configs/teacher.py:kinetics400")
-    config |= {"model": import_i3d.MODEL, "data": config["data"] | import_i3d.DATA}
-    policy = dataclasses.asdict(ClipPolicy(**import_i3d.POLICY))
-    record = {"config": config, "labels": import_i3d.labels(), "policy": policy, "student": None}
-    return record, {"model": import_i3d.i3d_variables(path)}
+    config |= {"model": i3d_names.MODEL, "data": config["data"] | i3d_names.DATA}
+    policy = dataclasses.asdict(ClipPolicy(**i3d_names.POLICY))
+    record = {"config": config, "labels": i3d_names.labels(), "policy": policy, "student": None}
+    return record, {"model": i3d_names.i3d_variables(path)}
 
 
 def same(a: Tree, b: Tree) -> bool:

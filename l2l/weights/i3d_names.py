@@ -42,7 +42,7 @@ NAMES = {
 
 def labels() -> tuple[str, ...]:
     """The 400 class names of Kinetics-400 in the order of the weights, which is alphabetical."""
-    text = importlib.resources.files("l2l.models").joinpath("kinetics400.txt").read_text(encoding="utf-8")
+    text = importlib.resources.files("l2l.weights").joinpath("kinetics400.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
