@@ -18,9 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import rounds
-from l2l import run_programs
-from l2l.look import Model
-from l2l.programs import Programs
+from l2l.inference import from_run
+from l2l.inference.model import Model
+from l2l.inference.programs import Programs
 from l2l.runs import run_folder
 from l2l.runs.names import CURVES
 
@@ -31,24 +31,24 @@ STRIDES, LOOKS = (1, 2, 5, 10), (1, 2, 3, 5, 10)
 def with_looks(run: run_folder.Run, steps: int) -> Programs:
     """A skimmer that looks so often; when it is sure was measured of as many looks as it was trained for."""
     fewer = dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"steps": steps}})
-    return dataclasses.replace(run_programs.of_run(fewer), sure=None)
+    return dataclasses.replace(from_run.of_run(fewer), sure=None)
 
 
 def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
     """Every method by name, with its top-1 over all seeds in percent."""
     both, hearing = run_folder.load_run(where / "both" / "0"), run_folder.load_run(where / "listen" / "0")
-    student = run_programs.of_run(run_folder.student_of(both))
+    student = from_run.of_run(run_folder.student_of(both))
     yield "dense student", Model(student), mean(where / "both", "selections", way="dense")
     for s in STRIDES:
         top1 = mean(where / "both", "points", way="hard", stride=s, steps=10)
-        yield f"both modalities, s = {s}", Model(run_programs.of_run(both), stride=s), top1
+        yield f"both modalities, s = {s}", Model(from_run.of_run(both), stride=s), top1
     for t in LOOKS:
         top1 = mean(where / "listen", "points", way="hard", stride=1, steps=t)
         yield f"listening first, T = {t}", Model(with_looks(hearing, t)), top1
     sure = [json.loads(path.read_text())["test"]["top1"] for path in (where / "listen").glob("*/sure.json")]
     yield (
         "listening first, until sure",
-        Model(run_programs.of_run(hearing), stop_when_sure=True),
+        Model(from_run.of_run(hearing), stop_when_sure=True),
         100 * statistics.mean(sure),
     )
 

@@ -20,10 +20,10 @@ import jax
 
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
-from l2l import listen_look
-from l2l.look import Model, load
+from l2l.inference import sequential
+from l2l.inference.model import Model, load
+from l2l.inference.session import View
 from l2l.runs import config
-from l2l.view import View
 
 SIZE, SECONDS, KEYFRAMES, STRIDE = (640, 360), 60.0, (30, 250), 5
 NAMES = ("listen", "paper", "dense")
@@ -46,9 +46,9 @@ def stages(model: Model, film: Path) -> dict[str, float]:
     view, how, since = View(film, model.decoders), model.programs, time.perf_counter()
     view.open(how.policy)
     scan = time.perf_counter() - since
-    listen_look.listen(view, how)
+    sequential.listen(view, how)
     sound, heard = view.seconds["decode"], view.seconds["features"]
-    listen_look.look(view, how, False)
+    sequential.look(view, how, False)
     found = {"scan": scan, "sound": sound, "mel_and_preview": heard}
     found |= {"seek_and_decode": view.seconds["decode"] - sound, "looks": view.seconds["features"] - heard}
     decoded = view.tally.decoded["image"]

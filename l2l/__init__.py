@@ -7,10 +7,10 @@ result = model.classify("film.mp4")  # -> l2l.Result
 from typing import Any
 
 _LAZY = {
-    "load": "l2l.look",
-    "Model": "l2l.look",
-    "Result": "l2l.result",
-    "Moment": "l2l.result",
+    "load": "l2l.inference.model",
+    "Model": "l2l.inference.model",
+    "Result": "l2l.inference.result",
+    "Moment": "l2l.inference.result",
     "Arrays": "l2l.media.arrays",
     "MediaError": "l2l.media.scan",
 }

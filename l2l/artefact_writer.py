@@ -1,4 +1,4 @@
-"""Writes what `artefact.py` reads: the programs of a finished run, lowered for every platform, with all they need."""
+"""Writes what `from_export.py` reads: the programs of a finished run, lowered for every platform, with all they need."""
 
 import contextlib
 import dataclasses
@@ -14,11 +14,11 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact, artefact_about, run_programs
 from l2l.core import atomic
 from l2l.evaluate import predict
+from l2l.inference import export_rules, from_export, from_run
+from l2l.inference.programs import Programs
 from l2l.media import policy
-from l2l.programs import Programs
 from l2l.runs import fits, provenance, run_folder
 from l2l.tasks import from_config
 
@@ -37,11 +37,11 @@ def export(path: str, out: str) -> str:
     """
     run = run_folder.load_run(path)
     fits.check(run)
-    parts = run_programs.of_run(run)
+    parts = from_run.of_run(run)
     lowered = lower_run(run, parts)
     about = about_of(run, parts, {name: program for name, (program, _) in lowered.items()})
     with atomic.replacing(Path(out)) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        file.writestr(artefact.ABOUT, json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False))
+        file.writestr(from_export.ABOUT, json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False))
         for name, (program, constants) in lowered.items():
             file.writestr(f"{name}.jax", program.serialize(), zipfile.ZIP_DEFLATED)
             file.writestr(f"{name}.npz", npz(constants))
@@ -64,7 +64,7 @@ def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.expor
     if parts.closer:
         raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
     describe, constants = lower(*predict.predictor(run_folder.student_of(run)), clips)
-    skimmer = run_programs.skimmer(run_programs.without_stride(run))
+    skimmer = from_run.skimmer(from_run.without_stride(run))
     if skimmer[0].task.falls_back:
         raise ValueError(
             f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
@@ -99,10 +99,10 @@ def without_places() -> Iterator[None]:
         jax.config.update("jax_traceback_in_locations_limit", before)
 
 
-def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> artefact.About:
+def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.export.Exported]) -> from_export.About:
     """What artefact.json says."""
-    return artefact.About(
-        format=artefact.FORMAT,
+    return from_export.About(
+        format=from_export.FORMAT,
         labels=list(parts.labels),
         policy=run.policy,
         frames=parts.frames,
@@ -112,9 +112,9 @@ def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.expor
         stride=parts.stride,
         multi_label=parts.multi_label,
         sure=parts.sure and dataclasses.asdict(parts.sure),
-        macs=artefact.factors_of(parts.macs),
+        macs=from_export.factors_of(parts.macs),
         platforms=list(PLATFORMS),
-        programs={name: artefact_about.described(program) for name, program in programs.items()},
+        programs={name: export_rules.described(program) for name, program in programs.items()},
         made_of=run.hash,
         versions=provenance.versions(),
     )

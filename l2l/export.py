@@ -5,7 +5,7 @@
 The file holds the run's programs for CPU, CUDA and TPU (`jax.export`; any number of clips, videos and positions), their
 constants, the labels and how clips are cut. `l2l.load(FILE)`, `infer --run=FILE` and `serve --run=FILE` take it in
 place of a run folder. It is a program: take such a file only from people whom you trust. Its layout, and how to run it
-with JAX alone, stand in `l2l/artefact.py`.
+with JAX alone, stand in `l2l/inference/from_export.py`.
 """
 
 import argparse

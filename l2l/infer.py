@@ -99,7 +99,7 @@ def asked(args: argparse.Namespace) -> int:
 
 def load(args: argparse.Namespace) -> Any:
     """The model; takes seconds: --help need not wait, and Ctrl-C is caught meanwhile."""
-    from l2l.look import load
+    from l2l.inference.model import load
 
     whole = args.trust_length == "yes"
     how = {"stride": args.stride, "stop_when_sure": args.stop_when_sure}
@@ -110,7 +110,7 @@ def look(args: argparse.Namespace) -> int:
     """Prints every video's answer, or why there is none; 1 if that happens."""
     from tqdm import tqdm
 
-    from l2l.video_paths import paths_of
+    from l2l.inference.paths import paths_of
 
     model, paths, failed = load(args), paths_of(args.videos, args.list), []
     quiet, pages, calibrated = True if len(paths) == 1 else None, pages_of(args), True
@@ -142,7 +142,7 @@ def tell(path: str, found: Any, args: argparse.Namespace, pages: Any, model: Any
 
 
 def show(told: dict[str, Any], args: argparse.Namespace) -> str:
-    from l2l.summary import text
+    from l2l.inference.summary import text
 
     return json_of(told) if args.json else text(told)
 
@@ -154,7 +154,7 @@ def json_of(told: dict[str, Any]) -> str:
 
 def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> None:
     """What concerns all videos together goes to the standard error."""
-    from l2l import summary
+    from l2l.inference import summary
 
     if not calibrated and len(failed) < count:
         print(summary.NOT_CALIBRATED, file=sys.stderr)
@@ -201,7 +201,7 @@ def follow(args: argparse.Namespace) -> int:
 
 def so_far(told: dict[str, Any], until: float, known: Sequence[str]) -> str:
     """The line of a running answer; its notes follow where they are not known yet."""
-    from l2l.summary import notes, running
+    from l2l.inference.summary import notes, running
 
     return "\n  ".join([running(told, until), *(notes(told) if told["notes"] != known else [])])
 

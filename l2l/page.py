@@ -9,7 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from l2l.core.clock import clock
-from l2l.summary import size
+from l2l.inference.summary import size
 
 PAGES = Path(__file__).parent / "pages"
 # Nothing from a network; videos are files, or lie beside the page; the only script is the one with this hash.

@@ -6,10 +6,10 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw
 
+from l2l.inference.result import Result
 from l2l.media.container import told
 from l2l.media.decoding.asking import Asking
 from l2l.media.policy import USUAL, Reading
-from l2l.result import Result
 from l2l.video_parts import Moment, uri
 
 SHORT_SIDE = 192  # of a picture, pixels

@@ -11,13 +11,13 @@ import jax
 import numpy as np
 
 from l2l import page, region_pictures
+from l2l.inference.result import Result
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.policy import USUAL, Reading
 from l2l.media.scan import MediaError
 from l2l.models.backbones import frontend
 from l2l.report_plots import Chart
-from l2l.result import Result
 from l2l.video_parts import (
     NAMES,
     Axis,

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 import l2l
-from l2l import artefact, import_weights
+from l2l import import_weights
 from l2l.core import safe_pickle
+from l2l.inference import from_export
 from l2l.runs import run_folder
 from l2l.weights import files as weights
 from l2l.weights import published
@@ -245,6 +246,6 @@ def pickle_cases(folder: Path, dice: random.Random) -> Iterator[tuple[str, Calla
 
 KINDS = (
     Kind("weights", weights_cases, (ValueError, OSError), 1000),
-    Kind("exports", export_cases, (artefact.ArtefactError,), 200, seconds=60.0),
+    Kind("exports", export_cases, (from_export.ArtefactError,), 200, seconds=60.0),
     Kind("pickles", pickle_cases, (ValueError, OSError), 1000),
 )

@@ -12,8 +12,9 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import report, report_runs, run_programs
+from l2l import report, report_runs
 from l2l.core import atomic
+from l2l.inference import from_run
 from l2l.runs import fits, run_folder
 from l2l.runs.names import EARLY_EXIT
 from l2l.tables import write
@@ -66,7 +67,7 @@ def read_as_commands_do(run: Path) -> dict[str, Callable[[], object]]:
     def loaded() -> object:
         own = run_folder.load_run(run)
         fits.check(own)
-        return run_programs.early_exit_of(run)
+        return from_run.early_exit_of(run)
 
     def begun_again() -> object:
         if run_folder.is_finished(run) and not run_folder.asks_longer(run, asked):

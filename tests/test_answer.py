@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from data_prep import sample_render
-from l2l import answer, infer, summary
-from l2l.answer import BY_PICTURES, DRAWN, HEARD_NOTHING, NO_CHOICE
+from l2l import infer
+from l2l.inference import scoring, summary
+from l2l.inference.programs import Programs, by_shape
+from l2l.inference.result import Asked
+from l2l.inference.scoring import BY_PICTURES, DRAWN, HEARD_NOTHING, NO_CHOICE
+from l2l.inference.session import Clock, View
 from l2l.media.policy import ClipPolicy
 from l2l.media.scan import MediaError
-from l2l.programs import Programs, by_shape
-from l2l.result import Asked
-from l2l.view import Clock, View
 
 LABELS, N, T = ("a", "b", "c"), 6, 3
 ASKED = Asked("run", "0123", 3, 1, False)
@@ -45,13 +46,13 @@ def view(heard, *, track=None):
 def out_of(index_by=("image", "audio"), start=False):
     """A row of `Programs.skim` in which every look picked what PICKS says."""
     weights = np.random.default_rng(0).dirichlet(np.ones(N), (2, T)).astype(np.float32)
-    alone = np.tile([float(m in index_by) for m in answer.MODALITIES], (T, 1))
+    alone = np.tile([float(m in index_by) for m in scoring.MODALITIES], (T, 1))
     out = {"step_logits": np.arange(3.0 * T).reshape(T, 3) % 4, "modality": SHARES if len(index_by) == 2 else alone}
     out |= {"counted": np.arange(T) < T - start, "looks": np.int32(T)}
     return out | {
         f"{what}_{m}": {"picked": PICKS[m], "weights": weights[i]}[what]
         for what in ("picked", "weights")
-        for i, m in enumerate(answer.MODALITIES)
+        for i, m in enumerate(scoring.MODALITIES)
         if m in index_by
     }
 
@@ -62,7 +63,7 @@ def told(found):
 
 def test_with_sound_every_modality_has_its_moments():
     out = out_of()
-    found = answer.skimmed(programs(), view(True), out, ASKED)
+    found = scoring.skimmed(programs(), view(True), out, ASKED)
     pairs = ((t, i, m) for t in range(T) for i, m in enumerate(PICKS))
     assert told(found) == [(m, PICKS[m][t] + 0.5, SHARES[t, i] / T, t + 1) for t, i, m in pairs]
     assert (found.silence, found.notes, found.has_audio) == ("", (), True)
@@ -74,7 +75,7 @@ def test_with_sound_every_modality_has_its_moments():
 @pytest.mark.parametrize("start", [False, True])
 def test_without_sound_images_carry_all_that_was_read(start):
     out, steps = out_of(start=start), T - start
-    found = answer.skimmed(programs(), view(False), out, ASKED)
+    found = scoring.skimmed(programs(), view(False), out, ASKED)
     expected = [(4.5, 1.0, 1), (1.5, 0.5, 2), (0.5, 0.5, 2), (2.5, 0.25, 3), (1.5, 0.75, 3)]  # both picked 4 at first
     assert told(found) == [("image", at, weight / T, look) for at, weight, look in expected if look <= steps]
     assert sum(m.weight for m in found.moments) == pytest.approx(steps / T)
@@ -83,7 +84,7 @@ def test_without_sound_images_carry_all_that_was_read(start):
     mean = SHARES[:, :1] * out["weights_image"] + SHARES[:, 1:] * out["weights_audio"]
     assert found.attention.keys() == {"image"}
     np.testing.assert_allclose(found.attention["image"], mean[:steps], rtol=1e-6)
-    heard = answer.skimmed(programs(), view(True), out, ASKED)
+    heard = scoring.skimmed(programs(), view(True), out, ASKED)
     np.testing.assert_array_equal(found.scores, heard.scores)
 
 
@@ -99,11 +100,11 @@ def test_without_sound_images_carry_all_that_was_read(start):
 def test_a_skimmer_by_one_modality(index_by, fallback, notes):
     parts = programs(listen=None if fallback is None else SimpleNamespace(fallback=fallback))
     out = out_of((index_by,))
-    found = answer.skimmed(parts, view(False), out, ASKED)
+    found = scoring.skimmed(parts, view(False), out, ASKED)
     assert told(found) == [("image", PICKS[index_by][t] + 0.5, 1 / T, t + 1) for t in range(T)]
     assert found.notes == ("no sound", *notes)
     np.testing.assert_array_equal(found.attention["image"], out[f"weights_{index_by}"])
-    heard = answer.skimmed(parts, view(True), out, ASKED)
+    heard = scoring.skimmed(parts, view(True), out, ASKED)
     assert {m.modality for m in heard.moments} == heard.attention.keys() == {index_by}
     assert heard.notes == ()
 
@@ -114,7 +115,7 @@ def test_a_clip_model():
     best = clips[:, clips.mean(0).argmax()]
     strongest = np.argsort(-best)[:5]
     for heard, modality in ((True, "both"), (False, "image")):
-        found = answer.averaged(programs(), view(heard), ASKED)
+        found = scoring.averaged(programs(), view(heard), ASKED)
         assert told(found) == [(modality, i + 0.5, best[i] / best.sum(), None) for i in strongest]
         assert found.attention.keys() == {"image", "audio"} - ({"audio"} if not heard else set())
         assert found.shares.tolist() == [[0.5, 0.5] if heard else [1, 0]]
@@ -123,41 +124,41 @@ def test_a_clip_model():
 
 def test_a_run_that_listens_alone_says_that_it_heard_nothing():
     for found in (
-        answer.averaged(programs("audio"), view(False), ASKED),
-        answer.skimmed(programs("audio"), view(False), out_of(("audio",)), ASKED),
+        scoring.averaged(programs("audio"), view(False), ASKED),
+        scoring.skimmed(programs("audio"), view(False), out_of(("audio",)), ASKED),
     ):
         assert (found.moments, found.attention) == ((), {})
         assert not found.shares.any()
         assert found.notes == ("no sound", HEARD_NOTHING)
-    heard = answer.averaged(programs("audio"), view(True), ASKED)
+    heard = scoring.averaged(programs("audio"), view(True), ASKED)
     assert {m.modality for m in heard.moments} == heard.attention.keys() == {"audio"}
-    assert len(answer.averaged(programs("image"), view(False), ASKED).moments) == 5
+    assert len(scoring.averaged(programs("image"), view(False), ASKED).moments) == 5
 
 
 def test_why_nothing_is_heard():
     unread = programs(policy=ClipPolicy(audio=False))
     said = [(programs(), view(True)), (programs(), view(False)), (programs(), view(False, track=True))]
     expected = ["", "no sound", "sound track is silent", "sound is not read"]
-    assert [answer.silence(*each) for each in [*said, (unread, view(False))]] == expected
-    silent = answer.averaged(programs(), view(False, track=True), ASKED).to_json()
+    assert [scoring.silence(*each) for each in [*said, (unread, view(False))]] == expected
+    silent = scoring.averaged(programs(), view(False, track=True), ASKED).to_json()
     assert (silent["has_audio"], silent["notes"]) == (False, ["sound track is silent"])
     assert {m["modality"] for m in silent["moments"]} == {"image"}
 
 
 def test_a_run_of_the_built_in_set_says_so():
     drawn = programs(labels=sample_render.LABELS)
-    assert answer.notes(drawn, view(True)) == (DRAWN,)
-    assert answer.notes(drawn, view(False)) == ("no sound", DRAWN)
+    assert scoring.notes(drawn, view(True)) == (DRAWN,)
+    assert scoring.notes(drawn, view(False)) == ("no sound", DRAWN)
     other = dataclasses.replace(drawn, labels=sample_render.LABELS[::-1])
-    assert answer.notes(other, view(True)) == ()
+    assert scoring.notes(other, view(True)) == ()
     assert f"the {len(sample_render.LABELS)} drawn actions" in DRAWN
 
 
 def test_scores_that_are_not_finite_are_this_video_s_error():
     spoilt = view(True)
     spoilt.rows[3]["logits"] = np.full(3, np.nan, np.float32)
-    found = [answer.averaged(programs(), spoilt, ASKED)]
-    found.append(answer.skimmed(programs(), view(True), out_of() | {"step_logits": np.full((T, 3), np.nan)}, ASKED))
+    found = [scoring.averaged(programs(), spoilt, ASKED)]
+    found.append(scoring.skimmed(programs(), view(True), out_of() | {"step_logits": np.full((T, 3), np.nan)}, ASKED))
     for each in found:
         assert isinstance(each, MediaError)
         assert str(each) == "film.mp4: the scores that run gives it are not finite"
@@ -165,7 +166,7 @@ def test_scores_that_are_not_finite_are_this_video_s_error():
 
 def test_text_and_running_lines_say_it_too():
     drawn = programs(labels=sample_render.LABELS[:3])
-    silent, loud = (answer.averaged(drawn, view(heard), ASKED).to_json() for heard in (False, True))
+    silent, loud = (scoring.averaged(drawn, view(heard), ASKED).to_json() for heard in (False, True))
     lines = [line.strip() for line in summary.text(silent).splitlines()]
     assert lines[4].startswith("image    0:0")
     assert lines[5] == "note     no sound"
@@ -180,7 +181,7 @@ def test_text_and_running_lines_say_it_too():
 
 
 def test_json_has_no_number_that_json_has_not():
-    told = answer.averaged(programs(), view(True), ASKED).to_json()
+    told = scoring.averaged(programs(), view(True), ASKED).to_json()
     assert json.loads(infer.json_of(told)) == told
     with pytest.raises(ValueError, match="not JSON compliant"):
         infer.json_of(told | {"seconds": float("nan")})
@@ -200,5 +201,5 @@ def test_compiling_is_counted_apart():
 
 
 def test_a_moment_keeps_its_old_name_for_its_place():
-    (first, *_) = answer.averaged(programs(), view(True), ASKED).moments
+    (first, *_) = scoring.averaged(programs(), view(True), ASKED).moments
     assert first.seconds == first.at == first.to_json()["seconds"] == first.to_json()["at"]

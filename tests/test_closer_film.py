@@ -10,12 +10,13 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import answer, artefact_writer, region_pictures, run_programs, video_page
+from l2l import artefact_writer, region_pictures, video_page
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.evaluation import evaluate
-from l2l.look import load
+from l2l.inference import from_run, scoring
+from l2l.inference.model import load
 from l2l.media import policy
 from l2l.media.decoding import cut_film
 from l2l.media.decoding.asking import FarFilm
@@ -156,7 +157,7 @@ def test_regions_are_told_of_the_whole_middle_square(skimmer):
     programs = dataclasses.replace(
         skimmer.programs, closer=dataclasses.replace(skimmer.programs.closer, regions=regions)
     )
-    boxes = answer.closer_of(programs, {"closer": np.ones((2, ACROSS**2))}, 1).boxes
+    boxes = scoring.closer_of(programs, {"closer": np.ones((2, ACROSS**2))}, 1).boxes
     np.testing.assert_allclose(boxes[0] * POLICY.short_side, [4, 4, CROP], atol=1e-4)
     np.testing.assert_allclose(boxes[-1] * POLICY.short_side, [28, 28, CROP], atol=1e-4)
 
@@ -182,4 +183,4 @@ def test_what_does_not_listen_first_or_is_exported_says_so(work, tmp_path):
     run = load_run(work / "skim")
     by_image = run.config["model"] | {"index_by": "image", "fallback": 0}
     with pytest.raises(RunError, match="looks closer without listening first"):
-        run_programs.of_run(dataclasses.replace(run, config=run.config | {"model": by_image}))
+        from_run.of_run(dataclasses.replace(run, config=run.config | {"model": by_image}))

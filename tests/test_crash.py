@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import infer, summary, video_page
-from l2l.look import Model, load
+from l2l import infer, video_page
+from l2l.inference import summary
+from l2l.inference.model import Model, load
 from l2l.media.decoding import cut_film
 from l2l.media.decoding.decoder import Decoder, Decoders
 from l2l.media.policy import Reading

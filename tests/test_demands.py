@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact, import_weights
+from l2l import import_weights
 from l2l.core import archive, safe_pickle, trees
 from l2l.data import schema
+from l2l.inference import from_export
 from l2l.runs.config import load_config, plain
 from l2l.weights import files
 from l2l.weights.torch_names import WeightsError
@@ -295,7 +296,7 @@ def packed(path, members, method=zipfile.ZIP_STORED):
 
 
 ARRAYS = ((files.read, WeightsError), (trees.load_arrays, ValueError))
-READERS = (*ARRAYS, (l2l.load, artefact.ArtefactError))
+READERS = (*ARRAYS, (l2l.load, from_export.ArtefactError))
 
 
 @pytest.mark.parametrize("what", NPYS)
@@ -355,7 +356,7 @@ def test_archives_that_are_well_compressed_are_read(tmp_path):
         assert all(np.array_equal(got[key], x) and got[key].flags.writeable for key, x in values.items())
 
 
-@pytest.mark.parametrize("read", [files.read, trees.load_arrays, artefact.load, safe_pickle.load])
+@pytest.mark.parametrize("read", [files.read, trees.load_arrays, from_export.load, safe_pickle.load])
 def test_pipes_are_not_waited_for(read, tmp_path):
     path = tmp_path / "pipe"
     os.mkfifo(path)

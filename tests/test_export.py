@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact, artefact_writer, export, infer, run_programs
+from l2l import artefact_writer, export, infer
+from l2l.inference import from_export, from_run
 from l2l.runs import run_folder
 from tests import xla
 from tests.untrained import LABELS, clip_run, skim_run
@@ -74,8 +75,8 @@ def test_fresh_process_without_flax_agrees_with_infer(work, capsys):
 
 
 def documented():
-    """The program in the documentation of `l2l.artefact`."""
-    lines = textwrap.dedent(inspect.getdoc(artefact)).splitlines()
+    """The program in the documentation of `l2l.inference.from_export`."""
+    lines = textwrap.dedent(inspect.getdoc(from_export)).splitlines()
     indented = [line[4:] for line in lines if not line or line.startswith("    ")]
     return "\n".join(indented[indented.index("import io, json, sys, zipfile") :])
 
@@ -110,9 +111,9 @@ def test_documented_program_runs_with_jax_alone(work, tmp_path):
 @pytest.mark.parametrize(("b", "n"), [(1, 1), (3, 40)])
 def test_any_number_of_videos_and_positions(work, b, n):
     run = run_folder.load_run(work / "skim")
-    task, variables, frozen = run_programs.skimmer(run)
+    task, variables, frozen = from_run.skimmer(run)
     with zipfile.ZipFile(work / "skim.l2l") as file:
-        program, constants = artefact.program(file, "skim")
+        program, constants = from_export.program(file, "skim")
     rng, width = np.random.default_rng(n), 16
     banks = {m: rng.normal(size=(b, n, width)).astype(np.float16) for m in ("image", "audio")}
     batch = banks | {"valid": np.arange(n) < rng.integers(1, n + 1, (b, 1))}
@@ -129,7 +130,7 @@ def test_it_is_lowered_for_every_platform_and_holds_no_pickle(work):
             *(f"{x}.{y}" for x in ("describe", "skim") for y in ("jax", "npz")),
         }
         for name in ("describe", "skim"):
-            program, constants = artefact.program(file, name)
+            program, constants = from_export.program(file, name)
             assert program.platforms == ("cpu", "cuda", "tpu")
             assert all(x.dtype != object for x in constants.values())
         about = json.loads(file.read("artefact.json"))
@@ -140,7 +141,7 @@ def test_it_is_lowered_for_every_platform_and_holds_no_pickle(work):
 
 def test_platform_it_was_not_made_for(work, monkeypatch):
     monkeypatch.setattr(jax.export, "default_export_platform", lambda: "rocm")
-    with pytest.raises(artefact.ArtefactError, match="made for cpu, cuda, tpu, this machine has rocm"):
+    with pytest.raises(from_export.ArtefactError, match="made for cpu, cuda, tpu, this machine has rocm"):
         l2l.load(work / "skim.l2l")
 
 
@@ -157,7 +158,7 @@ def rewritten(path, out, change):
 def spoilt(path):
     """The constants of an artefact's skimmer, one of them NaN, as its member; and the name of that one."""
     with zipfile.ZipFile(path) as file:
-        _, constants = artefact.program(file, "skim")
+        _, constants = from_export.program(file, "skim")
     name = next(name for name in constants if name.endswith("classifier/bias"))
     return artefact_writer.npz(constants | {name: np.full_like(constants[name], np.nan)}), name
 
@@ -179,7 +180,7 @@ def test_files_that_cannot_be_used(work, tmp_path):
         rewritten(good, tmp_path / "g", {"skim.npz": constants}): f"cannot be used: {name} of skim is not finite",
     }
     for path, message in cases.items():
-        with pytest.raises(artefact.ArtefactError, match=message) as caught:
+        with pytest.raises(from_export.ArtefactError, match=message) as caught:
             l2l.load(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)

@@ -13,7 +13,8 @@ from jax.extend.mlir import ir
 from jax.interpreters import mlir
 
 import l2l
-from l2l import artefact, artefact_check, artefact_writer, infer, programs
+from l2l import artefact_writer, infer
+from l2l.inference import export_rules, from_export, programs
 from tests.test_release import HERE
 
 CALLBACK = "xla_ffi_python_cpu_callback"  # takes the address of a Python object
@@ -85,13 +86,13 @@ CONSTANTS = {
 @pytest.mark.parametrize("what", CONSTANTS)
 def test_constants_of_another_program(tmp_path, nothing_compiled, what):
     with zipfile.ZipFile(GOOD) as old:
-        _, constants = artefact.program(old, "skim")
+        _, constants = from_export.program(old, "skim")
         changed = CONSTANTS[what](constants, min(constants))
         members = {name: old.read(name) for name in old.namelist()} | {"skim.npz": artefact_writer.npz(changed)}
     with zipfile.ZipFile(tmp_path / "bad.l2l", "w") as new:
         for name, data in members.items():
             new.writestr(name, data)
-    with pytest.raises(artefact.ArtefactError) as caught:
+    with pytest.raises(from_export.ArtefactError) as caught:
         l2l.load(tmp_path / "bad.l2l")
     assert str(caught.value) == (
         f"{tmp_path / 'bad.l2l'} is damaged: its skim.npz has other constants than skim takes; export the run again"
@@ -123,8 +124,8 @@ CASES = {
 @pytest.mark.parametrize("held", CASES)
 def test_wherever_it_stands(tmp_path, nothing_compiled, held):
     program = CASES[held]()
-    assert artefact_check.unknown(program) == [held]
-    with pytest.raises(artefact.ArtefactError) as caught:
+    assert export_rules.unknown(program) == [held]
+    with pytest.raises(from_export.ArtefactError) as caught:
         l2l.load(put(tmp_path / "bad.l2l", "describe", program))
     assert f"bad.l2l is not run: its describe holds {held}, which" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -132,7 +133,9 @@ def test_wherever_it_stands(tmp_path, nothing_compiled, held):
 
 def test_a_name_that_is_no_text(tmp_path, nothing_compiled):
     path = put(tmp_path / "bad.l2l", "describe", of_text(call_of(r'"\FF"')))
-    with pytest.raises(artefact.ArtefactError, match=r"bad.l2l is damaged, or of a JAX too far from this one: [^\n]*$"):
+    with pytest.raises(
+        from_export.ArtefactError, match=r"bad.l2l is damaged, or of a JAX too far from this one: [^\n]*$"
+    ):
         l2l.load(path)
 
 
@@ -141,4 +144,4 @@ def test_what_computes_is_admitted():
     (b,) = jax.export.symbolic_shape("b")
     program = jax.export.export(jax.jit(lambda x: x.mean()))(jax.ShapeDtypeStruct((b,), np.float32))
     assert "shape_assertion" in program.mlir_module()
-    assert artefact_check.unknown(program) == []
+    assert export_rules.unknown(program) == []

@@ -17,8 +17,7 @@ import l2l
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import export_weights, import_weights, infer, summary
-from l2l.answer import NO_CHOICE
+from l2l import export_weights, import_weights, infer
 from l2l.core import sharding
 from l2l.core.clock import clock
 from l2l.data.clips import ClipReader
@@ -26,13 +25,15 @@ from l2l.data.dataset import source_of
 from l2l.data.preprocess import centre_crop
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.evaluation import evaluate
-from l2l.look import Model, load
+from l2l.inference import summary
+from l2l.inference.from_run import Hard, of_run
+from l2l.inference.model import Model, load
+from l2l.inference.scoring import NO_CHOICE
+from l2l.inference.session import View, records_of
 from l2l.media import policy
 from l2l.media.picture.jpeg import decode_jpeg, encode_jpeg
-from l2l.run_programs import Hard, of_run
 from l2l.runs.run_folder import load_run
 from l2l.tasks import Classify
-from l2l.view import View, records_of
 from tests import small, xla
 from tests.videos import packets_of, write_video
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import look
 from l2l.evaluate import fit_early_exit
+from l2l.inference import model as look
+from l2l.inference.result import Result
 from l2l.media.arrays import Arrays
 from l2l.media.video import read_audio
-from l2l.result import Result
 from tests import untrained
 from tests.videos import write_video
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from data_prep import verify
-from l2l import artefact, artefact_about
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.data.dataset import open_features
+from l2l.inference import export_rules, from_export
 from tests.mutated_json import WRONG, changed, faults, harmless, one_line, text
 
 RELEASE = Path(__file__).parent / "release"
@@ -20,7 +20,7 @@ RELEASE = Path(__file__).parent / "release"
 
 def about():
     with zipfile.ZipFile(RELEASE / "skim.l2l") as file:
-        said = json.loads(file.read(artefact.ABOUT))
+        said = json.loads(file.read(from_export.ABOUT))
     sure = {"source": "step_logits", "temperatures": [1.0, 0.9, 1.1], "threshold": 0.8, "calibrates": True}
     return said | {"sure": sure}
 
@@ -28,7 +28,7 @@ def about():
 def archive_of(said):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as file:
-        file.writestr(artefact.ABOUT, said)
+        file.writestr(from_export.ABOUT, said)
     return zipfile.ZipFile(data)
 
 
@@ -59,19 +59,19 @@ INDEX = [
 
 def test_every_field_of_an_exported_model():
     good = about()
-    assert artefact.read_about(archive_of(text(good))).labels == good["labels"]
+    assert from_export.read_about(archive_of(text(good))).labels == good["labels"]
     with zipfile.ZipFile(RELEASE / "skim.l2l") as file:
-        programs = {name: artefact.program(file, name)[0] for name in good["programs"]}
-    assert artefact_about.unlike(good["programs"], programs) == ""
+        programs = {name: from_export.program(file, name)[0] for name in good["programs"]}
+    assert export_rules.unlike(good["programs"], programs) == ""
     count = 0
     for place, name, mutant in faults(good):
         count += 1
         try:
-            said = artefact.read_about(archive_of(text(mutant)))
-        except artefact.ArtefactError as error:
+            said = from_export.read_about(archive_of(text(mutant)))
+        except from_export.ArtefactError as error:
             one_line(error, "")
         else:
-            other = artefact_about.unlike(said.programs, programs)
+            other = export_rules.unlike(said.programs, programs)
             assert other if "programs" in place else harmless(MODEL, place, name), f"{place}: {name}"
             key = place.split("/")[0]
             assert dataclasses.asdict(said) | {key: None} == good | {key: None}
@@ -99,9 +99,9 @@ def test_files_that_cannot_be(what, tmp_path):
     path = tmp_path / "model.l2l"
     with zipfile.ZipFile(RELEASE / "skim.l2l") as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
-            new.writestr(name, text(about() | FILES[what]) if name == artefact.ABOUT else old.read(name))
-    with pytest.raises(artefact.ArtefactError) as caught:
-        artefact.load(path)
+            new.writestr(name, text(about() | FILES[what]) if name == from_export.ABOUT else old.read(name))
+    with pytest.raises(from_export.ArtefactError) as caught:
+        from_export.load(path)
     one_line(caught.value, str(path))
 
 
@@ -109,8 +109,8 @@ def test_a_file_with_its_calibration_is_read(tmp_path):
     path = tmp_path / "model.l2l"
     with zipfile.ZipFile(RELEASE / "skim.l2l") as old, zipfile.ZipFile(path, "w") as new:
         for name in old.namelist():
-            new.writestr(name, text(about()) if name == artefact.ABOUT else old.read(name))
-    assert artefact.load(path).sure.threshold == 0.8
+            new.writestr(name, text(about()) if name == from_export.ABOUT else old.read(name))
+    assert from_export.load(path).sure.threshold == 0.8
 
 
 def index_with_its_hashes(value):

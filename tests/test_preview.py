@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l import listen
 from l2l.evaluate import macs
+from l2l.inference import track_preview
 from l2l.models.backbones.audio_preview import EDGE, FIELD, STRIDE, Preview, depthwise, moments
 from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import Student
@@ -62,8 +62,8 @@ def test_windows_pieces_and_one_pass_agree(trunk):
     starts = np.array([0, HOP * 13, HOP * 25, HOP * 150])
     windows = np.stack([wave[s : s + 16000] for s in starts])
     one_by_one = model.apply(variables, log_mel(jnp.asarray(windows)), train=False)
-    hear = listen.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=1.0)
-    whole = listen.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=30.0)
+    hear = track_preview.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=1.0)
+    whole = track_preview.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=30.0)
     np.testing.assert_allclose(hear(reader(wave), starts), one_by_one, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(whole(reader(wave), starts), one_by_one, rtol=1e-4, atol=1e-4)
     assert np.ptp(np.asarray(one_by_one), axis=0).max() > 0.1
@@ -75,7 +75,7 @@ def test_windows_beyond_the_track_hear_silence_there(trunk):
     starts = np.array([-8000, HOP * 30])
     padded = np.pad(wave, (8000, 16000))
     windows = jnp.asarray(np.stack([padded[s + 8000 : s + 24000] for s in starts]))
-    hear = listen.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=1.0)
+    hear = track_preview.hearer(lambda mel: model.apply(variables, mel, train=False, pool=False), piece=1.0)
     expected = model.apply(variables, log_mel(windows), train=False)
     # -8000 is 12.5 moments before the track: heard at the nearest one, half a moment off.
     np.testing.assert_allclose(hear(reader(wave), starts)[1], expected[1], rtol=1e-4, atol=1e-4)

@@ -10,13 +10,14 @@ import pytest
 from configs import extract, finetune, preview, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import infer, run_programs
-from l2l.answer import BY_PICTURES
+from l2l import infer
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import fit_early_exit, model_macs, predict
 from l2l.evaluate.evaluation import evaluate
-from l2l.look import Model, load
+from l2l.inference import from_run
+from l2l.inference.model import Model, load
+from l2l.inference.scoring import BY_PICTURES
 from l2l.media import policy
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoders
@@ -187,7 +188,7 @@ def test_when_sure_it_reads_no_further_frame(work, asked, tmp_path, capsys):
     assert fit_early_exit.main(words) == 0
     found = json.loads((run / "sure.json").read_text())
     assert found["test"]["looks"] < STEPS
-    least = run_programs.early_exit_of(run).confidence(prepared(work)).min()
+    least = from_run.early_exit_of(run).confidence(prepared(work)).min()
     (run / "sure.json").write_text(json.dumps(found | {"threshold": least - 0.01}))  # no video is near it
     for more, looks in ((["--stop_when_sure"], 1), ([], STEPS)):
         asked.clear()

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import stream
+from l2l.inference import stream
 from l2l.media.arrays import Arrays
 from l2l.media.coming import boxes
 from l2l.media.cut import CLIPS

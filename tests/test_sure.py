@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from l2l import run_programs
 from l2l.core import trees
 from l2l.evaluate import fit_early_exit, measure_early_exit, metrics, model_macs
+from l2l.inference import from_run
 from l2l.runs import run_folder
 from tests import shards, small
 
@@ -124,7 +124,7 @@ def ask(work, name="skim_False", *more):
 
 def test_the_command_writes_what_was_found(work, capsys):
     run = work / "skim_False"
-    assert run_programs.early_exit_of(run) is None
+    assert from_run.early_exit_of(run) is None
     assert ask(work) == 0
     said = capsys.readouterr().out
     assert "13 videos of test: top-1" in said
@@ -132,7 +132,7 @@ def test_the_command_writes_what_was_found(work, capsys):
     found, about = json.loads((run / "sure.json").read_text()), run_folder.load_run(run)
     assert (found["run"], found["config"]) == (about.hash, about.config)
     assert (found["val"]["examples"], found["test"]["examples"]) == (9, 13)
-    loaded = run_programs.early_exit_of(run)
+    loaded = from_run.early_exit_of(run)
     assert dataclasses.asdict(loaded) == {
         "source": found["source"],
         "temperatures": tuple(found["temperatures"]),
@@ -194,7 +194,7 @@ def test_the_head_takes_part_where_it_was_trained(work):
     assert arrays["head_logits"].shape == arrays["step_logits"].shape
     assert "head_logits" not in trees.load_arrays(work / "skim_False" / "predictions.npz")
     assert ask(work, "skim_True") == 0
-    assert run_programs.early_exit_of(work / "skim_True").source in fit_early_exit.SOURCES
+    assert from_run.early_exit_of(work / "skim_True").source in fit_early_exit.SOURCES
 
 
 def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
@@ -202,16 +202,16 @@ def test_what_was_found_for_other_weights_is_refused(work, tmp_path):
     ask(work)
     for name in ("done.json", "sure.json"):
         (tmp_path / name).write_bytes((work / "skim_False" / name).read_bytes())
-    assert run_programs.early_exit_of(tmp_path) == run_programs.early_exit_of(work / "skim_False")
+    assert from_run.early_exit_of(tmp_path) == from_run.early_exit_of(work / "skim_False")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"run": "0" * 16}))
     with pytest.raises(run_folder.RunError, match="made for another run.*python -m l2l.sure"):
-        run_programs.early_exit_of(tmp_path)
+        from_run.early_exit_of(tmp_path)
     before = json.loads((work / "skim_False" / "sure.json").read_text())
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "calibrates"}))
-    assert run_programs.early_exit_of(tmp_path).calibrates  # as it was understood before
+    assert from_run.early_exit_of(tmp_path).calibrates  # as it was understood before
     path.write_text(json.dumps({key: value for key, value in before.items() if key != "temperatures"}))
     with pytest.raises(run_folder.RunError, match="is damaged: it has no temperatures; make it again with python"):
-        run_programs.early_exit_of(tmp_path)
+        from_run.early_exit_of(tmp_path)
 
 
 def test_only_skimmers_of_one_label(work, capsys):

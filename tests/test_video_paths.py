@@ -5,8 +5,8 @@ import unicodedata
 
 import pytest
 
+from l2l.inference.paths import paths_of
 from l2l.media.scan import MediaError
-from l2l.video_paths import paths_of
 from tests.videos import touch
 
 NAMES = (

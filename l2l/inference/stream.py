@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from l2l.core.prefetch import Ahead
+from l2l.inference.result import Result
+from l2l.inference.session import View, record_of
 from l2l.media import coming
 from l2l.media.coming import Source
 from l2l.media.decoding.asking import FarLive
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.live import LiveFilm
 from l2l.media.scan import MediaError
-from l2l.result import Result
-from l2l.view import View, record_of
 
 if TYPE_CHECKING:
-    from l2l.look import Model
+    from l2l.inference.model import Model
 
 
 def results(model: "Model", source: Source, every: float, patience: float) -> Iterator[Result]:

@@ -7,11 +7,19 @@ from typing import Any
 import jax
 import jax.export
 import numpy as np
+from jax.extend.mlir import ir
+from jax.interpreters import mlir
 
 from l2l.core.rules import SWITCH, WORD, Rule, each, mapping, maybe, number, one_of, problem, record, whole
 from l2l.media import policy
 from l2l.media.policy import POLICY
 from l2l.runs.names import SOURCES
+
+DIALECTS = frozenset({"builtin", "func", "stablehlo"})
+CALL, TARGET = "stablehlo.custom_call", "call_target_name"
+CALLED = frozenset({"shape_assertion"})  # compares sizes while JAX compiles: all that this project's exports call
+# To and from the host, or by a name that the compiler gives a meaning to.
+OUTSIDE = frozenset(f"stablehlo.{name}" for name in ("composite", "infeed", "outfeed", "recv", "send"))
 
 LONGEST = 2**16  # positions of a video in one batch
 LARGEST = 8192  # pixels of an image's side
@@ -95,7 +103,25 @@ def fits(program: jax.export.Exported, constants: Mapping[str, np.ndarray]) -> b
 
 
 def described(program: jax.export.Exported) -> dict[str, dict[str, str]]:
-    """What goes into a program and what comes out, see `artefact.About`."""
+    """What goes into a program and what comes out, see `from_export.About`."""
     words = lambda arrays: {name: f"{x.dtype}[{','.join(map(str, x.shape))}]" for name, x in sorted(arrays.items())}
     takes, gives = signature(program)
     return {"takes": words(takes), "gives": words(gives)}
+
+
+def unknown(program: jax.export.Exported) -> list[str]:
+    """What this project's exports never hold, such as "a custom call of 'x'"; it is read as JAX reads it to compile."""
+    found = set()
+
+    def look(operation: ir.Operation) -> ir.WalkResult:
+        if operation.name == CALL:
+            # All of that name, should there be several.
+            targets = {ir.StringAttr(value).value for name, value in operation.attributes.items() if name == TARGET}
+            found.update(f"a custom call of {target[:60]!r}" for target in targets - CALLED)
+        elif operation.name.partition(".")[0] not in DIALECTS or operation.name in OUTSIDE:
+            found.add(operation.name)
+        return ir.WalkResult.ADVANCE
+
+    with mlir.make_ir_context():
+        program.mlir_module(serialized=False).operation.walk(look)
+    return sorted(found)

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from l2l.inference.programs import by_shape
 from l2l.models.backbones.audio_preview import FIELD, STRIDE, moments
 from l2l.models.backbones.frontend import HOP, RATE, log_mel
-from l2l.programs import by_shape
 
 STEP = HOP * STRIDE  # samples from one moment to the next
 SIZES = (1, 2, 4, 8)  # how many pieces one call of the program takes: the fewest that hold a short track

@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from l2l import answer, artefact, listen_look, programs, stream
 from l2l.core import compile_cache
 from l2l.data.batching import fit_positions
+from l2l.inference import from_export, programs, scoring, sequential, stream
+from l2l.inference.result import Asked, Result
+from l2l.inference.session import Clock, View, records_of, stack
+from l2l.inference.stream import Source
 from l2l.media import policy
 from l2l.media.arrays import Arrays
 from l2l.media.decoding.cut_film import CutFilm
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.scan import MediaError
-from l2l.result import Asked, Result
-from l2l.stream import Source
-from l2l.view import Clock, View, records_of, stack
 
 Video = str | os.PathLike | Arrays | CutFilm
 LONG = 500  # positions, about five minutes at the defaults
@@ -40,11 +40,11 @@ def load(run: str | os.PathLike, **how: Any) -> "Model":
     decoders = Decoders()
     decoders.begin()  # the process starts while the run is read and compiled
     if Path(run).is_file():
-        return Model(artefact.load(run), decoders=decoders, **how)
-    from l2l import run_programs  # they need flax, which an exported model does without
+        return Model(from_export.load(run), decoders=decoders, **how)
+    from l2l.inference import from_run  # they need flax, which an exported model does without
     from l2l.runs import run_folder  # they need flax, which an exported model does without
 
-    return Model(run_programs.of_run(run_folder.load_run(run)), decoders=decoders, **how)
+    return Model(from_run.of_run(run_folder.load_run(run)), decoders=decoders, **how)
 
 
 class Model:
@@ -164,14 +164,14 @@ class Model:
             view.spend("decode", clock)
             if isinstance(film, CutFilm):  # its frames are there
                 return self._skimmed(list(self._views([view], self.stride)))[0]
-            if not (how.listen and listen_look.listen(view, how)):
+            if not (how.listen and sequential.listen(view, how)):
                 (view,) = self._views([view], how.listen.fallback if how.listen else self.stride)
                 if view.error or not how.recogniser:
                     return self._skimmed([view])[0]
-            out = listen_look.look(view, how, self.stop_when_sure)
+            out = sequential.look(view, how, self.stop_when_sure)
         except MediaError as error:
             return error
-        return answer.skimmed(how, view, out, self.asked)
+        return scoring.skimmed(how, view, out, self.asked)
 
     def features(self, video: Video) -> dict[str, np.ndarray]:
         """What the clip model makes of the positions that are described.
@@ -233,7 +233,7 @@ class Model:
     def _answers(self, views: list[View]) -> list[Result | MediaError]:
         if self.programs.skim:
             return self._skimmed(views)
-        return [view.error or answer.averaged(self.programs, view, self.asked) for view in views]
+        return [view.error or scoring.averaged(self.programs, view, self.asked) for view in views]
 
     def _skimmed(self, views: list[View]) -> list[Result | MediaError]:
         """The skimmer's hard selection over videos that are described; those of one length share a batch.
@@ -258,13 +258,13 @@ class Model:
             for row, (i, _) in enumerate(group):
                 views[i].spend("skimming", clock, among=len(group))
                 own = {key: x[row] for key, x in out.items()}
-                found[i] = answer.skimmed(self.programs, views[i], own, self.asked)
+                found[i] = scoring.skimmed(self.programs, views[i], own, self.asked)
         return found
 
     def _closer(self, view: View) -> Result | MediaError:
         """A described video, whose pictures are then seen once more where the skimmer wants to."""
-        out = listen_look.look(view, self.programs, self.stop_when_sure)
-        return answer.skimmed(self.programs, view, out, self.asked)
+        out = sequential.look(view, self.programs, self.stop_when_sure)
+        return scoring.skimmed(self.programs, view, out, self.asked)
 
 
 def chunks(views: Iterable[View], most: int) -> Iterator[list[View]]:

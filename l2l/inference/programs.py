@@ -1,6 +1,6 @@
 """What looking at videos needs of a model: plain functions over numpy batches, compiled once per shape.
 
-`run_programs.py` makes them of a run folder, `artefact.py` of an exported file; nobody else needs to know which.
+`from_run.py` makes them of a run folder, `from_export.py` of an exported file; nobody else needs to know which.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ class Listen:
 
     Attributes:
       hear: (what reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
-        of those seconds, see `listen.hearer`.
+        of those seconds, see `track_preview.hearer`.
       see: what `describe` takes, images and sound -> the "image" descriptors alone, with "cells" if they are needed.
       next: what `skim` takes, beside it the state of `Skimmer.next_look` -> where it looks next, and its new state.
       steps: how often it looks.
@@ -114,7 +114,8 @@ class Programs:
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
       multi_label: whether scores are each class by itself (sigmoid) or shares of one (softmax).
-      sure: calibration of a skimmer and when it may stop looking, see `l2l.evaluate.early_exit`; None if that was not measured.
+      sure: calibration of a skimmer and when it may stop looking, see `l2l.evaluate.early_exit`; None if that was
+        not measured.
     """
 
     name: str

@@ -12,9 +12,9 @@ import numpy as np
 
 from l2l.data.batching import descriptions, fit_positions
 from l2l.data.preprocess import silent
+from l2l.inference.programs import Programs, Recogniser
+from l2l.inference.session import Clock, Open, Record, View, place, record_of, stack
 from l2l.media.scan import MediaError
-from l2l.programs import Programs, Recogniser
-from l2l.view import Clock, Open, Record, View, place, record_of, stack
 
 Glance = tuple[int, int | None]  # described position, and the region of its picture; None: all of it
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from l2l.core import atomic
 from l2l.evaluate import metrics
+from l2l.inference.programs import Programs
+from l2l.inference.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
+from l2l.inference.session import View
 from l2l.media.scan import MediaError
-from l2l.programs import Programs
-from l2l.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
-from l2l.view import View
 
 MODALITIES = ("image", "audio")
 STRONGEST = 5  # clips of a clip model that are named as moments

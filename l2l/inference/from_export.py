@@ -47,10 +47,10 @@ import jax
 import jax.export
 import numpy as np
 
-from l2l import artefact_about, artefact_check, programs
 from l2l.core import archive, atomic, sharding
 from l2l.core.rules import whole
 from l2l.evaluate.early_exit import Sure
+from l2l.inference import export_rules, programs
 from l2l.media.policy import ClipPolicy
 
 FORMAT = 1
@@ -104,7 +104,7 @@ def load(path: str | os.PathLike) -> programs.Programs:
         with archive.Archive(path) as file:
             about = read_about(file)
             read = {name: program(file, name) for name in about.programs}
-        if wrong := artefact_about.unlike(about.programs, {name: exported for name, (exported, _) in read.items()}):
+        if wrong := export_rules.unlike(about.programs, {name: exported for name, (exported, _) in read.items()}):
             raise ArtefactError(f"is damaged: {wrong}; export the run again")
         return programs_of(Path(path).name, about, read)
     except (zipfile.BadZipFile, OSError) as error:
@@ -124,7 +124,7 @@ def read_about(file: zipfile.ZipFile) -> About:
         form = said.get("format") if isinstance(said, dict) else None
         if whole(0)[0](form) and form != FORMAT:
             raise ArtefactError(f"has format {form}, this code reads {FORMAT}: export the run again")
-        wrong = artefact_about.wrong(said)
+        wrong = export_rules.wrong(said)
     except ArtefactError:
         raise
     except (ValueError, RecursionError) as error:
@@ -148,12 +148,12 @@ def program(file: zipfile.ZipFile, name: str) -> tuple[jax.export.Exported, dict
         if not np.isfinite(value).all():
             raise ArtefactError(f"cannot be used: {key} of {name} is not finite (NaN or infinite): export another run")
     read = jax.export.deserialize(bytearray(file.read(f"{name}.jax")))
-    if unknown := artefact_check.unknown(read):
+    if unknown := export_rules.unknown(read):
         raise ArtefactError(
             f"is not run: its {name} holds {unknown[0]}, which no export of this project does; have the run exported "
             "again, and take such files only from people whom you trust"
         )
-    if not artefact_about.fits(read, constants):
+    if not export_rules.fits(read, constants):
         raise ArtefactError(f"is damaged: its {name}.npz has other constants than {name} takes; export the run again")
     return read, constants
 

@@ -13,11 +13,11 @@ from l2l.data.batching import Arrays
 from l2l.data.preprocess import crop_side
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.early_exit import Sure
-from l2l.listen import hearer
+from l2l.inference.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
+from l2l.inference.track_preview import hearer
 from l2l.media.policy import ClipPolicy
 from l2l.models.regions import Regions
 from l2l.models.student import Student
-from l2l.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
 from l2l.runs import names, run_folder
 from l2l.runs.names import EARLY_EXIT
 from l2l.runs.run_folder import student_of

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from l2l.core.clock import clock
-from l2l.result import SILENCES
+from l2l.inference.result import SILENCES
 
 NOT_CALIBRATED = (
     "The scores are the network's own and may be too sure or not sure enough; for a skim run, "

@@ -8,6 +8,7 @@ import numpy as np
 
 from l2l.data.batching import descriptions
 from l2l.data.preprocess import centre_crop, silent
+from l2l.inference.programs import COMPILING, Programs, Recogniser
 from l2l.media.arrays import Arrays
 from l2l.media.cut import Clip
 from l2l.media.decoding.asking import Asking, FarFilm, FarLive
@@ -19,7 +20,6 @@ from l2l.media.policy import USUAL, ClipPolicy, Reading
 from l2l.media.scan import MediaError
 from l2l.media.tally import Tally
 from l2l.media.video import Film
-from l2l.programs import COMPILING, Programs, Recogniser
 
 Record = dict[str, np.ndarray]
 Open = Film | FarFilm | CutFilm  # of which clips can be asked for
