@@ -10,11 +10,12 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import artefact_writer, region_pictures, video_page
+from l2l import region_pictures, video_page
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.evaluation import evaluate
+from l2l.export import writer
 from l2l.inference import from_run, scoring
 from l2l.inference.model import load
 from l2l.media import policy
@@ -179,7 +180,7 @@ def test_what_was_attended_to_is_bright_and_what_was_chosen_framed():
 
 def test_what_does_not_listen_first_or_is_exported_says_so(work, tmp_path):
     with pytest.raises(ValueError, match="cannot be exported"):
-        artefact_writer.export(str(work / "skim"), str(tmp_path / "x.l2l"))
+        writer.export(str(work / "skim"), str(tmp_path / "x.l2l"))
     run = load_run(work / "skim")
     by_image = run.config["model"] | {"index_by": "image", "fallback": 0}
     with pytest.raises(RunError, match="looks closer without listening first"):

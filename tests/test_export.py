@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import artefact_writer, export, infer
+from l2l import infer
+from l2l.export import __main__ as export
+from l2l.export import writer
 from l2l.inference import from_export, from_run
 from l2l.runs import run_folder
 from tests import xla
@@ -160,7 +162,7 @@ def spoilt(path):
     with zipfile.ZipFile(path) as file:
         _, constants = from_export.program(file, "skim")
     name = next(name for name in constants if name.endswith("classifier/bias"))
-    return artefact_writer.npz(constants | {name: np.full_like(constants[name], np.nan)}), name
+    return writer.npz(constants | {name: np.full_like(constants[name], np.nan)}), name
 
 
 def test_files_that_cannot_be_used(work, tmp_path):

@@ -13,7 +13,8 @@ from jax.extend.mlir import ir
 from jax.interpreters import mlir
 
 import l2l
-from l2l import artefact_writer, infer
+from l2l import infer
+from l2l.export import writer
 from l2l.inference import export_rules, from_export, programs
 from tests.test_release import HERE
 
@@ -88,7 +89,7 @@ def test_constants_of_another_program(tmp_path, nothing_compiled, what):
     with zipfile.ZipFile(GOOD) as old:
         _, constants = from_export.program(old, "skim")
         changed = CONSTANTS[what](constants, min(constants))
-        members = {name: old.read(name) for name in old.namelist()} | {"skim.npz": artefact_writer.npz(changed)}
+        members = {name: old.read(name) for name in old.namelist()} | {"skim.npz": writer.npz(changed)}
     with zipfile.ZipFile(tmp_path / "bad.l2l", "w") as new:
         for name, data in members.items():
             new.writestr(name, data)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from data_prep import write_shards
-from l2l import export, export_weights, infer, report
+from l2l import export_weights, infer, report
+from l2l.export import __main__ as export
 from tests import shards, small, tables_runs, untrained
 from tests.videos import write_video
 
@@ -64,7 +65,7 @@ def here(tmp_path, monkeypatch):
 def test_what_is_searched(here):
     """A path is found wherever it hides."""
     with zipfile.ZipFile("a.zip", "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr("deep", gzip.compress(f"{ROOT}/l2l/export.py".encode()))
+        file.writestr("deep", gzip.compress(f"{ROOT}/l2l/export/__main__.py".encode()))
     np.savez_compressed("b.npz", of=np.array(str(here)))
     Path("c.json").write_text(f'{{"user": "{getpass.getuser()}"}}')
     assert {name.partition(":")[0].rpartition("/")[2] for name, _ in told(here)} == {"a.zip", "b.npz", "c.json"}

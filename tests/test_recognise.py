@@ -9,11 +9,12 @@ import l2l
 from configs import extract, finetune, preview, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import artefact_writer, infer, serve
+from l2l import infer, serve
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.evaluation import evaluate
+from l2l.export import writer
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.policy import ClipPolicy
 from l2l.runs.run_folder import load_run
@@ -139,7 +140,7 @@ def test_clips_that_lie_elsewhere(work, models):
 
 def test_what_does_not_take_such_runs_says_so(work, models, tmp_path, capsys):
     with pytest.raises(ValueError, match="recognises with a second model .recognition., which cannot be exported"):
-        artefact_writer.export(str(work / "judged"), str(tmp_path / "a.l2l"))
+        writer.export(str(work / "judged"), str(tmp_path / "a.l2l"))
     with pytest.raises(ValueError, match="needs a whole file"):
         models["judged"].stream(work / "long.mp4")
     assert infer.main([f"--follow={work / 'long.mp4'}", f"--run={work / 'judged'}"]) == 1

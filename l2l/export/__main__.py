@@ -28,9 +28,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
     try:
-        from l2l import artefact_writer  # takes seconds: --help need not wait
+        from l2l.export import writer  # takes seconds: --help need not wait
 
-        print(artefact_writer.export(args.run, args.out))
+        print(writer.export(args.run, args.out))
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

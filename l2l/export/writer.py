@@ -1,4 +1,4 @@
-"""Writes what `from_export.py` reads: the programs of a finished run, lowered for every platform, with all they need."""
+"""Writes what `from_export.py` reads: the programs of a finished run, lowered for every platform, and all they need."""
 
 import contextlib
 import dataclasses
