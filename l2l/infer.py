@@ -164,7 +164,7 @@ def remark(failed: Sequence[dict[str, Any]], count: int, calibrated: bool) -> No
 
 def write_page(result: Any, pages: Any, model: Any) -> str:
     """Writes a video's page and returns its path."""
-    from l2l.video_page import html_of
+    from l2l.report.video_page import html_of
 
     return pages.write(
         result.path,
@@ -174,7 +174,7 @@ def write_page(result: Any, pages: Any, model: Any) -> str:
 
 def pages_of(args: argparse.Namespace) -> Any:
     """Where pages go; None if none are asked for."""
-    from l2l.page_folder import PageFolder
+    from l2l.report.page_folder import PageFolder
 
     return PageFolder(args.html) if args.html else None
 

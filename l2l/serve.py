@@ -147,7 +147,7 @@ def prepared(args: argparse.Namespace) -> tuple[Any, Any]:
 
 def drawn(path: str, result: Any, decoder: Any) -> str:
     """The page of a video, which does not say where that lies."""
-    from l2l import video_page
+    from l2l.report import video_page
 
     return video_page.html_of(result, path, folder=None, decoder=decoder)
 

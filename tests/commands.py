@@ -29,8 +29,8 @@ from ml_collections import config_flags
 
 from data_prep import write_shards
 from l2l import main
+from l2l.report.tables import formats as tables
 from l2l.runs.config import load_config
-from l2l.tables import write as tables
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")

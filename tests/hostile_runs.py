@@ -12,12 +12,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-from l2l import report, report_runs
 from l2l.core import atomic
 from l2l.inference import from_run
+from l2l.report import run_page, runs
+from l2l.report.tables import formats
 from l2l.runs import fits, run_folder
 from l2l.runs.names import EARLY_EXIT
-from l2l.tables import write
 from l2l.train import checkpoint
 from l2l.train.log import MetricLog
 from l2l.train.state import TrainState
@@ -77,8 +77,8 @@ def read_as_commands_do(run: Path) -> dict[str, Callable[[], object]]:
     return {
         "load": loaded,
         "main": begun_again,
-        "report": lambda: report.page_of([run], 2, run.parent),
-        "table": lambda: write.build("all", [run]),
+        "report": lambda: run_page.page_of([run], 2, run.parent),
+        "table": lambda: formats.build("all", [run]),
     }
 
 
@@ -229,8 +229,8 @@ def metrics(folder: Path, dice: random.Random) -> Iterator[Case]:
         MetricLog(folder, lines=4, active=True).close()
 
     def drawn() -> object:
-        shown = report_runs.Shown(folder, "a", "", {}, "", 0, {}, report_runs.read_log(path), "", "")
-        return report_runs.curves(shown)
+        shown = runs.Shown(folder, "a", "", {}, "", 0, {}, runs.read_log(path), "", "")
+        return runs.curves(shown)
 
     while True:
         rows = data.splitlines()

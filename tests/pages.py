@@ -3,7 +3,7 @@
 import html.parser
 import re
 
-from l2l import report
+from l2l.report import __main__ as report
 
 
 class Page(html.parser.HTMLParser):

@@ -9,9 +9,9 @@ from l2l.core import atomic
 from l2l.evaluate import evaluation
 from l2l.evaluate.curves import counts_of
 from l2l.models.student import modalities
+from l2l.report.tables.trade_offs import PARTS
 from l2l.runs import run_folder
 from l2l.runs.config import load_config, plain
-from l2l.tables.trade import PARTS
 from l2l.tasks.selections import SELECTIONS
 
 LABELS = ("a", "b", "c")

@@ -10,7 +10,6 @@ from PIL import Image
 from configs import extract, finetune, skim
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import region_pictures, video_page
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict
@@ -24,6 +23,7 @@ from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.picture.jpeg import encode_jpeg
 from l2l.models.regions import Regions
+from l2l.report import region_pictures, video_page
 from l2l.runs.run_folder import RunError, load_run
 from tests import small
 from tests.videos import write_video

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import infer, video_page
+from l2l import infer
 from l2l.inference import summary
 from l2l.inference.model import Model, load
 from l2l.media.decoding import cut_film
 from l2l.media.decoding.decoder import Decoder, Decoders
 from l2l.media.policy import Reading
+from l2l.report import video_page
 from tests import untrained
 from tests.stand_in_worker import COMMAND, NOTES
 from tests.videos import write_video

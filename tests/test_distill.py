@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import infer, report
+from l2l import infer
 from l2l.data.dataset import source_of
 from l2l.evaluate import evaluation
 from l2l.models.backbones.frontend import prepare_frames
+from l2l.report import __main__ as report
 from l2l.runs import dependencies, run_folder
 from l2l.tasks.losses import distillation
 from l2l.train import assemble, setup

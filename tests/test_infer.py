@@ -353,7 +353,7 @@ def test_runs_that_cannot_be_used(work, tmp_path, capsys):
 
 def test_a_page_per_video(work, tmp_path, monkeypatch, capsys):
     page = SimpleNamespace(html_of=lambda result, path, **how: f"{result.top[0][0]} in {path}")
-    monkeypatch.setitem(sys.modules, "l2l.video_page", page)
+    monkeypatch.setitem(sys.modules, "l2l.report.video_page", page)
     monkeypatch.setattr(l2l, "video_page", page, raising=False)
     odd = tmp_path / "<i>short.mp4"
     odd.write_bytes((work / "short.mp4").read_bytes())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from l2l.core import atomic
+from l2l.report.tables import formats
 from l2l.runs import run_folder
 from l2l.runs.run_folder import RunError
-from l2l.tables import write
 from tests import tables_runs
 from tests.tables_runs import SEEDS, SMALL, SOFT, at
 
@@ -32,7 +32,7 @@ BY_SOUND = "straight-through, index by audio, preview of width 8, looks weighed"
 
 def test_listening_first_beside_everything_else(listening):
     out, curves, sures = listening
-    (table,), _ = write.build("listen", [out])
+    (table,), _ = formats.build("listen", [out])
     rows = {row.name: row for row in table.rows}
     expected = {
         f"{BY_SOUND}, hard, T = {t}": [at(curves["listen", s], "hard", 1, t) for s in SEEDS] for t in range(1, 5)
@@ -64,7 +64,7 @@ def test_listening_first_beside_everything_else(listening):
 
 def test_listening_first_is_compared_with_both_modalities(listening):
     out, curves, _ = listening
-    (table,), _ = write.build("listen", [out])
+    (table,), _ = formats.build("listen", [out])
     ours, both = ([at(curves[name, s], "hard", 1, 4) for s in SEEDS] for name in ("listen", "both"))
     loss, cost = table.claims[-2:]
     assert loss.text.startswith(f"{BY_SOUND}, hard, T = 4 at most a point below straight-through, hard, s = 1")
@@ -77,19 +77,19 @@ def test_listening_first_is_compared_with_both_modalities(listening):
         assert rows[mine].mean("gmacs") <= rows[other].mean("gmacs")
         assert one.mean == pytest.approx(rows[mine].mean("top1") - rows[other].mean("top1"))
     with pytest.raises(RunError, match="choose by sound"):
-        write.build("listen", [out / "both"])
+        formats.build("listen", [out / "both"])
 
 
 def test_other_sound(listening):
     out = listening[0]
-    (table,), _ = write.build("sound", [out])
+    (table,), _ = formats.build("sound", [out])
     trials = [run_folder.read_json(out / "listen" / str(s) / "sound_trials.json")["trials"]["swapped"] for s in SEEDS]
     row = next(row for row in table.rows if row.name == f"{BY_SOUND}: swapped")
     assert list(row.values["hard"].values()) == pytest.approx([100 * t["hard"] for t in trials])
     one = next(c for c in table.claims if c.text == f"{BY_SOUND}: swapped: above uniform")
     assert one.differences == pytest.approx([100 * (t["hard"] - t["uniform"]) for t in trials])
     with pytest.raises(RunError, match="python -m l2l.sound_trials"):
-        write.build("sound", [out / "both"])
+        formats.build("sound", [out / "both"])
 
 
 def test_closer(tmp_path):
@@ -101,7 +101,7 @@ def test_closer(tmp_path):
             numbers = {"model__steps": 4} | change
             tables_runs.finished(path, "skim.py:closer", {}, seed=seed, described_by="finetune.py:closer", **numbers)
             kept[arm, seed] = tables_runs.curves(path, rng)["points"]
-    (table,), _ = write.build("closer", [tmp_path])
+    (table,), _ = formats.build("closer", [tmp_path])
     names = ["one glance, 4 looks", "one glance, 2 looks", "closer where the state says, 4 looks"]
     names = [f"{name}, 48 pixels" for name in (*names, "closer where the state says, 2 looks")]
     rows = {row.name: row for row in table.rows}

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import infer, report, report_runs
+from l2l import infer
 from l2l.core import trees
+from l2l.report import __main__ as report
+from l2l.report import runs
 from l2l.runs import fits, prediction_rules, provenance, run_folder
 from l2l.tasks import from_config
 from l2l.train import checkpoint
@@ -240,10 +242,10 @@ def test_lines_of_metrics(tmp_path):
     """A line that was cut by a kill is none; what is no line of numbers is named; a training that goes on cuts it."""
     path, good = tmp_path / "metrics.jsonl", b'{"step": 1, "train/loss": 0.5}\n'
     path.write_bytes(good + b'{"step": 2, "train/lo')
-    assert report_runs.read_log(path) == [{"step": 1, "train/loss": 0.5}]
+    assert runs.read_log(path) == [{"step": 1, "train/loss": 0.5}]
     path.write_bytes(good + b'{"step": 2, "train/loss": Infinity, "val/top1": NaN}\n')
-    shown = report_runs.Shown(tmp_path, "a", "", {}, "", 0, {}, report_runs.read_log(path), "", "")
-    (chart,) = report_runs.curves(shown)
+    shown = runs.Shown(tmp_path, "a", "", {}, "", 0, {}, runs.read_log(path), "", "")
+    (chart,) = runs.curves(shown)
     assert [words for one in chart.series for *_, words in one.marks] == ["1: 0.5"]
     for bad in (
         b"\xff\xfe\n",
@@ -255,7 +257,7 @@ def test_lines_of_metrics(tmp_path):
     ):
         path.write_bytes(good + bad)
         with pytest.raises(run_folder.RunError, match="is damaged in line 2: .*delete that line") as caught:
-            report_runs.read_log(path)
+            runs.read_log(path)
         one_line(caught.value, str(path))
         MetricLog(tmp_path, lines=1, active=True).close()
         assert path.read_bytes() == good

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from data_prep import write_shards
-from l2l import export_weights, infer, report
+from l2l import export_weights, infer
 from l2l.export import __main__ as export
+from l2l.report import __main__ as report
 from tests import shards, small, tables_runs, untrained
 from tests.videos import write_video
 

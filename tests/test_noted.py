@@ -10,10 +10,10 @@ import pytest
 from data_prep import estimate, finish, plan, prepare, shards, write_shards
 from data_prep.prepare import write_dataset
 from data_prep.rows import PrepareError, Row
-from l2l import report_files
 from l2l.data import schema
 from l2l.media import video
 from l2l.media.policy import USUAL, Reading
+from l2l.report import files
 from tests.prepared import LABELS, POLICY, Cutting, content, flags
 from tests.videos import touch, write_video
 
@@ -192,5 +192,5 @@ def test_a_page_reads_what_was_read(tmp_path):
     assert json.loads((tmp_path / "out" / schema.VIDEOS).read_text()) == {"a": listed}
     cut = list(video.read_clips(film, POLICY, reading=reading))
     times = [clip.start + clip.duration / 2 for clip in cut]
-    found, missing = report_files.Files(tmp_path / "out", index.policy).clips("a", times)
+    found, missing = files.Files(tmp_path / "out", index.policy).clips("a", times)
     assert (missing, [clip.jpegs[0] for clip in found]) == ("", [clip.jpegs[0] for clip in cut])

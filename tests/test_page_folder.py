@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from l2l import page_folder
-from l2l.page_folder import PageFolder
+from l2l.report import page_folder
+from l2l.report.page_folder import PageFolder
 from tests import xla
 from tests.served import ROOT
 from tests.untrained import clip_run
@@ -17,7 +17,7 @@ from tests.videos import write_video
 
 # Writes a page for each of its arguments so many times, and says where.
 WRITES = """
-import sys; from l2l.page_folder import PageFolder
+import sys; from l2l.report.page_folder import PageFolder
 folder, times, *videos = sys.argv[1:]
 for number in range(int(times)):
     pages = PageFolder(folder)

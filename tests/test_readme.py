@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 
 from data_prep import verify, write_shards
-from l2l import infer, main, report
+from l2l import infer, main
 from l2l.data import schema
+from l2l.report import __main__ as report
 from l2l.runs import run_folder
 from tests import commands, prepared, report_page
 from tests.commands import Mistake

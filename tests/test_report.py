@@ -14,12 +14,16 @@ import pytest
 from configs import extract, finetune, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import main, report, report_files, report_skim, report_videos
+from l2l import main
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.evaluate import evaluation, model_macs, video_macs
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
+from l2l.report import __main__ as report
+from l2l.report import files as report_files
+from l2l.report import skim as report_skim
+from l2l.report import videos
 from l2l.runs import run_folder
 from l2l.runs.config import plain
 from l2l.runs.run_folder import RunError
@@ -298,7 +302,7 @@ def test_a_stretch_is_shown_where_it_lies(work, tmp_path, start, end):
         np.testing.assert_array_equal(clip.audio, own.audio)
     begin = report_files.Files(tmp_path, dataclasses.asdict(policy)).begin("a")
     assert begin == (start or 0.0)
-    alone = report_videos.stretch(np.array([begin + 0.5]), begin)
+    alone = videos.stretch(np.array([begin + 0.5]), begin)
     assert (alone.left, alone.right, alone.hop) == (begin, begin + 1, 1.0)
     beyond = 2.0 if start else 5.5
     assert "has no clip" in report_files.Files(tmp_path, dataclasses.asdict(policy)).clips("a", [beyond])[1]

@@ -5,14 +5,15 @@ import html.parser
 import numpy as np
 import pytest
 
-from l2l import report, report_classes, report_files
 from l2l.core import atomic
 from l2l.evaluate import metrics
+from l2l.report import classes as report_classes
+from l2l.report import files, run_page
 from l2l.runs import run_folder
 from l2l.runs.run_folder import RunError
 from tests import tables_runs
 
-NOWHERE = report_files.Files(None, {})
+NOWHERE = files.Files(None, {})
 
 
 class Tables(html.parser.HTMLParser):
@@ -142,7 +143,7 @@ def test_pages_of_all_kinds_of_labels(tmp_path, kind):
     tables_runs.finished(paths[1], "skim.py", {}, **more)
     made = [tables_runs.clip_predictions(truth, rng), tables_runs.skim_predictions(truth, rng)]
     shown = [tables_runs.predicted(path, arrays) for path, arrays in zip(paths, made, strict=True)]
-    page = Tables(report.page_of(paths, videos=2))
+    page = Tables(run_page.page_of(paths, videos=2))
     found = page.under("class", "N", "said")
     assert [len(table) for table in found] == [classes, classes]
     for table, arrays in zip(found, made, strict=True):
@@ -169,12 +170,12 @@ def test_strides_are_drawn_where_they_were_measured(tmp_path):
     tables_runs.predicted(path, tables_runs.skim_predictions(truth, np.random.default_rng(2)))
     command = f"python -m l2l.curves {path}"
     line = "skim, 4 looks, at strides of 1 and more"
-    assert f"{command} adds what it does at every stride" in Tables(report.page_of([path], videos=0)).text
+    assert f"{command} adds what it does at every stride" in Tables(run_page.page_of([path], videos=0)).text
     curves = tables_runs.curves(path, np.random.default_rng(2))
     split = run_folder.read_json(path / "config.json")["config"]["data"]["test"]
     for facts, drawn in (({"split": split}, True), ({"split": "other"}, False), ({"run": "other"}, False)):
         atomic.write_json(path / "curves.json", curves | {"split": split} | facts)
-        text = report.page_of([path], videos=0)
+        text = run_page.page_of([path], videos=0)
         assert (f"{command} makes it again" in text) == (not drawn)
         assert (line in text) == drawn
         if drawn:
@@ -195,6 +196,6 @@ def test_damaged_predictions_of_clips(tmp_path):
         kept = {name: value for name, value in (arrays | change).items() if value is not None}
         np.savez(path / "predictions.npz", **kept)
         with pytest.raises(RunError, match=f"predictions.npz is damaged: .*{reason}"):
-            report.page_of([path], videos=0)
+            run_page.page_of([path], videos=0)
     (path / "predictions.npz").unlink()
-    assert "Nothing is said of the classes of clips: there is no predictions.npz." in report.page_of([path], videos=0)
+    assert "Nothing is said of the classes of clips: there is no predictions.npz." in run_page.page_of([path], videos=0)

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from l2l import report_plots, report_videos
 from l2l.evaluate import evaluation
+from l2l.report import charts, videos
 from tests import tables_runs
 from tests.pages import make, shares_of
 
@@ -53,29 +53,27 @@ def test_silent_and_sounding_examples_have_their_own_counts(tmp_path, capsys, st
 def test_choice_is_mixed_and_blind():
     names = np.array([f"v{i}" for i in range(40)])
     labels, right = np.eye(4)[np.arange(40) % 4], np.arange(40) % 5 > 0
-    chosen = report_videos.choose(names, labels, right, 6)
+    chosen = videos.choose(names, labels, right, 6)
     assert right[chosen].tolist() == [True] * 3 + [False] * 3
     assert len({int(labels[i].argmax()) for i in chosen[:3]}) == 3
     order = np.random.default_rng(0).permutation(40)
-    again = report_videos.choose(names[order], labels[order], right[order], 6)
+    again = videos.choose(names[order], labels[order], right[order], 6)
     assert names[order][again].tolist() == names[chosen].tolist()
-    assert len(report_videos.choose(names, labels, np.ones(40, bool), 6)) == 6
-    assert len(report_videos.choose(names[:2], labels[:2], right[:2], 6)) == 2
+    assert len(videos.choose(names, labels, np.ones(40, bool), 6)) == 6
+    assert len(videos.choose(names[:2], labels[:2], right[:2], 6)) == 2
 
 
 def test_charts():
-    line = report_plots.Series("a", [(i, i % 7) for i in range(5000)], "train")
-    found = report_plots.chart("t", "x", "y", [line, report_plots.Series("empty", [], "train")])
+    line = charts.Series("a", [(i, i % 7) for i in range(5000)], "train")
+    found = charts.chart("t", "x", "y", [line, charts.Series("empty", [], "train")])
     assert [s.name for s in found.series] == ["a"]
-    assert found.series[0].line.count("L") == report_plots.MOST_POINTS - 1
+    assert found.series[0].line.count("L") == charts.MOST_POINTS - 1
     assert [text for _, text in found.x_ticks] == ["0", "2000", "4000"]
-    assert report_plots.chart("t", "x", "y", []) is None
+    assert charts.chart("t", "x", "y", []) is None
     points = [(0.02, 50.0), (2.0, 100.0)]
-    log = report_plots.chart("t", "x", "y", [report_plots.Series("a", points, "b")], log=True, percent=True)
+    log = charts.chart("t", "x", "y", [charts.Series("a", points, "b")], log=True, percent=True)
     (x0, y0, _), (x1, y1, _) = (
-        report_plots.chart("t", "x", "y", [report_plots.Series("a", points, "b", "circle")], log=True, percent=True)
-        .series[0]
-        .marks
+        charts.chart("t", "x", "y", [charts.Series("a", points, "b", "circle")], log=True, percent=True).series[0].marks
     )
     assert log.left < x0 < x1 < log.right
     at = {text: pixel for pixel, text in log.x_ticks}

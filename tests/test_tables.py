@@ -9,13 +9,13 @@ import statistics
 import numpy as np
 import pytest
 
-from l2l import report
 from l2l.core import atomic
+from l2l.report import __main__ as report
+from l2l.report.tables import formats, paper
+from l2l.report.tables import groups as tables_groups
+from l2l.report.tables.table import Claim, Row, claim, claim_lines
 from l2l.runs import provenance, run_folder
 from l2l.runs.run_folder import RunError
-from l2l.tables import groups as tables_groups
-from l2l.tables import paper, write
-from l2l.tables.table import Claim, Row, claim, claim_lines
 from tests import tables_runs
 from tests.tables_runs import SEEDS, SMALL, SOFT, at
 
@@ -228,7 +228,7 @@ def test_ablations(tmp_path):
             tables_runs.finished(
                 tuned, "finetune.py", {"top1": expected[name, seed]}, seed=seed, init=start, model__feature=64
             )
-    (distillation,), _ = write.build("ablations", [tmp_path])
+    (distillation,), _ = formats.build("ablations", [tmp_path])
     rows = {row.name: row for row in distillation.rows}
     assert set(rows) == {"reference", "distill_weight 1.0", "distill_feature 0.0"}
     after = [100 * expected["lambda", s] for s in SEEDS]
@@ -245,13 +245,13 @@ def test_the_reference_of_ablations_is_one_or_an_error(tmp_path):
     made = lambda name, **change: tables_runs.finished(tmp_path / name, "skim.py", {}, seed=0, **change)
     head, frozen = made("head", head=0.1), made("soft", model__selection="soft")
     with pytest.raises(RunError, match=f"which of these .* {head}, {frozen} differ from the rest in as many keys"):
-        write.build("ablations", [head, frozen])
+        formats.build("ablations", [head, frozen])
     base, both = made("base"), made("both", head=0.1, model__selection="soft")
     with pytest.raises(RunError, match="which of these"):  # each of the four is one key from two of the others
-        write.build("ablations", [head, frozen, base, both])
+        formats.build("ablations", [head, frozen, base, both])
     (both / "done.json").unlink()
     for order in ([head, frozen, base], [base, frozen, head]):
-        ((table,), _) = write.build("ablations", order)
+        ((table,), _) = formats.build("ablations", order)
         assert table.rows[0].name == "reference"
         assert {row.name for row in table.rows[1:]} == {"head 0.1", "model.selection soft"}
 
@@ -261,7 +261,7 @@ def test_multi_label(tmp_path):
     for (key, seed), value in values.items():
         metrics = {"mAP": value, "mAP_micro": 0.3, "top1": 0.2}
         tables_runs.finished(tmp_path / f"{key}{seed}", "skim.py", metrics, seed=seed, multi_label=key)
-    (table,), _ = write.build("multi_label", [tmp_path])
+    (table,), _ = formats.build("multi_label", [tmp_path])
     softmax, sigmoid = table.rows
     assert list(sigmoid.values["mAP"].values()) == pytest.approx([100 * values[True, s] for s in SEEDS])
     assert softmax.mean("mAP") == pytest.approx(10)
@@ -289,21 +289,21 @@ def test_differences_are_of_the_same_seeds():
 def test_what_is_missing_is_named(paper_runs, tmp_path, capsys):
     skim = tables_runs.finished(tmp_path / "a/skim", "skim.py", {}, seed=0)
     with pytest.raises(RunError, match=r"curves.json is missing: make it with python -m l2l.curves .*a/skim"):
-        write.build("table1", [tmp_path / "a"])
+        formats.build("table1", [tmp_path / "a"])
     found = tables_runs.curves(skim, np.random.default_rng(0))
     atomic.write_json(skim / "curves.json", found | {"run": "other"})
     with pytest.raises(RunError, match="made for another run"):
-        write.build("stride", [tmp_path / "a"])
+        formats.build("stride", [tmp_path / "a"])
     with pytest.raises(RunError, match="no student that was trained with labels"):
-        write.build("clips", [tmp_path / "a"])
+        formats.build("clips", [tmp_path / "a"])
     with pytest.raises(RunError, match="none of the tables can be made: table1, .*; clips: no student"):
-        write.build("all", [tmp_path / "a"])
+        formats.build("all", [tmp_path / "a"])
     tables_runs.finished(tmp_path / "a/again", "skim.py", {}, seed=0)
     with pytest.raises(RunError, match="same configuration and the same seed"):
-        write.build("table1", [tmp_path / "a"])
+        formats.build("table1", [tmp_path / "a"])
     (skim / "done.json").unlink()
     with pytest.raises(RunError, match="a/skim has not finished"):
-        write.build("table1", [tmp_path / "a"])
+        formats.build("table1", [tmp_path / "a"])
     (tmp_path / "empty").mkdir()
     assert report.main(["--table=all", str(tmp_path / "empty"), f"--out={tmp_path / 'x.html'}"]) == 1
     assert "empty holds no runs" in capsys.readouterr().err

@@ -13,13 +13,13 @@ from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from l2l import video_page, video_parts
 from l2l.inference.result import Asked, Moment, Result
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.picture import jpeg
 from l2l.media.picture.thumbnails import read_pictures
 from l2l.media.tally import Decoded
 from l2l.models.backbones import frontend
+from l2l.report import video_page, video_parts
 from tests import browser as chrome
 from tests.browser import wait_for
 from tests.videos import number_of, write_video

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, Values, changes, identity, sources
+from l2l.report.tables.table import Column, Row, Table, claim, claims
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.groups import Group, Values, changes, identity, sources
-from l2l.tables.table import Column, Row, Table, claim, claims
 
 DISTILLED = (
     Column("agree", "agreement with the teacher, %"),
@@ -16,8 +16,8 @@ DISTILLED_TERMS = (
     ("agreement", "share of the held-out clips of distillation whose best class is the teacher's"),
     ("top-1", "share of the same clips whose best class is theirs"),
     ("top-1 fine-tuned", "the same of the held-out clips of fine-tuning, after fine-tuning from that student"),
-    terms.SPREAD,
-    terms.HELD,
+    vocabulary.SPREAD,
+    vocabulary.HELD,
 )
 SKIMMED = (
     Column("top1", "hard, top-1, %"),
@@ -25,7 +25,7 @@ SKIMMED = (
     Column("soft_top1", "soft, top-1, %"),
     Column("soft_mAP", "soft, mAP, %"),
 )
-SKIMMED_TERMS = (terms.TOP1, terms.MAP, terms.HARD, terms.SOFT, terms.SPREAD, terms.HELD)
+SKIMMED_TERMS = (vocabulary.TOP1, vocabulary.MAP, vocabulary.HARD, vocabulary.SOFT, vocabulary.SPREAD, vocabulary.HELD)
 
 
 def tables(groups: Sequence[Group]) -> list[Table]:

@@ -10,15 +10,15 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from l2l import page, region_pictures
 from l2l.inference.result import Result
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.policy import USUAL, Reading
 from l2l.media.scan import MediaError
 from l2l.models.backbones import frontend
-from l2l.report_plots import Chart
-from l2l.video_parts import (
+from l2l.report import region_pictures, render
+from l2l.report.charts import Chart
+from l2l.report.video_parts import (
     NAMES,
     Axis,
     Lane,
@@ -86,7 +86,7 @@ def html_of(
         Reel(missing="the video's file is not at hand") if video is None else read(decoder, Path(video), seen, reading)
     )
     place = axis(result.times[result.indexed], reel.length)
-    return page.render(
+    return render.render(
         "video.html",
         result=result,
         skims=result.gmacs["skimming"] > 0,

@@ -3,23 +3,22 @@
 from collections.abc import Sequence
 
 from l2l.evaluate import model_macs
+from l2l.report.tables import paper, vocabulary
+from l2l.report.tables.groups import Group, Member, sources, unique
+from l2l.report.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.tables.vocabulary import against_cost
 from l2l.runs.run_folder import RunError
-from l2l.tables import paper, terms
-from l2l.tables.charts import against_cost
-from l2l.tables.groups import Group, Member, sources
-from l2l.tables.skims import unique
-from l2l.tables.table import Claim, Column, Row, Table, claim, claims
 
 DEFINITIONS = [
     ("top-1", "share of the clips whose highest-scoring class is theirs, in percent"),
-    terms.MAP,
+    vocabulary.MAP,
     ("GMACs", "10⁹ multiply-adds a clip, counted per layer"),
-    terms.SPREAD,
+    vocabulary.SPREAD,
     (
         "distilled",
         "imitated the teacher on unlabelled clips before it was fine-tuned; undistilled: trained from scratch",
     ),
-    terms.HELD,
+    vocabulary.HELD,
 ]
 
 
@@ -82,8 +81,8 @@ def clip_key(group: Group) -> tuple[str, bool]:
 def clip_name(group: Group) -> str:
     what, started = clip_key(group)
     if is_student(group):
-        return f"{terms.FEATURES[what]}, {'distilled' if started else 'undistilled'}"
-    return f"teacher, {terms.RECOGNISERS[what]}{', fine-tuned' if started else ''}"
+        return f"{vocabulary.FEATURES[what]}, {'distilled' if started else 'undistilled'}"
+    return f"teacher, {vocabulary.RECOGNISERS[what]}{', fine-tuned' if started else ''}"
 
 
 def clip_row(group: Group, name: str) -> Row:

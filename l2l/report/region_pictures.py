@@ -10,7 +10,7 @@ from l2l.inference.result import Result
 from l2l.media.container import told
 from l2l.media.decoding.asking import Asking
 from l2l.media.policy import USUAL, Reading
-from l2l.video_parts import Moment, uri
+from l2l.report.video_parts import Moment, uri
 
 SHORT_SIDE = 192  # of a picture, pixels
 DARK = 0.35  # brightness of what got no attention

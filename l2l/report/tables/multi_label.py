@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, sources, way
+from l2l.report.tables.table import Column, Row, Table, claim, claims
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.groups import Group, sources
-from l2l.tables.skims import way
-from l2l.tables.table import Column, Row, Table, claim, claims
 
 
 def tables(groups: Sequence[Group]) -> list[Table]:
@@ -26,8 +25,8 @@ def tables(groups: Sequence[Group]) -> list[Table]:
         ("mAP, macro", "mean over the classes with positives of the average precision of their scores, in percent"),
         ("mAP, micro", "average precision of all pairs of a video and a class as one list, in percent"),
         ("top-1", "share of the videos whose highest-scoring class is one of theirs, in percent"),
-        terms.SPREAD,
-        terms.HELD,
+        vocabulary.SPREAD,
+        vocabulary.HELD,
     ]
     metrics = several[0].members[0].metrics
     text = (

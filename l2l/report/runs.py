@@ -8,18 +8,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l import report_skim
 from l2l.core import atomic
 from l2l.core.archive import reason
 from l2l.data import schema
 from l2l.evaluate import model_macs
-from l2l.report_plots import Chart, Series, chart
+from l2l.report import skim
+from l2l.report.charts import Chart, Series, chart
 from l2l.runs import run_folder, run_rules
 from l2l.runs.run_folder import RunError, read_json
 from l2l.train.log import written
 
 # Prefix of a metric and what it measures: of a skim run, of a distilled student, and of both.
-WAYS = {"": "hard"} | {name: name for name in report_skim.OTHERS} | {"teacher": "its teacher"}
+WAYS = {"": "hard"} | {name: name for name in skim.OTHERS} | {"teacher": "its teacher"}
 SOUND = {"with_audio": "with sound", "without_audio": "without sound"}
 WAYS |= SOUND
 KEPT = ("config", "inputs", "labels", "policy", "student", "recogniser", "versions")  # of config.json
@@ -196,7 +196,7 @@ def examples(metrics: Mapping[str, float], prefix: str) -> int | None:
 
 def clip_cost(run: Shown, prefix: str) -> float | None:
     """GMACs a clip; None for what is not this run's own model."""
-    return None if prefix else model_macs.clip_macs(run.config, len(run.labels)) / report_skim.GIGA
+    return None if prefix else model_macs.clip_macs(run.config, len(run.labels)) / skim.GIGA
 
 
 def curves(run: Shown) -> list[Chart]:

@@ -2,12 +2,26 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l.report_plots import Chart, Series, chart
-from l2l.tables import paper, terms
-from l2l.tables.charts import look
-from l2l.tables.groups import Group, Values, sources
-from l2l.tables.skims import cells, measured_on, other, pair, places, read, recipe, skims, steps_of, unique, way
-from l2l.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.charts import Chart, Series, chart
+from l2l.report.tables import paper, vocabulary
+from l2l.report.tables.groups import (
+    Group,
+    Values,
+    cells,
+    measured_on,
+    other,
+    pair,
+    places,
+    read,
+    recipe,
+    skims,
+    sources,
+    steps_of,
+    unique,
+    way,
+)
+from l2l.report.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.tables.vocabulary import look
 
 SPARSE, FEW = 5, 3  # stride and looks of which the paper says that they nearly suffice
 PARTS = ("indexing", "skimming", "recognition")
@@ -48,7 +62,16 @@ def along(key: str, groups: Sequence[Group], title: str, text: str) -> Table:
         [*shown, cost],
         list(rows.values()),
         claims(suffices(key, shown, rows)),
-        [terms.TOP1, terms.GMACS, terms.SPREAD, terms.HARD, terms.SOFT, terms.STRAIGHT, terms.START, terms.HELD],
+        [
+            vocabulary.TOP1,
+            vocabulary.GMACS,
+            vocabulary.SPREAD,
+            vocabulary.HARD,
+            vocabulary.SOFT,
+            vocabulary.STRAIGHT,
+            vocabulary.START,
+            vocabulary.HELD,
+        ],
         sources(skimmers),
         [drawn] if drawn else [],
     )
@@ -114,7 +137,7 @@ def frontier(groups: Sequence[Group]) -> list[Table]:
             columns,
             rows,
             claims(tests),
-            [terms.MAP, terms.TOP1, terms.GMACS, *terms.COSTS, terms.SPREAD, terms.HELD],
+            [vocabulary.MAP, vocabulary.TOP1, vocabulary.GMACS, *vocabulary.COSTS, vocabulary.SPREAD, vocabulary.HELD],
             sources(skimmers),
             frontier_charts(own, fixed),
         )
@@ -123,7 +146,7 @@ def frontier(groups: Sequence[Group]) -> list[Table]:
 
 def recogniser(group: Group) -> str:
     """What recognises, in words."""
-    return terms.RECOGNISERS[group.recogniser["name"]] if group.recogniser else "the student"
+    return vocabulary.RECOGNISERS[group.recogniser["name"]] if group.recogniser else "the student"
 
 
 def pair_rows(group: Group, name: str) -> Iterator[Row]:
@@ -138,7 +161,7 @@ def pair_rows(group: Group, name: str) -> Iterator[Row]:
 
 def selection_rows(group: Group) -> dict[str, Row]:
     """Selections that do not learn, recognised as the group is."""
-    name = lambda which: f"{terms.SELECTIONS[which]}, {recogniser(group)} recognises"
+    name = lambda which: f"{vocabulary.SELECTIONS[which]}, {recogniser(group)} recognises"
     return {
         which: Row(name(which), cells(group, PAIR_KEYS, way=which, steps=steps_of(group))) for which in PAIR_SELECTIONS
     }

@@ -3,13 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from l2l.report_plots import Chart, Series, chart
+from l2l.report.charts import Chart, Series, chart
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, Values, skims, sources
+from l2l.report.tables.table import Claim, Column, Row, Table
 from l2l.runs import names
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.groups import Group, Values, sources
-from l2l.tables.skims import skims
-from l2l.tables.table import Claim, Column, Row, Table
 
 COLUMNS = (Column("looks", "looks", 2), Column("top1", "top-1, %"), Column("gmacs", "GMACs", 3))
 MOST_LOOKS, MOST_LOSS = 5.0, 1.0  # what the threshold is expected to reach: mean looks, points of top-1
@@ -41,7 +40,12 @@ def tables(groups: Sequence[Group]) -> list[Table]:
             COLUMNS,
             rows,
             expectations(group),
-            [("looks", "how many a video gets, mean over the test videos"), terms.TOP1, terms.GMACS, terms.SPREAD],
+            [
+                ("looks", "how many a video gets, mean over the test videos"),
+                vocabulary.TOP1,
+                vocabulary.GMACS,
+                vocabulary.SPREAD,
+            ],
             sources([group]),
             charts(group),
         )

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, recipe, skims, sources, steps_of, unique
+from l2l.report.tables.table import Column, Row, Table, claim, claims
 from l2l.runs import names
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.groups import Group, sources
-from l2l.tables.skims import recipe, skims, steps_of, unique
-from l2l.tables.table import Column, Row, Table, claim, claims
 
 COLUMNS = (Column("hard", "hard, top-1, %"), Column("uniform", "uniform, top-1, %"))
 DEFINITIONS = (
@@ -17,10 +16,10 @@ DEFINITIONS = (
     ("swapped", "every video has the sound track of another one"),
     ("music", "every video has the same music instead of its sound"),
     ("uniform", "positions at equal distances, as many, judged with the same sound"),
-    terms.TOP1,
-    terms.HARD,
-    terms.SPREAD,
-    terms.HELD,
+    vocabulary.TOP1,
+    vocabulary.HARD,
+    vocabulary.SPREAD,
+    vocabulary.HELD,
 )
 
 

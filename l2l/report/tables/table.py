@@ -9,7 +9,7 @@ from typing import Any
 
 from scipy.stats import t as student_t
 
-from l2l.report_plots import Chart
+from l2l.report.charts import Chart
 
 INFINITE = float("inf")
 BETTER = (0.0, INFINITE)  # where a difference must lie for "above"

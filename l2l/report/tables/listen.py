@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l.report_plots import Chart, Series, chart
+from l2l.report.charts import Chart, Series, chart
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, cells, measured_on, places, recipe, skims, sources, steps_of, unique, way
+from l2l.report.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.tables.vocabulary import look
 from l2l.runs.names import EARLY_EXIT
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.charts import look
-from l2l.tables.groups import Group, sources
-from l2l.tables.skims import cells, measured_on, places, recipe, skims, steps_of, unique, way
-from l2l.tables.table import Claim, Column, Row, Table, claim, claims
 from l2l.tasks import from_config
 
 KEYS = ("top1", "gmacs")
@@ -17,21 +16,21 @@ COLUMNS = (Column("top1", "top-1, %"), Column("gmacs", "GMACs", 3), Column("belo
 STRIDES = (1, 2, 5, 10)
 MOST_LOSS, MOST_COST = 1.0, 25.0  # beside both modalities: points of top-1, percent of the GMACs
 DEFINITIONS = (
-    terms.TOP1,
-    terms.GMACS,
+    vocabulary.TOP1,
+    vocabulary.GMACS,
     (
         "below the envelope",
         "top-1 of the row of highest mean top-1 among those that cost no more, minus this row's, over the same seeds; "
         "0: it is that row, and lies on the upper envelope",
     ),
-    terms.SPREAD,
-    terms.HARD,
-    terms.SOFT,
-    terms.STRAIGHT,
-    terms.START,
+    vocabulary.SPREAD,
+    vocabulary.HARD,
+    vocabulary.SOFT,
+    vocabulary.STRAIGHT,
+    vocabulary.START,
     ("index by audio", "listening first: sound alone chooses, images are needed only where it looks"),
     ("looks weighed", "a learned score of each look says how much it counts"),
-    terms.HELD,
+    vocabulary.HELD,
 )
 
 Methods = Mapping[str, Sequence[Row]]
@@ -77,13 +76,15 @@ def names(found: Methods) -> set[str]:
 def baselines(group: Group) -> dict[str, list[Row]]:
     """What does not learn, over the features of a group: few positions up to as many as it has looks, and all."""
     found = {
-        terms.SELECTIONS[name]: [
-            Row(f"{terms.SELECTIONS[name]}, T = {t}", cells(group, KEYS, way=name, steps=t))
+        vocabulary.SELECTIONS[name]: [
+            Row(f"{vocabulary.SELECTIONS[name]}, T = {t}", cells(group, KEYS, way=name, steps=t))
             for t in range(1, steps_of(group) + 1)
         ]
         for name in ("uniform", "confident")
     }
-    return found | {"dense": [Row(terms.SELECTIONS["dense"], cells(group, KEYS, way="dense", steps=steps_of(group)))]}
+    return found | {
+        "dense": [Row(vocabulary.SELECTIONS["dense"], cells(group, KEYS, way="dense", steps=steps_of(group)))]
+    }
 
 
 def methods(skimmers: Sequence[Group]) -> dict[str, list[Row]]:

@@ -4,29 +4,40 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from l2l import page
 from l2l.core import atomic
 from l2l.core.atomic import replacing
-from l2l.report_runs import stamp
+from l2l.report import render
+from l2l.report.runs import stamp
+from l2l.report.tables import (
+    ablations,
+    clips,
+    early_exit,
+    groups,
+    listen,
+    moments,
+    multi_label,
+    regions,
+    sound,
+    trade_offs,
+)
+from l2l.report.tables.groups import Group
+from l2l.report.tables.table import Table, as_json, claim_lines, comma_separated, heads, lines, markdown
 from l2l.runs import provenance
 from l2l.runs.run_folder import RunError
-from l2l.tables import ablations, clips, closer, groups, listen, moments, multi_label, sound, sure, trade
-from l2l.tables.groups import Group
-from l2l.tables.table import Table, as_json, claim_lines, comma_separated, heads, lines, markdown
 
 ALL = "all"
 BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
     "table1": moments.tables,
     "clips": clips.tables,
-    "stride": trade.stride,
-    "steps": trade.steps,
-    "frontier": trade.frontier,
-    "sure": sure.tables,
+    "stride": trade_offs.stride,
+    "steps": trade_offs.steps,
+    "frontier": trade_offs.frontier,
+    "sure": early_exit.tables,
     "listen": listen.tables,
     "sound": sound.tables,
     "ablations": ablations.tables,
     "multi_label": multi_label.tables,
-    "closer": closer.tables,
+    "closer": regions.tables,
 }
 
 
@@ -72,7 +83,7 @@ def write(name: str, paths: Sequence[Path], out: Path) -> None:
         text(out.parent / f"{table.name}.csv", comma_separated(table))
     values = {"heads": heads, "lines": lines, "claim_lines": claim_lines}
     title = ", ".join(str(path) for path in paths)
-    text(out, page.render("tables.html", title=title, tables=made, stem=stem, **facts, **values))
+    text(out, render.render("tables.html", title=title, tables=made, stem=stem, **facts, **values))
 
 
 def text(path: Path, content: str) -> None:

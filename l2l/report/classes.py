@@ -8,8 +8,8 @@ import numpy as np
 
 from l2l.evaluate import metrics
 from l2l.models.student import modalities
-from l2l.report_files import Files
-from l2l.video_parts import uri
+from l2l.report.files import Files
+from l2l.report.video_parts import uri
 
 Arrays = Mapping[str, np.ndarray]
 

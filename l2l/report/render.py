@@ -1,4 +1,4 @@
-"""Templates of l2l/pages -> one self-contained page in which every name is escaped."""
+"""Templates of l2l/report/templates -> one self-contained page in which every name is escaped."""
 
 import base64
 import hashlib
@@ -11,7 +11,7 @@ from markupsafe import Markup
 from l2l.core.clock import clock
 from l2l.inference.summary import size
 
-PAGES = Path(__file__).parent / "pages"
+PAGES = Path(__file__).parent / "templates"
 # Nothing from a network; videos are files, or lie beside the page; the only script is the one with this hash.
 POLICY = (
     "default-src 'none'; img-src data:; media-src 'self' file:; style-src 'unsafe-inline'; "
@@ -20,7 +20,7 @@ POLICY = (
 
 
 def render(template: str, **values: Any) -> str:
-    """The page that a template of l2l/pages makes of some values; what UTF-8 cannot say becomes "?"."""
+    """The page that a template of l2l/report/templates makes of some values; what UTF-8 cannot say becomes "?"."""
     script = (PAGES / "player.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     loader = jinja2.FileSystemLoader(PAGES)

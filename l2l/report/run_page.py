@@ -1,19 +1,5 @@
-"""Finished run folders -> one self-contained HTML page: tables, curves, cost, and where a skimmer looked.
+"""The page of finished runs, put together from its sections."""
 
-    python -m l2l.report runs/sample/teacher runs/sample/skim --out=runs/sample/report.html
-    python -m l2l.report --table=all runs/paper --out=runs/paper/report.html
-
-The second makes tables over seeds instead, of the runs that lie below the folders: a page, and beside it every value as
-JSON, the tables as Markdown and one CSV each.
-
-Any subset of runs will do. A run's own folder is enough for tables and plots; if RUN/curves.json is there, accuracy is
-drawn at every stride too. Mistakes show pictures, and the timelines of a skim run pictures, sounds and a player, where
-the directory of clips that the run has seen is still there and has a videos.json, as data_prep writes it ({video id:
-path}, relative to that file; of a stretch {video id: {"path", "start", "end"}}, seconds, null where the video begins or
-ends). Timelines also show where the action was if it has an actions.json ({video id: [[start, stop], ...]}, seconds).
-"""
-
-import argparse
 import os
 import time
 from collections.abc import Sequence
@@ -22,16 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from l2l import page, report_classes, report_files, report_runs, report_skim, report_videos
-from l2l.core import atomic, command, trees
-from l2l.core.terminal import say
+from l2l.core import atomic, trees
 from l2l.evaluate import model_macs, video_macs
 from l2l.models.student import modalities
-from l2l.report_runs import Shown
+from l2l.report import classes, render, runs, skim
+from l2l.report import files as report_files
+from l2l.report import videos as report_videos
+from l2l.report.runs import Shown
 from l2l.runs import prediction_rules, run_folder
 from l2l.runs.names import CURVES
 from l2l.runs.run_folder import RunError, read_json
-from l2l.tables import write as tables
 from l2l.tasks import from_config
 
 MOST_LOOKS = 6  # rows of the cost table
@@ -49,7 +35,7 @@ def clip_directory(run: Shown) -> Path | None:
     return directory if directory.is_dir() else None
 
 
-def predictions_of(run: Shown) -> report_skim.Arrays | None:
+def predictions_of(run: Shown) -> skim.Arrays | None:
     """What a run predicted for the split that it reports; None without labels, or where a clip model's are not there.
 
     Raises:
@@ -68,14 +54,14 @@ def predictions_of(run: Shown) -> report_skim.Arrays | None:
     return arrays
 
 
-def class_section(run: Shown, arrays: report_skim.Arrays) -> dict[str, Any]:
+def class_section(run: Shown, arrays: skim.Arrays) -> dict[str, Any]:
     """What the page says of the classes of one run. Raises RunError if what lies beside its clips is damaged."""
     files = report_files.Files(clip_directory(run), run.record["policy"])
-    found = report_classes.section(run.labels, arrays, files, multi_label=run.config["multi_label"])
+    found = classes.section(run.labels, arrays, files, multi_label=run.config["multi_label"])
     return {"run": run, "missing": "" if files.places else files.missing} | found
 
 
-def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
+def curves_of(run: Shown) -> tuple[skim.Curves | None, str]:
     """What `python -m l2l.curves` found over the videos that a run reports; or nothing and why.
 
     Raises:
@@ -89,9 +75,7 @@ def curves_of(run: Shown) -> tuple[report_skim.Curves | None, str]:
     return (found, "") if same else (None, f"{path} is of other weights or another split: {cure} makes it again")
 
 
-def skim_section(
-    run: Shown, arrays: report_skim.Arrays, shown: Sequence[Shown], count: int, folder: Path
-) -> dict[str, Any]:
+def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count: int, folder: Path) -> dict[str, Any]:
     """What the page in a folder says of one skim run.
 
     Raises:
@@ -104,11 +88,11 @@ def skim_section(
         if other.config["model"].get("name") in ("r2plus1d", "i3d") and other.labels == run.labels
     }
     recogniser = run.record["recogniser"]
-    looks, others = report_skim.cost_rows(config, student, arrays, teachers, recogniser and recogniser["config"])
+    looks, others = skim.cost_rows(config, student, arrays, teachers, recogniser and recogniser["config"])
     found, uncurved = curves_of(run)
     directory = clip_directory(run)
-    actions = report_skim.read_actions(directory / "actions.json") if directory else None
-    inside = report_skim.inside(config, arrays, actions) if actions else None
+    actions = skim.read_actions(directory / "actions.json") if directory else None
+    inside = skim.inside(config, arrays, actions) if actions else None
     files = report_files.Files(directory, run.record["policy"], folder)
     picks, kept = pick_videos(arrays, model.index_by, count)
     return {
@@ -118,17 +102,17 @@ def skim_section(
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
         "totals": {"hard": looks[-1]} | {row.way: row for row in others if row.way},
-        "charts": report_skim.cost_charts(looks, others, found),
+        "charts": skim.cost_charts(looks, others, found),
         "uncurved": uncurved,
         "inside": inside,
-        "inside_chart": report_skim.inside_chart(inside) if inside else None,
+        "inside_chart": skim.inside_chart(inside) if inside else None,
         "videos": [report_videos.describe(config, run.labels, arrays, i, actions=actions, files=files) for i in picks],
         "missing": "" if files.places else files.missing,
         "kept": kept,
     }
 
 
-def pick_videos(arrays: report_skim.Arrays, index_by: str, count: int) -> tuple[list[int], int]:
+def pick_videos(arrays: skim.Arrays, index_by: str, count: int) -> tuple[list[int], int]:
     """Which test videos to show, and out of how many: those whose attention was kept."""
     kept = len(arrays[f"weights_{modalities(index_by)[0]}"])
     labels, logits = arrays["labels"][:kept], arrays["logits"][:kept]
@@ -147,23 +131,23 @@ def page_of(paths: Sequence[Path], videos: int, folder: Path = Path()) -> str:
     Raises:
       RunError, ShardError, ValueError: a folder is not a finished run, or damaged.
     """
-    shown = [report_runs.load(path, name) for path, name in zip(paths, report_runs.names(paths), strict=True)]
+    shown = [runs.load(path, name) for path, name in zip(paths, runs.names(paths), strict=True)]
     predicted = [(run, arrays) for run in shown if (arrays := predictions_of(run)) is not None]
     sections = [skim_section(run, arrays, shown, videos, folder) for run, arrays in predicted if run.stride is not None]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
-    return page.render(
+    return render.render(
         "report.html",
         title=Path(common).name,
-        made=report_runs.stamp(time.time()),
+        made=runs.stamp(time.time()),
         runs=shown,
-        model_text=report_runs.model_text,
-        versions=report_runs.grouped({run.name: run.record["versions"] for run in shown}),
-        labels=report_runs.grouped({run.name: {"count": len(run.labels), "hash": run.label_hash} for run in shown}),
-        accuracy=[row for run in shown for row in report_runs.accuracy(run, costs.get(run.name, {}))],
+        model_text=runs.model_text,
+        versions=runs.grouped({run.name: run.record["versions"] for run in shown}),
+        labels=runs.grouped({run.name: {"count": len(run.labels), "hash": run.label_hash} for run in shown}),
+        accuracy=[row for run in shown for row in runs.accuracy(run, costs.get(run.name, {}))],
         classes=[class_section(run, arrays) for run, arrays in predicted],
         unpredicted=[x.name for x in shown if "top1" in x.metrics and x.name not in {run.name for run, _ in predicted}],
-        curves=[(run, found) for run in shown if (found := report_runs.curves(run))],
+        curves=[(run, found) for run in shown if (found := runs.curves(run))],
         sections=sections,
     )
 
@@ -180,34 +164,3 @@ def write(path: Path, text: str) -> None:
             temporary.write_bytes(text.encode())
     except OSError as error:
         raise RunError(f"{path} cannot be written: {error.strerror}") from error
-
-
-def parser() -> argparse.ArgumentParser:
-    what, _, more = __doc__.partition("\n")
-    how = argparse.RawDescriptionHelpFormatter
-    result = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
-    names = ", ".join([*tables.BUILDERS, tables.ALL])
-    result.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
-    result.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")
-    result.add_argument("--out", required=True, type=Path, help="the page to write, e.g. runs/sample/report.html")
-    shown = command.number(int, 0)
-    result.add_argument("--videos", type=shown, default=6, help="test videos shown per skim run (default: %(default)s)")
-    return result
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    try:
-        if args.table:
-            tables.write(args.table, args.runs, args.out)
-        else:
-            write(args.out, page_of(args.runs, args.videos, args.out.parent))
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    print(args.out)
-    return 0
-
-
-if __name__ == "__main__":
-    command.run(main)

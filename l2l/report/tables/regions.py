@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
+from l2l.report.tables import vocabulary
+from l2l.report.tables.groups import Group, cells, measured_on, skims, sources, steps_of
+from l2l.report.tables.table import Column, Row, Table, claim, claims
+from l2l.report.tables.vocabulary import against_cost
 from l2l.runs.run_folder import RunError
-from l2l.tables import terms
-from l2l.tables.charts import against_cost
-from l2l.tables.groups import Group, sources
-from l2l.tables.skims import cells, measured_on, skims, steps_of
-from l2l.tables.table import Column, Row, Table, claim, claims
 
 GLANCES = {
     "": "one glance",
@@ -20,12 +19,12 @@ KEYS = ("top1", "mAP", "gmacs", *PARTS)
 DEFINITIONS = (
     ("glance", "a picture seen whole, scaled to so many pixels; closer: then a region of it, as many pixels, unscaled"),
     ("whole", "the student was fine-tuned on whole pictures alone, else on parts of them too"),
-    terms.TOP1,
-    terms.MAP,
-    terms.GMACS,
-    *terms.COSTS,
-    terms.SPREAD,
-    terms.HELD,
+    vocabulary.TOP1,
+    vocabulary.MAP,
+    vocabulary.GMACS,
+    *vocabulary.COSTS,
+    vocabulary.SPREAD,
+    vocabulary.HELD,
 )
 
 

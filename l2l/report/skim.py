@@ -10,11 +10,11 @@ import numpy as np
 from l2l.evaluate import metrics
 from l2l.evaluate.video_macs import GIGA, looked_at, mean_gmacs, positions, selection_gmacs
 from l2l.models.student import modalities
-from l2l.report_plots import Chart, Series, chart
+from l2l.report.charts import Chart, Series, chart
+from l2l.report.video_parts import NAMES
 from l2l.runs.prediction_rules import OTHERS
 from l2l.runs.run_folder import read_json
 from l2l.tasks import from_config
-from l2l.video_parts import NAMES
 
 Arrays = Mapping[str, np.ndarray]
 Config = Mapping[str, Any]

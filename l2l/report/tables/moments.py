@@ -3,31 +3,42 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from l2l.tables import paper, terms
-from l2l.tables.charts import against_cost
-from l2l.tables.groups import Group, sources
-from l2l.tables.skims import cells, measured_on, other, places, recipe, skims, steps_of, unique, way
-from l2l.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.tables import paper, vocabulary
+from l2l.report.tables.groups import (
+    Group,
+    cells,
+    measured_on,
+    other,
+    places,
+    recipe,
+    skims,
+    sources,
+    steps_of,
+    unique,
+    way,
+)
+from l2l.report.tables.table import Claim, Column, Row, Table, claim, claims
+from l2l.report.tables.vocabulary import against_cost
 
 SPARSE = 5  # the stride of the paper's sparse skimmer
 KEYS = ("top1", "mAP", "gmacs")
 DEFINITIONS = (
-    terms.TOP1,
-    terms.MAP,
-    terms.GMACS,
-    terms.SPREAD,
-    terms.HARD,
-    terms.SOFT,
-    terms.STRAIGHT,
-    terms.START,
-    terms.HELD,
+    vocabulary.TOP1,
+    vocabulary.MAP,
+    vocabulary.GMACS,
+    vocabulary.SPREAD,
+    vocabulary.HARD,
+    vocabulary.SOFT,
+    vocabulary.STRAIGHT,
+    vocabulary.START,
+    vocabulary.HELD,
 )
 
 
 def tables(groups: Sequence[Group]) -> list[Table]:
     """Every way to treat a video over the same features."""
     skimmers = skims(groups)
-    others = [g for g in groups if g.model.get("name") in terms.MODELS and not g.config["multi_label"]]
+    others = [g for g in groups if g.model.get("name") in vocabulary.MODELS and not g.config["multi_label"]]
     ways = selection_rows(skimmers[0])
     models = {g.model["name"]: model_row(g) for g in others}
     rows, found = [*ways.values(), *models.values()], []
@@ -61,7 +72,7 @@ def selection_rows(group: Group) -> dict[str, Row]:
     """Name -> row of every selection that does not learn, over one group's features."""
     return {
         key: Row(name, cells(group, KEYS, way=key, steps=steps_of(group)), paper_top1(key))
-        for key, name in terms.SELECTIONS.items()
+        for key, name in vocabulary.SELECTIONS.items()
     }
 
 
@@ -71,7 +82,7 @@ def paper_top1(key: str) -> dict[str, float]:
 
 def model_row(group: Group) -> Row:
     name = group.model["name"]
-    return Row(terms.MODELS[name], cells(group, KEYS, way="hard"), paper_top1(name))
+    return Row(vocabulary.MODELS[name], cells(group, KEYS, way="hard"), paper_top1(name))
 
 
 def skimmer_rows(group: Group, name: str) -> Iterator[Row]:
@@ -89,7 +100,7 @@ def skimmer_rows(group: Group, name: str) -> Iterator[Row]:
 
 def above_others(own: Row, name: str, ways: Mapping[str, Row], models: Mapping[str, Row]) -> list[Claim | None]:
     """A skimmer beside everything but the oracle."""
-    others = [ways[key] for key in terms.BLIND] + list(models.values())
+    others = [ways[key] for key in vocabulary.BLIND] + list(models.values())
     return [claim(f"skim ({name}) above {other.name}", own, other, "top1") for other in others]
 
 

@@ -13,11 +13,11 @@ from l2l.evaluate.video_macs import positions
 from l2l.media.cut import Clip
 from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import modalities
-from l2l.report_files import Files
-from l2l.report_plots import Chart
-from l2l.report_skim import Actions, Arrays, in_action
+from l2l.report.charts import Chart
+from l2l.report.files import Files
+from l2l.report.skim import Actions, Arrays, in_action
+from l2l.report.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 from l2l.tasks import from_config
-from l2l.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
 
 BOTH = modalities("both")
 

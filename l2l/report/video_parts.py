@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from l2l.core.clock import clock
-from l2l.report_plots import SHAPES, Chart, Series, chart, nice_step
+from l2l.report.charts import SHAPES, Chart, Series, chart, nice_step
 
 NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound", "closer": "picture, and closer"}
 COLOURS = {"image": (47, 129, 214), "audio": (222, 120, 20)}  # as in the page's style
