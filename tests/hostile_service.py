@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from l2l.media.policy import ClipPolicy
-from l2l.serve_app import application
-from l2l.serve_connections import Connection
-from l2l.serve_guard import names
-from l2l.service import How, Limits, Service
+from l2l.serve.app import application
+from l2l.serve.connections import Connection
+from l2l.serve.guard import names
+from l2l.serve.service import How, Limits, Service
 from tests import mutated, uploads
 from tests.hostile import Kind
 from tests.served import BOUNDARY, HEADERS, form, hosting

@@ -10,8 +10,8 @@ import sys
 
 import pytest
 
-from l2l import serve
 from l2l.core import command
+from l2l.serve import __main__ as serve
 from tests.commands import ROOT
 
 LIGHT = ["l2l.infer", "data_prep.verify"]  # start in a fraction of a second

@@ -9,7 +9,7 @@ import l2l
 from configs import extract, finetune, preview, skim, teacher
 from data_prep.prepare import write_dataset
 from data_prep.rows import Row
-from l2l import infer, serve
+from l2l import infer
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict
@@ -18,6 +18,7 @@ from l2l.export import writer
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.policy import ClipPolicy
 from l2l.runs.run_folder import load_run
+from l2l.serve import __main__ as serve
 from tests import small
 from tests.videos import write_video
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import serve
+from l2l.serve import __main__ as serve
 from tests import mutated, serve_load
 from tests.served import BOUNDARY, HEADERS, ROOT, form, serving
 from tests.untrained import skim_run
@@ -276,7 +276,7 @@ def test_decoding_that_takes_too_long_ends_and_a_token_is_asked_for(work):
 
 
 def test_command_needs_its_packages_and_a_run(work, tmp_path, capsys):
-    code = "import sys; sys.modules['uvicorn'] = None; from l2l import serve; sys.exit(serve.main(['--run=x']))"
+    code = "import sys; sys.modules['uvicorn'] = None; from l2l.serve.__main__ import main; sys.exit(main(['--run=x']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith('error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"')

@@ -7,9 +7,9 @@ import pytest
 
 from l2l.media.decoding import decoder
 from l2l.media.policy import ClipPolicy
-from l2l.serve_batches import Batcher
-from l2l.serve_metrics import Metrics
-from l2l.service import How, Limits, Service
+from l2l.serve.batching import Batcher
+from l2l.serve.metrics import Metrics
+from l2l.serve.service import How, Limits, Service
 from tests.videos import write_video
 
 

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from l2l.serve_app import application
-from l2l.serve_connections import Connection
-from l2l.serve_guard import names
-from l2l.service import Limits, Service
+from l2l.serve.app import application
+from l2l.serve.connections import Connection
+from l2l.serve.guard import names
+from l2l.serve.service import Limits, Service
 from tests.served import BOUNDARY, HEADERS, Client, answer_of, hosting
 
 FEW, HEADER_TIME, PATIENCE = 8, 0.4, 1.0

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import l2l
-from l2l import infer, serve
-from l2l.service import Limits
+from l2l import infer
+from l2l.serve import __main__ as serve
+from l2l.serve.service import Limits
 from tests.hostile_service import answer, counting, posted
 from tests.served import form
 from tests.untrained import clip_run, skim_run

@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from l2l import serve
-from l2l.serve_app import application
-from l2l.serve_guard import names, token_in
-from l2l.service import Limits, Service
+from l2l.serve import __main__ as serve
+from l2l.serve.app import application
+from l2l.serve.guard import names, token_in
+from l2l.serve.service import Limits, Service
 from tests.served import exchange, hosting
 
 LIMITS = Limits(upload=1 << 20, patience=20, memory=1 << 30, waiting=2, longest=60, connections=8)

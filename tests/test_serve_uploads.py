@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import starlette.formparsers
 
-from l2l import serve_app, serve_uploads
-from l2l.serve_app import application
-from l2l.serve_guard import names
-from l2l.service import Limits, Service
+from l2l.serve import app as serve_app
+from l2l.serve import uploads
+from l2l.serve.app import application
+from l2l.serve.guard import names
+from l2l.serve.service import Limits, Service
 from tests.served import ROOT, Client, hosting
 
 LIMITS = Limits(upload=4 << 20, patience=20, memory=1 << 30, waiting=2, longest=60, connections=8)
@@ -68,8 +69,8 @@ def test_a_full_disk(disk, monkeypatch, caplog, size, where):
 
 def test_what_a_killed_server_left_goes(disk):
     code = (
-        "import os, pathlib, signal, sys, tempfile; from l2l import serve_uploads; tempfile.tempdir = sys.argv[1]\n"
-        "with serve_uploads.kept() as folder:\n"
+        "import os, pathlib, signal, sys, tempfile; from l2l.serve import uploads; tempfile.tempdir = sys.argv[1]\n"
+        "with uploads.kept() as folder:\n"
         "    (folder / 'of a request').mkdir(); (folder / 'of a request/video').write_bytes(b'x')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
@@ -77,7 +78,7 @@ def test_what_a_killed_server_left_goes(disk):
     assert done.returncode == -signal.SIGKILL
     (left,) = disk.iterdir()
     assert (left / "of a request/video").read_bytes() == b"x"
-    with serve_uploads.kept() as folder:
+    with uploads.kept() as folder:
         assert [*disk.iterdir()] == [folder]
         assert folder != left
         assert folder.stat().st_mode & 0o777 == 0o700
@@ -85,7 +86,7 @@ def test_what_a_killed_server_left_goes(disk):
 
 
 def test_what_is_in_use_or_of_others_stays(disk):
-    with serve_uploads.kept() as first:
+    with uploads.kept() as first:
         (first / "video").write_bytes(b"x")
         (disk / "precious").mkdir()
         (disk / "precious/file").write_bytes(b"y")
@@ -93,7 +94,7 @@ def test_what_is_in_use_or_of_others_stays(disk):
         (disk / "l2l-uploads-file").write_bytes(b"z")
         (disk / "l2l-upload-other").mkdir()
         before = {*disk.rglob("*")}
-        with serve_uploads.kept() as second:
+        with uploads.kept() as second:
             assert {*disk.rglob("*")} == before | {second}
         assert {*disk.rglob("*")} == before
     assert {*disk.rglob("*")} == {x for x in before if not x.is_relative_to(first)}
@@ -102,6 +103,6 @@ def test_what_is_in_use_or_of_others_stays(disk):
 def test_a_folder_of_another_user_stays(disk, monkeypatch):
     (disk / "l2l-uploads-x").mkdir()
     monkeypatch.setattr(os, "getuid", lambda: (disk / "l2l-uploads-x").stat().st_uid + 1)
-    with pytest.raises(PermissionError), serve_uploads.kept():
+    with pytest.raises(PermissionError), uploads.kept():
         pass
     assert (disk / "l2l-uploads-x").is_dir()

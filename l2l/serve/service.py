@@ -17,8 +17,8 @@ from l2l.media.decoding.cut_film import CutFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import ClipPolicy
 from l2l.media.scan import MediaError
-from l2l.serve_batches import Batcher
-from l2l.serve_metrics import Metrics
+from l2l.serve.batching import Batcher
+from l2l.serve.metrics import Metrics
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,11 +18,11 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from l2l import serve_uploads
 from l2l.media.decoding.decoder import DecoderError
 from l2l.media.scan import MediaError
-from l2l.serve_guard import AGAIN, CLOSE, Guard, SizeLimit, error
-from l2l.service import Service
+from l2l.serve import uploads
+from l2l.serve.guard import AGAIN, CLOSE, Guard, SizeLimit, error
+from l2l.serve.service import Service
 
 FORM = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>Listen to look</title>
@@ -53,7 +53,7 @@ def application(service: Service, root: Path | None, *, names: frozenset[str], t
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        with serve_uploads.kept() as app.state.uploads:
+        with uploads.kept() as app.state.uploads:
             async with service.running():
                 yield
 
@@ -104,7 +104,7 @@ async def answered(service: Service, root: Path | None, request: Request) -> Res
     except (BusyError, DecoderError) as problem:
         return error(503, "busy", str(problem), AGAIN)
     except OSError as problem:
-        if problem.errno not in serve_uploads.FULL:
+        if problem.errno not in uploads.FULL:
             raise
         LOG.warning("no space for an upload in %s: free some, or set TMPDIR", tempfile.gettempdir())
         return error(507, "full", "the service's disk is full: tell whoever runs it", CLOSE)

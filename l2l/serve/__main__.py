@@ -115,10 +115,10 @@ def prepared(args: argparse.Namespace) -> tuple[Any, Any]:
     """
     import l2l
     from l2l.runs import fits, run_folder
-    from l2l.serve_app import application
-    from l2l.serve_connections import Connection
-    from l2l.serve_guard import names, token_in
-    from l2l.service import How, Limits, Service
+    from l2l.serve.app import application
+    from l2l.serve.connections import Connection
+    from l2l.serve.guard import names, token_in
+    from l2l.serve.service import How, Limits, Service
 
     if args.root and not args.root.is_dir():
         raise ValueError(f"--root={args.root} is no folder")

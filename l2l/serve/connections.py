@@ -13,9 +13,9 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from l2l.serve_guard import AGAIN, CLOSE, error
-from l2l.serve_metrics import Metrics
-from l2l.service import Limits
+from l2l.serve.guard import AGAIN, CLOSE, error
+from l2l.serve.metrics import Metrics
+from l2l.serve.service import Limits
 
 HEADERS = 10.0  # seconds for the headers of a request, from the connection's begin or the end of the last answer
 
