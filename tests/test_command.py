@@ -21,7 +21,7 @@ COMMANDS = [
     for folder in ("l2l", "data_prep")
     for pattern in ("*.py", "*/__main__.py")
     for path in sorted((ROOT / folder).glob(pattern))
-    if "if __name__ == " in path.read_text(encoding="utf-8") and path.name != "doctor_probe.py"
+    if "if __name__ == " in path.read_text(encoding="utf-8")
 ]
 
 

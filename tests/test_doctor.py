@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from l2l import doctor, doctor_checks, doctor_packages
-from l2l.doctor_checks import BROKEN, INSTALL, MISSING, OK, UNUSED
-from l2l.doctor_packages import Package
+from l2l.doctor import __main__ as doctor
+from l2l.doctor import checks
+from l2l.doctor import packages as doctor_packages
+from l2l.doctor.checks import BROKEN, INSTALL, MISSING, OK, UNUSED
+from l2l.doctor.packages import Package
 
 ROOT = Path(__file__).parent.parent
 
@@ -79,7 +81,7 @@ def test_broken_packages_are_told_apart_and_none_hides_another(packages):
 
 def test_one_that_hangs(packages, tmp_path, monkeypatch):
     (tmp_path / "fine.py").write_text("import time; time.sleep(60)")
-    monkeypatch.setattr(doctor_checks, "PATIENCE", 1.0)
+    monkeypatch.setattr(checks, "PATIENCE", 1.0)
     monkeypatch.setattr(doctor_packages, "PACKAGES", doctor_packages.PACKAGES[:1])
     said = by_name(doctor_packages.versions())["fine"].said
     assert said == "1.5: no answer in 1 s: it hangs, or the machine is too busy"
@@ -102,8 +104,8 @@ def test_ranges_are_those_of_the_requirements():
 
 
 def test_status_and_text_say_what_cannot_be_done(packages, monkeypatch, capsys):
-    monkeypatch.setattr(doctor_checks, "devices", lambda: iter(()))
-    monkeypatch.setattr(doctor_checks, "codecs", lambda: iter(()))
+    monkeypatch.setattr(checks, "devices", lambda: iter(()))
+    monkeypatch.setattr(checks, "codecs", lambda: iter(()))
     assert doctor.main([]) == 1
     lines = capsys.readouterr().out.splitlines()
     mend = lines[lines.index("to mend") + 1 :]
@@ -117,18 +119,18 @@ def test_status_and_text_say_what_cannot_be_done(packages, monkeypatch, capsys):
 
 def test_device_that_cannot_be_used(monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "tpu")
-    (found,) = doctor_checks.devices()
+    (found,) = checks.devices()
     assert (found.status, found.required) == (BROKEN, True)
     assert "tpu" in found.said
 
 
 def test_accelerator_that_jax_does_not_see(monkeypatch):
-    monkeypatch.setattr(doctor_checks.Path, "exists", lambda path: str(path) == "/dev/nvidia0")
-    monkeypatch.setattr(doctor_checks, "compile_cache", lambda folder: None)
+    monkeypatch.setattr(checks.Path, "exists", lambda path: str(path) == "/dev/nvidia0")
+    monkeypatch.setattr(checks, "compile_cache", lambda folder: None)
     cpu = {"platform": "cpu", "kind": "cpu", "memory": None, "works": True}
-    monkeypatch.setattr(doctor_checks, "probe", lambda *words: ([cpu, {"cache": None}], ""))
+    monkeypatch.setattr(checks, "probe", lambda *words: ([cpu, {"cache": None}], ""))
     monkeypatch.delenv("JAX_PLATFORMS")
-    found = by_name(x for x in doctor_checks.devices() if x)
+    found = by_name(x for x in checks.devices() if x)
     assert (found["gpu"].status, found["gpu"].cure) == (UNUSED, 'pip install -U "jax[cuda12]"')
     assert "tpu" not in found
 
@@ -136,18 +138,18 @@ def test_accelerator_that_jax_does_not_see(monkeypatch):
 def test_folders_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs").write_text("a file where a folder should be")
-    found = by_name(doctor_checks.folders())
+    found = by_name(checks.folders())
     assert (found["runs"].status, found["data"].status) == (BROKEN, OK)
     assert "Not a directory" in found["runs"].said
-    assert doctor_checks.compile_cache(str(tmp_path / "runs")).status == BROKEN
-    assert doctor_checks.compile_cache(str(tmp_path / "new")).said == f"{tmp_path / 'new'}: 0 files, 0 MiB"
-    monkeypatch.setattr(doctor_checks, "ROOM", 1 << 60)
-    assert "MiB are free" in by_name(doctor_checks.folders())["data"].said
+    assert checks.compile_cache(str(tmp_path / "runs")).status == BROKEN
+    assert checks.compile_cache(str(tmp_path / "new")).said == f"{tmp_path / 'new'}: 0 files, 0 MiB"
+    monkeypatch.setattr(checks, "ROOM", 1 << 60)
+    assert "MiB are free" in by_name(checks.folders())["data"].said
 
 
 def test_codec_that_is_missing(monkeypatch):
     answers = [{"codec": "h264", "mode": "r", "there": False}, {"codec": "hevc", "mode": "r", "there": False}]
-    monkeypatch.setattr(doctor_checks, "probe", lambda *words: (answers, ""))
-    found = by_name(doctor_checks.codecs())
+    monkeypatch.setattr(checks, "probe", lambda *words: (answers, ""))
+    found = by_name(checks.codecs())
     assert [(x.status, x.required) for x in found.values()] == [(MISSING, True), (MISSING, False)]
     assert found["hevc"].needed_for == "videos with hevc"

@@ -36,8 +36,8 @@ class Finding:
 def probe(*words: str) -> tuple[list[dict[str, Any]], str]:
     """What `doctor_probe` prints in a process of its own, and how that ended: "" if well."""
     # -P: the folder of this file, which has a log.py and a state.py, is no place to import packages from.
-    command = [sys.executable, "-P", str(HERE / "doctor_probe.py"), *words]
-    paths = [str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    command = [sys.executable, "-P", str(HERE / "probe.py"), *words]
+    paths = [str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
     how = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, "timeout": PATIENCE}
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **how)

@@ -11,9 +11,8 @@ import dataclasses
 import json
 from collections.abc import Sequence
 
-from l2l import doctor_checks as checks
-from l2l import doctor_packages
 from l2l.core import command
+from l2l.doctor import checks, packages
 
 EPILOG = """\
 --json prints one object: ok, and findings: a list of
@@ -37,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    found = [*doctor_packages.versions(), *checks.devices(), *checks.codecs(), *checks.folders()]
+    found = [*packages.versions(), *checks.devices(), *checks.codecs(), *checks.folders()]
     bad = [x for x in found if x.required and x.status != checks.OK]
     if args.json:
         print(json.dumps({"ok": not bad, "findings": [dataclasses.asdict(x) for x in found]}))

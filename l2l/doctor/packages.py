@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from l2l.doctor_checks import BROKEN, HERE, INSTALL, MISSING, OK, Finding, probe
+from l2l.doctor.checks import BROKEN, HERE, INSTALL, MISSING, OK, Finding, probe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def tested() -> dict[str, Any]:
         from packaging.requirements import InvalidRequirement, Requirement
     except ImportError:
         return {}
-    file = HERE.parent / "requirements.txt"
+    file = HERE.parents[1] / "requirements.txt"
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, OSError, InvalidRequirement):
         lines = file.read_text().splitlines() if file.is_file() else importlib.metadata.requires("l2l")
         asked = [Requirement(line) for line in lines or [] if line and not line.startswith(("#", "-"))]
