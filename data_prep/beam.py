@@ -16,11 +16,12 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data_prep import files, finish, plan, prepare, write_shards
-from data_prep.locks import ACCOUNTS
-from data_prep.plan import Plan
-from data_prep.rows import PrepareError, Row
-from data_prep.shards import Job, write_shard
+from data_prep import storage, write_shards
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import finish, plan, prepare
+from data_prep.shards.locks import ACCOUNTS
+from data_prep.shards.plan import Plan
+from data_prep.shards.shard import Job, write_shard
 from l2l.core import atomic, command
 from l2l.data import schema
 from l2l.media.decoding.decoder import Decoder, DecoderError
@@ -51,15 +52,15 @@ def save_jobs(asked: Plan) -> str:
     one = asked.jobs[0]
     value = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": one.plan}
     value |= {"reading": dataclasses.asdict(one.reading), "most_bytes": one.most_bytes}
-    with files.staged(files.join(asked.out, ACCOUNTS)) as folder:
+    with storage.staged(storage.join(asked.out, ACCOUNTS)) as folder:
         atomic.write_json(folder / JOBS, value | {"out": asked.out, "shards": shards})
-    return files.join(asked.out, ACCOUNTS, JOBS)
+    return storage.join(asked.out, ACCOUNTS, JOBS)
 
 
 def load_jobs(path: str) -> list[Job]:
     """The jobs as `save_jobs` wrote them. Raises PrepareError if the file is damaged."""
     try:
-        value = json.loads(files.read(path) or b"")
+        value = json.loads(storage.read(path) or b"")
         ids, policy = {name: i for i, name in enumerate(value["labels"])}, ClipPolicy(**value["policy"])
         last = value["plan"], Reading(**value["reading"]), value["most_bytes"]
         tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
@@ -75,7 +76,7 @@ def write(asked: Plan, numbers: Sequence[int], time_limit: float, options: Pipel
     """Writes these of the plan's shards by a pipeline, and waits for its end."""
     if not numbers:
         return
-    files.remove(files.join(asked.out, schema.INDEX))
+    storage.remove(storage.join(asked.out, schema.INDEX))
     work = WriteShard(save_jobs(asked), time_limit)
     with beam.Pipeline(options=options) as pipeline:
         _ = pipeline | beam.Create(numbers) | beam.Reshuffle() | beam.ParDo(work)

@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_prep import tfds_metadata
-from data_prep.files import tensorflow
-from data_prep.lists import lines, once
-from data_prep.locks import locked
-from data_prep.rows import PrepareError, stable_key
-from data_prep.shards import encode, sha256_of
+from data_prep.datasets.lists import lines, once
+from data_prep.datasets.rows import PrepareError, stable_key
+from data_prep.shards import tfds_metadata
+from data_prep.shards.locks import locked
+from data_prep.shards.shard import encode, sha256_of
+from data_prep.storage import tensorflow
 from l2l.core import archive, command, safe_pickle
 from l2l.core.atomic import demand_file
 from l2l.data import schema

@@ -16,9 +16,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep import files, pool
-from data_prep.records import Check, read_again
-from data_prep.rows import PrepareError
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError
+from data_prep.shards import pool
+from data_prep.shards.records import Check, read_again
 from l2l.core import command
 from l2l.data import schema
 
@@ -28,13 +29,13 @@ LISTED = 1000  # problems that are printed
 def load_index(directory: str) -> schema.Index:
     """As `schema.load_index`, also from an object store."""
     try:
-        with files.local_copy(files.join(directory, schema.INDEX)) as path:
+        with storage.local_copy(storage.join(directory, schema.INDEX)) as path:
             return schema.load_index(Path(path).parent)
     except FileNotFoundError as error:
         raise schema.ShardError(f"{directory} holds no finished shards") from error
     except OSError as error:
         why = error.strerror or error
-        raise schema.ShardError(f"{files.join(directory, schema.INDEX)} cannot be read: {why}") from error
+        raise schema.ShardError(f"{storage.join(directory, schema.INDEX)} cannot be read: {why}") from error
 
 
 def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
@@ -45,14 +46,14 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
         yield str(error)
         return
     if not index.splits:
-        yield f"{files.join(directory, schema.INDEX)} names no shards: they are still being made"
+        yield f"{storage.join(directory, schema.INDEX)} names no shards: they are still being made"
     for split, shards in index.splits.items():
         if not shards:
-            yield f"{files.join(directory, schema.INDEX)}: split {split} has no shards"
+            yield f"{storage.join(directory, schema.INDEX)}: split {split} has no shards"
     checks = checks_of(os.fspath(directory), index)
-    for name in sorted({*files.names(os.fspath(directory))} - {check.shard.file for check in checks}):
+    for name in sorted({*storage.names(os.fspath(directory))} - {check.shard.file for check in checks}):
         if ".tfrecord-" in name and name[0] != ".":  # the hidden ones are being written
-            yield f"{files.join(directory, name)}: is not in the index"
+            yield f"{storage.join(directory, name)}: is not in the index"
     with tqdm(total=len(checks), unit=" shards", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
         results = pool.run(read_again, checks, min(workers, len(checks)), bar) if checks else []
     seen: dict[bytes, str] = {}
@@ -67,7 +68,7 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
 def checks_of(directory: str, index: schema.Index) -> list[Check]:
     """All shards of a directory."""
     short = dataclasses.replace(index, splits={}, failed=(), notes=(), noted=())
-    return [Check(files.join(directory, x.file), x, short) for shards in index.splits.values() for x in shards]
+    return [Check(storage.join(directory, x.file), x, short) for shards in index.splits.values() for x in shards]
 
 
 def parser() -> argparse.ArgumentParser:

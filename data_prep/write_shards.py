@@ -18,10 +18,10 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from data_prep import estimate, finish, plan, prepare
-from data_prep.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
-from data_prep.rows import DECIDED, PrepareError
-from data_prep.shards import MOST_BYTES, Job
+from data_prep.datasets.rows import DECIDED, PrepareError
+from data_prep.shards import estimate, finish, plan, prepare
+from data_prep.shards.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
+from data_prep.shards.shard import MOST_BYTES, Job
 from l2l.core import command
 from l2l.media.decoding.decoder import TIME_LIMIT, DecoderError
 from l2l.media.policy import ClipPolicy, Reading

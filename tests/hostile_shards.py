@@ -13,9 +13,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep import lists, plan, shards, verify
-from data_prep.datasets import activitynet, folder, kinetics, mini_sports1m, ucf101
-from data_prep.rows import PrepareError, Row
+from data_prep import verify
+from data_prep.datasets import activitynet, folder, kinetics, lists, mini_sports1m, ucf101
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import plan
+from data_prep.shards import shard as shards
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.data.dataset import open_clips, open_features

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from data_prep import tfds_metadata
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards import tfds_metadata
 from l2l.data import schema
 from l2l.media import policy
 from l2l.media.cut import Clip

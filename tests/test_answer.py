@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from data_prep import sample_render
+from data_prep.sample import render
 from l2l import infer
 from l2l.inference import scoring, summary
 from l2l.inference.programs import Programs, by_shape
@@ -146,12 +146,12 @@ def test_why_nothing_is_heard():
 
 
 def test_a_run_of_the_built_in_set_says_so():
-    drawn = programs(labels=sample_render.LABELS)
+    drawn = programs(labels=render.LABELS)
     assert scoring.notes(drawn, view(True)) == (DRAWN,)
     assert scoring.notes(drawn, view(False)) == ("no sound", DRAWN)
-    other = dataclasses.replace(drawn, labels=sample_render.LABELS[::-1])
+    other = dataclasses.replace(drawn, labels=render.LABELS[::-1])
     assert scoring.notes(other, view(True)) == ()
-    assert f"the {len(sample_render.LABELS)} drawn actions" in DRAWN
+    assert f"the {len(render.LABELS)} drawn actions" in DRAWN
 
 
 def test_scores_that_are_not_finite_are_this_video_s_error():
@@ -165,7 +165,7 @@ def test_scores_that_are_not_finite_are_this_video_s_error():
 
 
 def test_text_and_running_lines_say_it_too():
-    drawn = programs(labels=sample_render.LABELS[:3])
+    drawn = programs(labels=render.LABELS[:3])
     silent, loud = (scoring.averaged(drawn, view(heard), ASKED).to_json() for heard in (False, True))
     lines = [line.strip() for line in summary.text(silent).splitlines()]
     assert lines[4].startswith("image    0:0")

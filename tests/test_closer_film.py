@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from configs import extract, finetune, skim
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards.prepare import write_dataset
 from l2l.core import sharding
 from l2l.data.dataset import source_of
 from l2l.evaluate import model_macs, predict

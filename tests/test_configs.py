@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from configs import skim, sweep_ablations, sweep_closer, sweep_listen, sweep_multi_label, sweep_paper, sweep_study
-from data_prep import plan
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards import plan
 from l2l import sweep
 from l2l.data import loader, order
 from l2l.media import policy

@@ -12,9 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import files, lists, plan, prepare, released_features, sample, shards, verify, write_shards
-from data_prep.locks import ACCOUNTS, locked
-from data_prep.rows import MESSAGE, PrepareError, Row
+from data_prep import released_features, storage, verify, write_shards
+from data_prep.datasets import lists
+from data_prep.datasets.rows import MESSAGE, PrepareError, Row
+from data_prep.sample import __main__ as sample
+from data_prep.sample import write
+from data_prep.shards import plan, prepare
+from data_prep.shards import shard as shards
+from data_prep.shards.locks import ACCOUNTS, locked
 from l2l.data import schema
 from l2l.media import policy
 from tests.hostile_shards import BOMB, text
@@ -178,7 +183,7 @@ def test_a_plan_that_is_damaged_is_another(prepared):
 
 def test_a_store_of_pipes_is_not_read(tmp_path):
     os.mkfifo(tmp_path / "x")
-    for work in (files.read, lambda path: files.local_copy(path).__enter__()):
+    for work in (storage.read, lambda path: storage.local_copy(path).__enter__()):
         with pytest.raises(OSError, match="pipe or a device"):
             work(str(tmp_path / "x"))
 
@@ -203,10 +208,10 @@ def test_released_features_that_say_they_are_larger(header, tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"\xff\xfe\0", b"[]", b'{"made_by": ', b"[" * 100_000])
 def test_a_marker_of_the_sample_that_is_damaged(data, tmp_path):
-    marker = tmp_path / "videos" / "trimmed" / sample.MADE_BY
+    marker = tmp_path / "videos" / "trimmed" / write.MADE_BY
     marker.parent.mkdir(parents=True)
     marker.write_bytes(data)
-    said = line_of(lambda: sample.make_part("trimmed", tmp_path, seed=0, workers=1))
+    said = line_of(lambda: write.make_part("trimmed", tmp_path, seed=0, workers=1))
     assert said.startswith(f"{marker} is damaged; delete {marker.parent}")
 
 
@@ -252,7 +257,7 @@ def test_numbers_of_every_flag_that_prepares(dataset, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize("flag", ["--workers", "--seed"])
 def test_numbers_of_the_sample(flag, monkeypatch, capsys):
     made = []
-    monkeypatch.setattr(sample, "make_part", lambda part, out, **how: made.append(how))
+    monkeypatch.setattr(write, "make_part", lambda part, out, **how: made.append(how))
     for number in NUMBERS:
         if (flag, number) in (("--seed", "0"), ("--seed", "1000000000000000000")):
             continue
@@ -263,7 +268,8 @@ def test_numbers_of_the_sample(flag, monkeypatch, capsys):
     assert not made
 
 
-HOLDS = "import sys; from data_prep.locks import locked\nwith locked(sys.argv[1]): print('held', flush=True); input()"
+HOLDS = "import sys; from data_prep.shards.locks import locked\n"
+HOLDS += "with locked(sys.argv[1]): print('held', flush=True); input()"
 
 
 def test_two_that_write_to_one_directory(prepared, tmp_path, monkeypatch):
@@ -274,7 +280,7 @@ def test_two_that_write_to_one_directory(prepared, tmp_path, monkeypatch):
     monkeypatch.setattr(released_features, "read_lists", lambda folder: {"train": [video], "val": [video]})
     for directory, work in (
         (out, lambda: plan.claimed(asked, 0, 1).__enter__()),
-        (videos, lambda: sample.make_part("trimmed", videos.parent, seed=0, workers=1)),
+        (videos, lambda: write.make_part("trimmed", videos.parent, seed=0, workers=1)),
         (features, lambda: released_features.convert(tmp_path, tmp_path, features, ["x"])),
     ):
         with subprocess.Popen(

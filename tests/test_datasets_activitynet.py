@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.datasets import activitynet
-from data_prep.rows import PrepareError
+from data_prep.datasets.rows import PrepareError
 from tests.videos import touch
 
 LIST = Path(__file__).parent / "lists/activitynet.json"

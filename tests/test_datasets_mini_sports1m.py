@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.datasets import mini_sports1m
-from data_prep.rows import PrepareError
+from data_prep.datasets.rows import PrepareError
 from tests.videos import touch, write_video
 
 LISTS = Path(__file__).parent / "lists/sports1m"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_prep.datasets import ucf101
-from data_prep.rows import PrepareError
+from data_prep.datasets.rows import PrepareError
 from tests.videos import touch
 
 LISTS = Path(__file__).parent / "lists/ucf101"

@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from data_prep.datasets import folder, unlabelled
-from data_prep.rows import PrepareError
+from data_prep.datasets.rows import PrepareError
 from tests.videos import touch
 
 

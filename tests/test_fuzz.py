@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare, verify
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep import verify
+from data_prep.datasets.rows import Row
+from data_prep.shards import prepare
+from data_prep.shards.prepare import write_dataset
 from l2l.media import cut, video
 from l2l.media.decoding.asking import FarLive
 from l2l.media.decoding.decoder import Decoder

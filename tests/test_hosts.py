@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import files, lists, plan, verify, write_shards
-from data_prep.datasets import folder, unlabelled
-from data_prep.prepare import write_dataset
-from data_prep.rows import PrepareError, Row
+from data_prep import storage, verify, write_shards
+from data_prep.datasets import folder, lists, unlabelled
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import plan
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media import policy
 from tests.prepared import LABELS, POLICY, command, content, flags, rows_of
@@ -110,46 +111,46 @@ def test_shards_that_others_write_are_left_alone(rows, tmp_path):
 
 def test_in_an_object_store(rows, tmp_path):
     """TensorFlow's own store in memory stands for gs://: videos are read from it and shards written to it."""
-    store, tf = f"ram://{tmp_path.name}", files.tensorflow()
+    store, tf = f"ram://{tmp_path.name}", storage.tensorflow()
     listed = [*rows, Row(str(tmp_path / "gone.mp4"), ("run",), "val", video_id="gone")]
     write_dataset(listed, LABELS, tmp_path / "out", POLICY, shards=2)
-    tf.io.gfile.makedirs(files.join(store, "videos"))
-    there = [dataclasses.replace(row, path=files.join(store, "videos", Path(row.path).name)) for row in listed]
+    tf.io.gfile.makedirs(storage.join(store, "videos"))
+    there = [dataclasses.replace(row, path=storage.join(store, "videos", Path(row.path).name)) for row in listed]
     for here, row in zip(rows, there, strict=False):
         tf.io.gfile.copy(here.path, row.path)
-    index = write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2, workers=2)
+    index = write_dataset(there, LABELS, storage.join(store, "out"), POLICY, shards=2, workers=2)
     assert [(x["path"], x["status"]) for x in index.failed] == [(there[-1].path, "missing")]
     for name in content(tmp_path / "out"):
         if name != schema.INDEX:
-            assert files.read(files.join(store, "out", name)) == (tmp_path / "out" / name).read_bytes()
-    assert not any(name.endswith(".tmp") for name in files.names(files.join(store, "out")))
-    assert json.loads(files.read(files.join(store, "out", schema.VIDEOS))) == {
+            assert storage.read(storage.join(store, "out", name)) == (tmp_path / "out" / name).read_bytes()
+    assert not any(name.endswith(".tmp") for name in storage.names(storage.join(store, "out")))
+    assert json.loads(storage.read(storage.join(store, "out", schema.VIDEOS))) == {
         row.video_id: row.path if row.start is None else {"path": row.path, "start": row.start, "end": row.end}
         for row in there[:-1]
     }
-    assert list(verify.problems(files.join(store, "out"))) == []
-    assert write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2) == index
-    files.remove(files.join(store, "out", index.splits["val"][0].file))
-    assert "val" in next(verify.problems(files.join(store, "out")))
+    assert list(verify.problems(storage.join(store, "out"))) == []
+    assert write_dataset(there, LABELS, storage.join(store, "out"), POLICY, shards=2) == index
+    storage.remove(storage.join(store, "out", index.splits["val"][0].file))
+    assert "val" in next(verify.problems(storage.join(store, "out")))
     tf.io.gfile.copy(rows[0].path, there[-1].path)
-    index = write_dataset(there, LABELS, files.join(store, "out"), POLICY, shards=2, retry_failed=True)
+    index = write_dataset(there, LABELS, storage.join(store, "out"), POLICY, shards=2, retry_failed=True)
     assert index.failed == ()
 
 
 def test_lists_of_what_lies_in_an_object_store(tmp_path):
-    store, tf = f"ram://{tmp_path.name}", files.tensorflow()
+    store, tf = f"ram://{tmp_path.name}", storage.tensorflow()
     for name in ("run/a.mp4", "run/deep/b.avi", "jump/c.mp4", "jump/notes.txt"):
-        place = files.join(store, name)
+        place = storage.join(store, name)
         tf.io.gfile.makedirs(place.rpartition("/")[0])
         with tf.io.gfile.GFile(place, "w") as file:
             file.write("x")
     found, labels = folder.read(store, val=0)
     assert labels == ["jump", "run"]
     assert {row.video_id: row.path for row in found} == {
-        name: files.join(store, name) for name in ("run/a.mp4", "run/deep/b.avi", "jump/c.mp4")
+        name: storage.join(store, name) for name in ("run/a.mp4", "run/deep/b.avi", "jump/c.mp4")
     }
     assert len(unlabelled.read(store)[0]) == 3
-    assert lists.videos_by_name(store)["b"] == files.join(store, "run/deep/b.avi")
+    assert lists.videos_by_name(store)["b"] == storage.join(store, "run/deep/b.avi")
     table = tmp_path / "list.csv"
     table.write_text(f"path,label,split\n{store}/run/a.mp4,run,train\nb.mp4,run,train\n")
     assert [row.path for row in folder.read(table)[0]] == [f"{store}/run/a.mp4", str(tmp_path / "b.mp4")]

@@ -15,8 +15,8 @@ import pytest
 
 import l2l
 from configs import extract, finetune, skim, teacher
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards.prepare import write_dataset
 from l2l import export_weights, import_weights, infer
 from l2l.core import sharding
 from l2l.core.clock import clock

@@ -6,9 +6,9 @@ import unicodedata
 
 import pytest
 
-from data_prep import lists, write_shards
-from data_prep.datasets import folder, unlabelled
-from data_prep.rows import DECIDED, PrepareError
+from data_prep import write_shards
+from data_prep.datasets import folder, lists, unlabelled
+from data_prep.datasets.rows import DECIDED, PrepareError
 from l2l.data import schema
 from tests.prepared import flags
 from tests.videos import touch, write_video

@@ -4,8 +4,8 @@ import gzip
 
 import pytest
 
-from data_prep import lists
-from data_prep.rows import PrepareError
+from data_prep.datasets import lists
+from data_prep.datasets.rows import PrepareError
 from tests.videos import touch
 
 

@@ -7,9 +7,10 @@ from typing import ClassVar
 
 import pytest
 
-from data_prep import estimate, finish, plan, prepare, shards, write_shards
-from data_prep.prepare import write_dataset
-from data_prep.rows import PrepareError, Row
+from data_prep import write_shards
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import estimate, finish, plan, prepare, shard
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media import video
 from l2l.media.policy import USUAL, Reading
@@ -90,7 +91,7 @@ def test_an_account_of_an_earlier_release_is_read(tmp_path, scripted):
     calls = scripted({"a": (HDR,), "d": (HDR,)})
     write_dataset(rows_named("a", "d"), LABELS, tmp_path, POLICY)
     before = content(tmp_path)
-    for path in (tmp_path / shards.ACCOUNTS).glob("clips*"):
+    for path in (tmp_path / shard.ACCOUNTS).glob("clips*"):
         account = json.loads(path.read_text())
         assert account.pop("notes") == [[HDR]]
         path.write_text(json.dumps(account))
@@ -125,8 +126,8 @@ def test_a_video_that_would_fill_the_disk_is_set_aside(tmp_path, clips, scripted
     again = {"most_bytes": size, "retry_failed": True}
     assert write_dataset(rows_named("a", "d"), LABELS, tmp_path / "less", POLICY, **again) == whole
     job = plan.make(rows_named("a"), LABELS, tmp_path / "late", POLICY, 1, most_bytes=size - 1).jobs[0]
-    (tmp_path / "late" / shards.ACCOUNTS).mkdir(parents=True)
-    account = shards.write_shard(job, Scripted(long, {"a": ()}))
+    (tmp_path / "late" / shard.ACCOUNTS).mkdir(parents=True)
+    account = shard.write_shard(job, Scripted(long, {"a": ()}))
     assert account.failed[0]["status"] == "too_large"
     assert account.failed[0]["reason"].startswith("the clips of its first 8 s, 1 of 2, fill")
 
@@ -144,7 +145,7 @@ def test_how_files_are_read_is_a_matter_of_the_plan(tmp_path, scripted):
     for name, how in (("usual", {}), ("second", {"reading": second})):
         write_dataset(rows, LABELS, tmp_path / name, POLICY, **how)
     assert [reading for _, reading in calls] == [USUAL] * 2 + [second] * 2
-    facts = {name: json.loads((tmp_path / name / shards.ACCOUNTS / "plan.json").read_text())["facts"] for name in NAMES}
+    facts = {name: json.loads((tmp_path / name / shard.ACCOUNTS / "plan.json").read_text())["facts"] for name in NAMES}
     assert facts["second"] == facts["usual"] | {"reading audio_track": 2, "reading trust_length": False}
     assert schema.load_index(tmp_path / "second").notes[:2] == (
         "of every video the sound track number 2 is read (--audio_track)",

@@ -9,7 +9,7 @@ from concurrent import futures
 import pytest
 from tqdm import tqdm
 
-from data_prep import pool
+from data_prep.shards import pool
 
 
 def interrupt_in(steps, error=None):

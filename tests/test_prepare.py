@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import prepare, shards
-from data_prep.prepare import write_dataset
-from data_prep.rows import PrepareError, Row
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import prepare, shard
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media import video
 from l2l.media.decoding.decoder import Decoder
@@ -30,7 +30,7 @@ def rows(tmp_path_factory):
 def written(monkeypatch):
     """Names of the shards that are written."""
     names = []
-    real = shards.write_shard
+    real = shard.write_shard
     monkeypatch.setattr(prepare, "write_shard", lambda job, *how: names.append(job.file) or real(job, *how))
     return names
 
@@ -53,7 +53,7 @@ def test_second_call_does_only_what_is_missing(rows, tmp_path, written):
     assert written == []
     (tmp_path / files[0]).unlink()
     (tmp_path / files[1]).write_bytes(before[files[1]][:1000])
-    (tmp_path / shards.ACCOUNTS / f"{files[2]}.json").write_text("{")
+    (tmp_path / shard.ACCOUNTS / f"{files[2]}.json").write_text("{")
     assert write_dataset(rows, LABELS, tmp_path, POLICY, shards=2) == first
     assert sorted(written) == files[:3]
     assert content(tmp_path) == before
@@ -156,15 +156,15 @@ class Scripted:
 
 
 def job(out, rows):
-    (out / shards.ACCOUNTS).mkdir(parents=True)
-    return shards.Job(str(out), schema.shard_name("clips", "train", 0, 1), tuple(rows), {"run": 0}, POLICY, "plan")
+    (out / shard.ACCOUNTS).mkdir(parents=True)
+    return shard.Job(str(out), schema.shard_name("clips", "train", 0, 1), tuple(rows), {"run": 0}, POLICY, "plan")
 
 
 def test_a_video_that_fails_half_way_leaves_no_records(rows, tmp_path):
     clips = list(video.read_clips(rows[0].path, POLICY))
     good, bad = (Row(name, ("run",), "train", video_id=name) for name in ("good", "bad"))
     scripted = Scripted(clips, video.MediaError("undecodable", "bad", "damaged"))
-    account = shards.write_shard(job(tmp_path, [bad, good, dataclasses.replace(bad, video_id="2")]), scripted)
+    account = shard.write_shard(job(tmp_path, [bad, good, dataclasses.replace(bad, video_id="2")]), scripted)
     assert (account.shard.records, account.shard.videos) == (2, 1)
     assert account.videos == (None, (2, account.shard.bytes), None)
     index = schema.Index("clips", ("run",), {"train": (account.shard,)}, {})

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from data_prep import shards, write_shards
+from data_prep import write_shards
+from data_prep.shards import shard
 from tests.prepared import alive, command, content, flags, wait_until
 from tests.videos import write_video
 
@@ -33,7 +34,7 @@ def videos(tmp_path_factory):
 
 def finished(out: Path) -> dict[str, tuple[int, int]]:
     """Shards with an account, and when either was written."""
-    accounts = (out / shards.ACCOUNTS).glob("clips-*.json")
+    accounts = (out / shard.ACCOUNTS).glob("clips-*.json")
     return {a.stem: (a.stat().st_mtime_ns, (out / a.stem).stat().st_mtime_ns) for a in accounts}
 
 
@@ -75,5 +76,5 @@ def test_killed_and_continued_equals_undisturbed(videos, tmp_path):
     assert write_shards.main(flags(videos, disturbed, *MORE)) == 0
     assert finished(disturbed) == finished(disturbed) | kept
     assert content(disturbed) == content(straight)
-    assert not [*disturbed.glob(".*.tmp"), *(disturbed / shards.ACCOUNTS).glob(".*.tmp")]
+    assert not [*disturbed.glob(".*.tmp"), *(disturbed / shard.ACCOUNTS).glob(".*.tmp")]
     wait_until(lambda: not any(map(alive, groups)))

@@ -7,8 +7,8 @@ import pytest
 
 import l2l
 from configs import extract, finetune, preview, skim, teacher
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards.prepare import write_dataset
 from l2l import infer
 from l2l.core import sharding
 from l2l.data.dataset import source_of

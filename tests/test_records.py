@@ -4,7 +4,7 @@ import textwrap
 
 import numpy as np
 
-from data_prep.prepare import write_dataset
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media.picture.jpeg import decode_jpeg
 from tests.commands import ROOT

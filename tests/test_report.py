@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from configs import extract, finetune, skim, teacher
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards.prepare import write_dataset
 from l2l import main
 from l2l.core import atomic
 from l2l.data import schema

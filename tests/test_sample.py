@@ -17,10 +17,10 @@ import pytest
 import tensorflow as tf
 from scipy.ndimage import center_of_mass, label
 
-from data_prep import sample, sample_untrimmed
-from data_prep import sample_render as render
-from data_prep.rows import PrepareError
-from data_prep.sample_parts import DEMO, PARTS, Item, items_of
+from data_prep.datasets.rows import PrepareError
+from data_prep.sample import __main__ as sample
+from data_prep.sample import render, timeline, write
+from data_prep.sample.parts import DEMO, PARTS, Item, items_of
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.media import video as media
@@ -30,7 +30,7 @@ COUNTS = {"train": 3, "val": 2}
 
 
 def make(item, out, seed=0):
-    sample.make_video(item, lambda: None, out=out, seed=seed)
+    write.make_video(item, lambda: None, out=out, seed=seed)
     return out / item.path
 
 
@@ -38,7 +38,7 @@ def make(item, out, seed=0):
 def part(tmp_path_factory):
     """A small trimmed part, made by two worker processes."""
     out = tmp_path_factory.mktemp("part")
-    assert sample.make_part("trimmed", out, seed=3, workers=2, counts=COUNTS)
+    assert write.make_part("trimmed", out, seed=3, workers=2, counts=COUNTS)
     return out
 
 
@@ -46,7 +46,7 @@ def test_files_are_what_their_format_says(tmp_path):
     forms = []
     for number in range(48):
         item = Item("source", "val", number)
-        form, frames, _ = sample.compose(item, 0)
+        form, frames, _ = write.compose(item, 0)
         forms.append(form)
         with av.open(str(make(item, tmp_path))) as container:
             video = container.streams.video[0]
@@ -57,23 +57,23 @@ def test_files_are_what_their_format_says(tmp_path):
             if audio:
                 found = (audio[0].codec_context.name, audio[0].rate, audio[0].channels)
                 assert found == ("aac", form.rate, form.channels)
-    assert {(form.width, form.height) for form in forms} == set(sample.SIZES)
-    assert {form.fps for form in forms} == set(sample.RATES)
-    assert {form.rate for form in forms} == set(sample.AUDIO_RATES)
+    assert {(form.width, form.height) for form in forms} == set(write.SIZES)
+    assert {form.fps for form in forms} == set(write.RATES)
+    assert {form.rate for form in forms} == set(write.AUDIO_RATES)
 
 
 def test_shares_without_stream_with_silence_and_in_stereo():
     rngs = [np.random.default_rng(n) for n in range(2000)]
-    channels = np.array([sample.Format.drawn("source", rng).channels for rng in rngs])
-    silent = [not np.any(sample.compose(Item("source", "train", n), 0)[2]) for n in range(200)]
-    assert abs((channels == 0).mean() - sample.NO_STREAM) < 0.02
-    assert abs((channels == 2).mean() - sample.STEREO * (1 - sample.NO_STREAM)) < 0.04
+    channels = np.array([write.Format.drawn("source", rng).channels for rng in rngs])
+    silent = [not np.any(write.compose(Item("source", "train", n), 0)[2]) for n in range(200)]
+    assert abs((channels == 0).mean() - write.NO_STREAM) < 0.02
+    assert abs((channels == 2).mean() - write.STEREO * (1 - write.NO_STREAM)) < 0.04
     assert 0.02 < np.mean(silent) < 0.12
 
 
 def test_compression_keeps_pictures_and_sound(tmp_path):
     item = next(x for n in range(9) if (x := Item("trimmed", "val", n)) and sound_of(x).any())
-    form, frames, wave = sample.compose(item, 0)
+    form, frames, wave = write.compose(item, 0)
     path = make(item, tmp_path)
     with av.open(str(path)) as container:
         decoded = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
@@ -86,7 +86,7 @@ def test_compression_keeps_pictures_and_sound(tmp_path):
 
 
 def sound_of(item):
-    form, _, wave = sample.compose(item, 0)
+    form, _, wave = write.compose(item, 0)
     return wave * form.channels
 
 
@@ -102,9 +102,9 @@ def test_a_video_is_whole_or_absent(tmp_path):
         yield np.zeros((72, 96, 3), np.uint8)
         raise OSError("no space")
 
-    form = sample.Format(96, 72, sample.RATES[0], 16_000, 1)
+    form = write.Format(96, 72, write.RATES[0], 16_000, 1)
     with pytest.raises(OSError, match="no space"):
-        sample.write_mp4(tmp_path / "x.mp4", form, frames(), np.zeros(16_000, np.float32), keyframes=1)
+        write.write_mp4(tmp_path / "x.mp4", form, frames(), np.zeros(16_000, np.float32), keyframes=1)
     assert not list(tmp_path.iterdir())
 
 
@@ -121,7 +121,7 @@ def test_timelines():
         assert 0.1 <= sum(s.stop - s.start for s in segments if s.action) / length <= 0.3
         said = item.labels[0].replace("anything ", "").split()
         assert set(said) <= {shape, motion}
-        actions = sample_untrimmed.actions(segments)
+        actions = timeline.actions(segments)
         assert 1 <= len(actions) <= 2
         assert sum(stop - start for start, stop in actions) == pytest.approx(
             sum(s.stop - s.start for s in segments if s.action)
@@ -192,14 +192,14 @@ def test_far_things_are_small_in_larger_pictures_among_decoys():
     assert counts["star", 3] > 15
     assert counts[None, 2] > 10
     assert sum(counts.values()) - counts["star", 3] - counts[None, 2] <= 2  # the waist of an hourglass is thin
-    form, frames, _ = sample.compose(Item("far", "val", 2), 0)
+    form, frames, _ = write.compose(Item("far", "val", 2), 0)
     assert min(form.width, form.height) >= 144
     assert next(iter(frames)).shape == (form.height, form.width, 3)
 
 
 def test_untrimmed_videos_follow_their_timeline():
     item = Item("untrimmed", "val", 2)
-    form, frames, wave = sample.compose(item, 0)
+    form, frames, wave = write.compose(item, 0)
     segments = item.segments(0)
     assert len(wave) == round(segments[-1].stop * form.rate)
     shown = np.stack(list(frames)).astype(float)
@@ -231,15 +231,15 @@ def test_workers_make_the_same_bytes(part, tmp_path):
 
 def test_a_finished_part_is_left_alone_and_another_seed_refused(part):
     before = {path: path.stat().st_mtime_ns for path in part.rglob("*") if path.is_file()}
-    assert not sample.make_part("trimmed", part, seed=3, workers=2, counts=COUNTS)
+    assert not write.make_part("trimmed", part, seed=3, workers=2, counts=COUNTS)
     with pytest.raises(PrepareError, match="seed=3.*delete .*or choose another --out"):
-        sample.make_part("trimmed", part, seed=4, workers=2, counts=COUNTS)
+        write.make_part("trimmed", part, seed=4, workers=2, counts=COUNTS)
     assert before == {path: path.stat().st_mtime_ns for path in part.rglob("*") if path.is_file()}
 
 
 def test_only_missing_videos_are_made_again(tmp_path):
     counts = {"train": 2, "val": 1}
-    sample.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
+    write.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
     index = schema.load_index(tmp_path / "untrimmed")
     first, second, third = sorted(tmp_path.rglob("*.mp4"))
     kept, lost = first.stat().st_mtime_ns, second.read_bytes()
@@ -247,7 +247,7 @@ def test_only_missing_videos_are_made_again(tmp_path):
     left = second.with_name(".half.mp4.1.tmp")
     left.write_bytes(b"half")
     (tmp_path / "untrimmed" / schema.INDEX).unlink()
-    sample.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
+    write.make_part("untrimmed", tmp_path, seed=0, workers=1, counts=counts)
     assert schema.load_index(tmp_path / "untrimmed") == index
     assert (first.stat().st_mtime_ns, second.read_bytes(), left.exists()) == (kept, lost, False)
     beside = {name: json.loads((tmp_path / "untrimmed" / name).read_text()) for name in ("actions.json", "videos.json")}
@@ -262,11 +262,11 @@ def test_only_missing_videos_are_made_again(tmp_path):
 def test_the_same_videos_are_cut_twice(tmp_path):
     """Clips for the teacher begin where the single images lie, whichever part is made first."""
     counts = {"train": 1, "test": 1}
-    sample.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
+    write.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
     made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
-    sample.make_part("untrimmed_large", tmp_path, seed=0, workers=1, counts=counts)
+    write.make_part("untrimmed_large", tmp_path, seed=0, workers=1, counts=counts)
     assert made == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
-    assert not sample.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
+    assert not write.make_part("untrimmed_large_clips", tmp_path, seed=0, workers=1, counts=counts)
     one, eight = tmp_path / "untrimmed_large", tmp_path / "untrimmed_large_clips"
     for split in counts:
         for a, b in itertools.zip_longest(records(one, split), records(eight, split)):
@@ -276,11 +276,11 @@ def test_the_same_videos_are_cut_twice(tmp_path):
     for name in ("actions.json", "videos.json"):
         assert (one / name).read_bytes() == (eight / name).read_bytes()
     with pytest.raises(PrepareError, match=r"untrimmed_large\w* --seed=0.*not by.*untrimmed_large\w* --seed=1"):
-        sample.make_part("untrimmed_large_clips", tmp_path, seed=1, workers=1, counts=counts)
+        write.make_part("untrimmed_large_clips", tmp_path, seed=1, workers=1, counts=counts)
 
 
 def test_videos_of_two_classes_have_both_labels(tmp_path):
-    sample.make_part("untrimmed_pairs", tmp_path, seed=0, workers=1, counts={"train": 2})
+    write.make_part("untrimmed_pairs", tmp_path, seed=0, workers=1, counts={"train": 2})
     index = schema.load_index(tmp_path / "untrimmed_pairs")
     assert index.multi_label
     for record in records(tmp_path / "untrimmed_pairs", "train"):

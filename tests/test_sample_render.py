@@ -9,9 +9,8 @@ import itertools
 import numpy as np
 import pytest
 
-from data_prep import sample
-from data_prep import sample_render as render
-from data_prep.sample_parts import CLIP, Item
+from data_prep.sample import render, write
+from data_prep.sample.parts import CLIP, Item
 from l2l.media import video
 from l2l.media.picture.jpeg import decode_jpeg
 
@@ -38,7 +37,7 @@ def clips(tmp_path_factory):
 
 
 def seen(item, out):
-    sample.make_video(item, lambda: None, out=out, seed=1)
+    write.make_video(item, lambda: None, out=out, seed=1)
     shape, motion = render.parts_of(item.labels[0], item.generators(1)[0])
     clip = next(video.read_clips(out / item.path, CLIP))
     frames = np.stack([decode_jpeg(jpeg) for jpeg in clip.jpegs])

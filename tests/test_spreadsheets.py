@@ -7,9 +7,8 @@ import unicodedata
 
 import pytest
 
-from data_prep import lists
-from data_prep.datasets import folder
-from data_prep.rows import DECIDED, PrepareError
+from data_prep.datasets import folder, lists
+from data_prep.datasets.rows import DECIDED, PrepareError
 from tests.videos import touch
 
 ROWS = [

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow_datasets as tfds
 
-from data_prep import tfds_metadata
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep.datasets.rows import Row
+from data_prep.shards import tfds_metadata
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media import policy
 from l2l.media.picture.jpeg import decode_jpeg

@@ -6,9 +6,11 @@ import struct
 import numpy as np
 import pytest
 
-from data_prep import records, shards, verify
-from data_prep.prepare import write_dataset
-from data_prep.rows import Row
+from data_prep import verify
+from data_prep.datasets.rows import Row
+from data_prep.shards import records
+from data_prep.shards import shard as shards
+from data_prep.shards.prepare import write_dataset
 from l2l.core import atomic
 from l2l.data import features, schema
 from l2l.media.policy import ClipPolicy

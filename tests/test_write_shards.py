@@ -12,9 +12,10 @@ import sys
 import numpy as np
 import pytest
 
-from data_prep import estimate, plan, shards, write_shards
-from data_prep.prepare import write_dataset
-from data_prep.rows import PrepareError, Row
+from data_prep import write_shards
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.shards import estimate, plan, shard
+from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
 from l2l.media import video as media
 from l2l.media.policy import ClipPolicy
@@ -289,7 +290,7 @@ def test_interrupted_and_continued(many, tmp_path):
     process = subprocess.Popen(
         command(many, out, "--workers=2"), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    accounts = out / shards.ACCOUNTS
+    accounts = out / shard.ACCOUNTS
     wait_until(lambda: list(accounts.glob("clips*")))
     os.killpg(process.pid, signal.SIGINT)  # a terminal sends it to the decoders too
     _, said = process.communicate(timeout=30)

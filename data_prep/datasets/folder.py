@@ -18,10 +18,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from data_prep import files, same_files
-from data_prep.layout import Place, arranged
-from data_prep.lists import once, seconds, table, videos_in
-from data_prep.rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
+from data_prep import storage
+from data_prep.datasets import same_files
+from data_prep.datasets.layout import Place, arranged
+from data_prep.datasets.lists import once, seconds, table, videos_in
+from data_prep.datasets.rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
 from l2l.media.folders import there
 
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
@@ -66,7 +67,7 @@ def read(
     Raises:
       PrepareError: nothing there, or a mistake in the CSV.
     """
-    if files.is_folder(videos):
+    if storage.is_folder(videos):
         _check_unnamed(videos, splits)
         rows = _folder_rows(videos, val, test)
     elif os.path.isfile(videos):
@@ -139,11 +140,11 @@ def _folder_rows(root: str | os.PathLike, val: Share, test: Share) -> list[Row]:
             "distil without labels, --dataset=unlabelled"
         )
     if not any(place.split for place in places.values()):
-        _, folders, _ = next(files.walk(root))
+        _, folders, _ = next(storage.walk(root))
         used = {name.split("/", 1)[0] for name in places}
         empty = [name for name in folders if name[0] != "." and name not in used]
         if empty:
-            raise PrepareError(f"{files.join(root, empty[0])} holds no videos: fill or remove this class folder")
+            raise PrepareError(f"{storage.join(root, empty[0])} holds no videos: fill or remove this class folder")
     return rows_of(root, places, val, test)
 
 
@@ -151,7 +152,7 @@ def rows_of(root: str | os.PathLike, places: Mapping[str, Place], val: Share, te
     """Rows of the videos below `root`, whose places are known; shared out where the folders name no splits."""
     ids = {name: name_of(name) for name in places}
     row = lambda name, place: Row(
-        files.join(root, name), (place.label,) if place.label else (), place.split, video_id=ids[name]
+        storage.join(root, name), (place.label,) if place.label else (), place.split, video_id=ids[name]
     )
     rows = [row(name, place) for name, place in sorted(places.items())]
     if any(x.split for x in rows):
@@ -214,7 +215,7 @@ def _csv_row(path: Path, where: str, cells: Mapping[str, str], splits: Sequence[
 
 def _file(folder: Path, cell: str) -> tuple[str, str]:
     """The path in a cell, without blanks around it unless a file is called so; and where that is."""
-    if files.is_remote(cell):
+    if storage.is_remote(cell):
         return cell.strip(), cell.strip()
     places = {name: there(str(folder / name)) for name in (cell, cell.strip())}
     return next((pair for pair in places.items() if os.path.lexists(pair[1])), (cell.strip(), places[cell.strip()]))

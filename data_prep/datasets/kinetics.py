@@ -19,8 +19,8 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from data_prep.lists import misfit, once, path_of, seconds, table, videos_by_name
-from data_prep.rows import PrepareError, Row, stable_key
+from data_prep.datasets.lists import misfit, once, path_of, seconds, table, videos_by_name
+from data_prep.datasets.rows import PrepareError, Row, stable_key
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.scan import MediaError
 

@@ -18,7 +18,7 @@ import os
 from collections.abc import Sequence
 
 from data_prep.datasets import kinetics
-from data_prep.rows import PrepareError, Row
+from data_prep.datasets.rows import PrepareError, Row
 
 SAME = (
     *("blowing nose", "bowling", "chopping wood", "laughing", "playing accordion", "playing bagpipes"),

@@ -27,8 +27,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep.lists import lines, load_json, once, path_of, videos_by_name
-from data_prep.rows import PrepareError, Row, stable_key
+from data_prep.datasets.lists import lines, load_json, once, path_of, videos_by_name
+from data_prep.datasets.rows import PrepareError, Row, stable_key
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.scan import MediaError
 

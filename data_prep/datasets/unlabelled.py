@@ -8,11 +8,11 @@ nothing but folders train, val and test (two of them at least), these are the sp
 import argparse
 import os
 
-from data_prep import files
+from data_prep import storage
 from data_prep.datasets import folder
-from data_prep.layout import arranged
-from data_prep.lists import videos_in
-from data_prep.rows import PrepareError, Row
+from data_prep.datasets.layout import arranged
+from data_prep.datasets.lists import videos_in
+from data_prep.datasets.rows import PrepareError, Row
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:
@@ -33,7 +33,7 @@ def read(
     Raises:
       PrepareError: no such folder, or no videos in it.
     """
-    if not files.is_folder(videos):
+    if not storage.is_folder(videos):
         raise PrepareError(f"{videos} is not a folder: --dataset=unlabelled takes a folder of videos")
     places = arranged(videos_in(videos), labels=False)
     if not places:

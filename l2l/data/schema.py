@@ -20,7 +20,7 @@ from l2l.media.policy import _SUFFIXES, ClipPolicy
 VERSION = 1
 PIXELS = 400  # of an image for each byte of its JPEG, at most: even of one colour they take more than that
 INDEX = "index.json"
-VIDEOS = "videos.json"  # where the videos are, see data_prep/finish.py
+VIDEOS = "videos.json"  # where the videos are, see data_prep/shards/finish.py
 
 _SUFFIXES += " .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogv .qt .rm .rmvb .trp .ts .vob .webm .wmv .wtv .y4m"
 

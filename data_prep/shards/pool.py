@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from data_prep.rows import PrepareError
+from data_prep.datasets.rows import PrepareError
 from l2l.media.decoding.decoder import shielded
 
 MOST = 4096  # processes

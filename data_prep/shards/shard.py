@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from data_prep import files
-from data_prep.files import tensorflow
-from data_prep.locks import ACCOUNTS
-from data_prep.rows import PrepareError, Row, shown
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, Row, shown
+from data_prep.shards.locks import ACCOUNTS
+from data_prep.storage import tensorflow
 from l2l.core import atomic
 from l2l.core.rules import TEXT, each, maybe, pair, problem, whole
 from l2l.data import schema
@@ -60,7 +60,7 @@ class Job:
 
     @property
     def path(self) -> str:
-        return files.join(self.out, self.file)
+        return storage.join(self.out, self.file)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +92,10 @@ def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: N
       PrepareError: the output cannot be written. What is there then is as it was before.
     """
     try:
-        with files.os_errors():
-            with files.staged(job.out) as folder, _kept(job) as kept:
+        with storage.os_errors():
+            with storage.staged(job.out) as folder, _kept(job) as kept:
                 account = _write(job, folder, kept, decoder, done)
-            with files.staged(files.join(job.out, ACCOUNTS)) as folder:
+            with storage.staged(storage.join(job.out, ACCOUNTS)) as folder:
                 atomic.write_json(folder / f"{job.file}.json", dataclasses.asdict(account))
     except OSError as error:
         raise PrepareError(
@@ -108,7 +108,7 @@ def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: N
 def read_account(job: Job) -> Account | None:
     """The account of a shard that is there, has the bytes it should have, and is of the same plan; else None."""
     try:
-        value = json.loads(files.read(files.join(job.out, ACCOUNTS, f"{job.file}.json")) or b"")
+        value = json.loads(storage.read(storage.join(job.out, ACCOUNTS, f"{job.file}.json")) or b"")
     except (ValueError, RecursionError):
         return None
     if problem(value, ACCOUNT, LATER):
@@ -119,7 +119,7 @@ def read_account(job: Job) -> Account | None:
     shard, stored = account.shard, [video for video in videos if video]
     fits = (shard.file, shard.videos, len(notes)) == (job.file, len(stored), len(videos))
     fits = fits and (shard.records, shard.bytes) == tuple(map(sum, zip((0, 0), *stored, strict=True)))
-    return account if fits and account.plan == job.plan and files.size(job.path) == shard.bytes else None
+    return account if fits and account.plan == job.plan and storage.size(job.path) == shard.bytes else None
 
 
 def sha256_of(path: str | os.PathLike) -> str:
@@ -227,7 +227,7 @@ def _fetched(row: Row) -> Iterator[str]:
     """The row's video on this machine; one that cannot be had from its store is missing."""
     with contextlib.ExitStack() as stack:
         try:
-            path = stack.enter_context(files.local_copy(row.path))
+            path = stack.enter_context(storage.local_copy(row.path))
         except FileNotFoundError as error:
             raise MediaError("missing", row.path, "there is no such file") from error
         except OSError as error:
@@ -242,7 +242,7 @@ def _kept(job: Job) -> Iterator[list[_Extent | None]]:
     if account is None or len(account.videos) != len(job.rows):
         yield [None] * len(job.rows)
         return
-    with files.local_copy(job.path) as path:
+    with storage.local_copy(job.path) as path:
         whole = sha256_of(path) == account.shard.sha256
         yield list(_extents(path, account)) if whole else [None] * len(job.rows)
 

@@ -1,28 +1,5 @@
-"""The built-in sample: audio-visual actions, rendered procedurally and written as real H.264 + AAC mp4
-files.
+"""Writes the videos of the built-in sample, as real H.264 + AAC mp4 files, and its shards."""
 
-    python -m data_prep.sample --out=data/sample --parts=source,trimmed,untrimmed --workers=2 --seed=0
-
-`data_prep/sample_render.py` says what the classes are and which modality tells which. All parts share
-them. The demo needs three:
-
-- source: trimmed clips of about a second (trains the teacher, feeds distillation);
-- trimmed: the same from a mildly different domain, with few labels (fine-tuning);
-- untrimmed: videos of 20-60 s of that domain with 10-30 % action (`data_prep/sample_untrimmed.py`).
-
-The experiments need more:
-
-- untrimmed_large: more such videos, for what must be told to a percentage point;
-- untrimmed_large_clips: the same videos, clips of 8 frames instead of one, which the teacher can see;
-- untrimmed_pairs: videos with two actions of two classes and both labels;
-- far_clips, far: trimmed clips and untrimmed videos of small, far-away actions among look-alikes, in larger pictures.
-
-Below --out lie the videos in `videos/<part>/<split>/` and the shards in `<part>/`. Beside the shards of the
-untrimmed parts lies, for evaluation only, `actions.json` ({video id: [[start, stop], ...]} in seconds). The
-same seed gives the same pictures and sound. A second call makes what is missing.
-"""
-
-import argparse
 import dataclasses
 import functools
 import json
@@ -36,14 +13,15 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from data_prep import files, pool
-from data_prep import sample_render as render
-from data_prep import sample_untrimmed as untrimmed
-from data_prep.locks import locked
-from data_prep.prepare import write_dataset
-from data_prep.rows import PrepareError, Row
-from data_prep.sample_parts import DEMO, PARTS, SHARDS, Item, items_of
-from l2l.core import atomic, command
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, Row
+from data_prep.sample import render
+from data_prep.sample import timeline as untrimmed
+from data_prep.sample.parts import PARTS, SHARDS, Item, items_of
+from data_prep.shards import pool
+from data_prep.shards.locks import locked
+from data_prep.shards.prepare import write_dataset
+from l2l.core import atomic
 from l2l.data import schema
 
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
@@ -194,7 +172,7 @@ def _finished(part: str, out: Path, seed: int) -> bool:
 def _maker(marker: Path) -> str:
     """What the videos' folder says of its origin. Raises PrepareError if the file is damaged."""
     try:
-        return str(json.loads(files.read(str(marker)) or b"")["made_by"])[:200]
+        return str(json.loads(storage.read(str(marker)) or b"")["made_by"])[:200]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PrepareError(f"{marker} is damaged; delete {marker.parent} and make the part again") from error
 
@@ -206,32 +184,3 @@ def _make_videos(items: Sequence[Item], out: Path, seed: int, workers: int) -> N
     work = functools.partial(make_video, out=out, seed=seed)
     with tqdm(total=len(items), desc=f"rendering {items[0].part}", unit=" videos", mininterval=INTERVAL) as bar:
         pool.run(work, items, workers, bar)
-
-
-def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
-    result.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
-    result.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
-    result.add_argument("--workers", type=command.number(int, 1, pool.MOST), default=2, help="processes")
-    result.add_argument("--seed", type=command.number(int, 0), default=0)
-    return result
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    flags = parser().parse_args(arguments)
-    parts = flags.parts.split(",")
-    if unknown := [part for part in parts if part not in PARTS]:
-        parser().error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
-    try:
-        for part in parts:
-            new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)
-            print(f"{flags.out / part}: {'made' if new else 'there already, left alone'}")
-    except KeyboardInterrupt:
-        print("data_prep.sample: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except (PrepareError, schema.ShardError, OSError, av.FFmpegError) as error:
-        sys.exit(f"data_prep.sample: {error}")
-
-
-if __name__ == "__main__":
-    command.run(main)

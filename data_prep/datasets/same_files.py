@@ -4,14 +4,14 @@ import contextlib
 import os
 from collections.abc import Hashable, Sequence
 
-from data_prep import files
-from data_prep.rows import PrepareError, Row, decided, one_form
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, Row, decided, one_form
 from l2l.core.texts import many
 
 
 def file_of(path: str) -> Hashable:
     """The same for all paths of one file: links, relative and absolute ones, other Unicode forms."""
-    if files.is_remote(path):
+    if storage.is_remote(path):
         return path
     with contextlib.suppress(OSError, ValueError):
         status = os.stat(path)

@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from data_prep import files
-from data_prep.rows import PrepareError, decided, one_form
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, decided, one_form
 from l2l.core.atomic import demand_file
 from l2l.core.texts import encoding_of, many
 from l2l.media.folders import Listing, listing, suffix
@@ -32,11 +32,11 @@ def videos_in(folder: str | os.PathLike) -> Listing:
 
     In a store there are no links, and a video is known by its suffix alone.
     """
-    if not files.is_remote(folder):
+    if not storage.is_remote(folder):
         found = listing(folder)
     else:
         found = Listing(os.fspath(folder).rstrip("/"))
-        for place, _, names in files.walk(found.root):
+        for place, _, names in storage.walk(found.root):
             inner = place[len(found.root) :].lstrip("/")
             if any(part.startswith(".") for part in inner.split("/")):
                 continue
@@ -58,7 +58,7 @@ def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
     Raises:
       PrepareError: the folder does not exist or holds no videos.
     """
-    if not files.is_folder(folder):
+    if not storage.is_folder(folder):
         raise PrepareError(f"{folder} does not exist: --videos takes the folder of the downloaded videos")
     inside, found, several = videos_in(folder), {}, {}
     names = [*inside.videos, *(other for others in inside.videos.values() for other in others)]
@@ -71,7 +71,7 @@ def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
     if several:
         other, first = next(iter(several.items()))
         decided(f"{folder}: {many(len(several), 'further file')} of such a name passed over, such as {other} ({first})")
-    return {name: files.join(folder, path) for name, path in found.items()}
+    return {name: storage.join(folder, path) for name, path in found.items()}
 
 
 def path_of(names: Iterable[str], found: Mapping[str, str], folder: str | os.PathLike) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.files import tensorflow
+from data_prep.storage import tensorflow
 from l2l.core import atomic
 from l2l.core.atomic import replacing
 from l2l.data import schema

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from data_prep.rows import PrepareError, decided, one_form, say_forms
+from data_prep.datasets.rows import PrepareError, decided, one_form, say_forms
 from l2l.core.texts import many
 from l2l.media.folders import Listing
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep import files
-from data_prep.rows import Row
+from data_prep import storage
+from data_prep.datasets.rows import Row
 from l2l.core.clock import clock
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import AUDIO_RATE, USUAL, ClipPolicy, Reading
@@ -62,7 +62,7 @@ def _measured(decoder: Decoder, row: Row, policy: ClipPolicy, reading: Reading) 
     """Seconds of film, clips, bytes and seconds of work of one video, by what its first seconds give."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
-    with files.local_copy(row.path) as path:
+    with storage.local_copy(row.path) as path:
         facts = decoder.probe(path, reading)
         first, stop = row.start or 0.0, min(row.end or facts.duration, facts.duration)
         part = min(STRETCH, max(stop - first, 0.0))
@@ -80,7 +80,7 @@ def _measured(decoder: Decoder, row: Row, policy: ClipPolicy, reading: Reading) 
 
 def room(out: str) -> int | None:
     """Bytes that are free where the directory is or will be; None in an object store."""
-    if files.is_remote(out):
+    if storage.is_remote(out):
         return None
     there = next(folder for folder in (Path(out).absolute(), *Path(out).absolute().parents) if folder.exists())
     return shutil.disk_usage(there).free

@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from data_prep import files
-from data_prep.locks import ACCOUNTS, locked
-from data_prep.rows import PrepareError, Row, stable_key
-from data_prep.shards import MOST_BYTES, Job
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, Row, stable_key
+from data_prep.shards.locks import ACCOUNTS, locked
+from data_prep.shards.shard import MOST_BYTES, Job
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.media import policy as policy_module
@@ -153,9 +153,9 @@ def is_recorded(plan: Plan) -> bool:
     Raises:
       PrepareError: another plan was begun there.
     """
-    recorded = files.read(files.join(plan.out, ACCOUNTS, "plan.json"))
+    recorded = storage.read(storage.join(plan.out, ACCOUNTS, "plan.json"))
     if recorded is None:
-        if any(".tfrecord-" in name and name[0] != "." for name in files.names(plan.out)):
+        if any(".tfrecord-" in name and name[0] != "." for name in storage.names(plan.out)):
             raise PrepareError(f"{plan.out} holds shards that this command did not write; choose another --out")
         return False
     there = _facts_in(recorded)
@@ -207,12 +207,12 @@ def claimed(plan: Plan, first: int, stop: int) -> Iterator[None]:
     Raises:
       PrepareError: the directory cannot be written to, holds another plan, or another process is at these shards.
     """
-    accounts = files.join(plan.out, ACCOUNTS)
+    accounts = storage.join(plan.out, ACCOUNTS)
     try:
-        files.make_folder(accounts)
-        with contextlib.nullcontext() if files.is_remote(plan.out) else locked(plan.out, first, stop):
+        storage.make_folder(accounts)
+        with contextlib.nullcontext() if storage.is_remote(plan.out) else locked(plan.out, first, stop):
             if not is_recorded(plan):
-                with files.staged(accounts) as folder:
+                with storage.staged(accounts) as folder:
                     atomic.write_json(folder / "plan.json", {"hash": atomic.hash_of(plan.facts), "facts": plan.facts})
             _sweep(plan, first, stop)
             try:
@@ -228,7 +228,7 @@ def _sweep(plan: Plan, first: int, stop: int) -> None:
     own = [f".{job.file}." for job in plan.jobs[first:stop]]
     if len(own) == len(plan.jobs):
         own.append(".")
-    for folder in (plan.out, files.join(plan.out, ACCOUNTS)):
-        for name in [] if files.is_remote(folder) else os.listdir(folder):
+    for folder in (plan.out, storage.join(plan.out, ACCOUNTS)):
+        for name in [] if storage.is_remote(folder) else os.listdir(folder):
             if name.endswith(".tmp") and name.startswith(tuple(own)):
-                files.remove(files.join(folder, name))
+                storage.remove(storage.join(folder, name))

@@ -12,10 +12,11 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from data_prep import files, tfds_metadata
-from data_prep.plan import Plan
-from data_prep.rows import PrepareError, Row, shown
-from data_prep.shards import Account, Job, read_account
+from data_prep import storage
+from data_prep.datasets.rows import PrepareError, Row, shown
+from data_prep.shards import tfds_metadata
+from data_prep.shards.plan import Plan
+from data_prep.shards.shard import Account, Job, read_account
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.media.policy import unusual
@@ -56,9 +57,9 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     said = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if _recorded(plan.out) != index:
-        with files.os_errors(), files.staged(plan.out) as folder:
+        with storage.os_errors(), storage.staged(plan.out) as folder:
             tfds_metadata.write(folder, os.path.abspath(plan.out).rpartition("/")[2], index)
-        with files.staged(plan.out) as folder:
+        with storage.staged(plan.out) as folder:
             schema.save_index(folder, index)
     return index
 
@@ -97,18 +98,18 @@ def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
     place = functools.partial(_place, out, functools.cache(_disk), {"reading": reading} if reading else {})
     found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
     with contextlib.suppress(ValueError, RecursionError):
-        if json.loads(files.read(files.join(out, schema.VIDEOS)) or b"null") == found:
+        if json.loads(storage.read(storage.join(out, schema.VIDEOS)) or b"null") == found:
             return
-    with files.staged(out) as folder:
+    with storage.staged(out) as folder:
         atomic.write_json(folder / schema.VIDEOS, found)
 
 
 def _place(out: str, disk: Callable[[str], int], how: dict[str, Any], row: Row) -> str | dict[str, Any]:
     path = row.path
-    if not files.is_remote(path):
+    if not storage.is_remote(path):
         path, here = os.path.abspath(path), os.path.abspath(out)
         # Below a link, ".." is another folder for some readers than for others.
-        if not files.is_remote(out) and os.path.realpath(here) == here and disk(os.path.dirname(path)) == disk(here):
+        if not storage.is_remote(out) and os.path.realpath(here) == here and disk(os.path.dirname(path)) == disk(here):
             path = os.path.relpath(path, here)
     whole = row.start is None and row.end is None and not how
     return path if whole else {"path": path, "start": row.start, "end": row.end, **how}
@@ -122,7 +123,7 @@ def _disk(folder: str) -> int:
 def _recorded(out: str) -> schema.Index | None:
     with (
         contextlib.suppress(schema.ShardError, FileNotFoundError),
-        files.local_copy(files.join(out, schema.INDEX)) as path,
+        storage.local_copy(storage.join(out, schema.INDEX)) as path,
     ):
         return schema.load_index(path.rpartition("/")[0])
     return None

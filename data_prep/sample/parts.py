@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep import sample_render as render
-from data_prep import sample_untrimmed as untrimmed
+from data_prep.sample import render
+from data_prep.sample import timeline as untrimmed
 from l2l.media.policy import ClipPolicy
 
 SPLITS = ("train", "val", "test")

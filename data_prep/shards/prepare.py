@@ -9,9 +9,10 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from data_prep import files, finish, plan, pool
-from data_prep.rows import Row
-from data_prep.shards import MOST_BYTES, Job, write_shard
+from data_prep import storage
+from data_prep.datasets.rows import Row
+from data_prep.shards import finish, plan, pool
+from data_prep.shards.shard import MOST_BYTES, Job, write_shard
 from l2l.data import schema
 from l2l.media.decoding.decoder import TIME_LIMIT, Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
@@ -75,8 +76,8 @@ def write(jobs: Sequence[Job], workers: int, time_limit: float) -> None:
     """
     if not jobs:
         return
-    files.remove(files.join(jobs[0].out, schema.INDEX))
-    files.tensorflow()  # before the threads need it, which could not import it side by side
+    storage.remove(storage.join(jobs[0].out, schema.INDEX))
+    storage.tensorflow()  # before the threads need it, which could not import it side by side
     videos = sum(len(job.rows) for job in jobs)
     with tqdm(total=videos, unit=" videos", mininterval=0.2 if sys.stderr.isatty() else 10) as bar:
         _write_all(jobs, min(workers, len(jobs)), time_limit, bar)

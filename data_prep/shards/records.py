@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import files
-from data_prep.files import tensorflow
-from data_prep.shards import sha256_of
+from data_prep import storage
+from data_prep.shards.shard import sha256_of
+from data_prep.storage import tensorflow
 from l2l.data import framing, schema
 from l2l.media.picture.jpeg import decode_jpeg, jpeg_size
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
@@ -49,7 +49,7 @@ def read_again(check: Check, done: Callable[[], None]) -> Found:
     """Reads a shard; calls `done` at the end."""
     found = Found([], [])
     try:
-        with files.local_copy(check.path) as path:
+        with storage.local_copy(check.path) as path:
             told = (f"{check.path}{problem}" for problem in _shard_problems(path, check, found.videos))
             found.problems += itertools.islice(told, LISTED)
             if more := sum(1 for _ in told):
