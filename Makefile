@@ -38,6 +38,7 @@ listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; end
 lint: $(BIN)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 
 test: lint  ## lint and the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10

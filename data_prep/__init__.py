@@ -1,0 +1,1 @@
+"""Raw video -> shards; never imports JAX."""

@@ -1,0 +1,1 @@
+"""Lists of videos -> rows: folders, CSV files and published lists."""

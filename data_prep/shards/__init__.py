@@ -1,0 +1,1 @@
+"""Rows -> shards: planned, written on all cores, finished by an index."""

@@ -15,7 +15,7 @@ from data_prep.shards.locks import ACCOUNTS, locked
 from data_prep.shards.shard import MOST_BYTES, Job
 from l2l.core import atomic
 from l2l.data import schema
-from l2l.media import policy as policy_module
+from l2l.media.policy import USUAL, ClipPolicy, Reading, unusual
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
 VIDEOS = 100  # per shard, between these two numbers
@@ -37,7 +37,7 @@ class Plan:
 
     out: str
     labels: tuple[str, ...]
-    policy: policy_module.ClipPolicy
+    policy: ClipPolicy
     jobs: tuple[Job, ...]
     facts: dict[str, Any]
     notes: tuple[str, ...] = ()
@@ -51,11 +51,11 @@ def make(
     rows: Sequence[Row],
     labels: Sequence[str],
     out: str | os.PathLike,
-    policy: policy_module.ClipPolicy,
+    policy: ClipPolicy,
     shards: int | None,
     notes: Sequence[str] = (),
     *,
-    reading: policy_module.Reading = policy_module.USUAL,
+    reading: Reading = USUAL,
     most_bytes: float = MOST_BYTES,
 ) -> Plan:
     """Checks the rows and deals those of every split to its shards, in an order that is stable and as if shuffled.
@@ -68,7 +68,7 @@ def make(
         raise PrepareError(f"the number of shards must be at least 1, got {shards}")
     dealt = _deal(rows, shards)
     facts = _facts(rows, labels, policy, dealt)
-    facts |= {f"reading {key}": value for key, value in policy_module.unusual(reading).items()}
+    facts |= {f"reading {key}": value for key, value in unusual(reading).items()}
     ids, key = {name: i for i, name in enumerate(labels)}, atomic.hash_of(facts)
     jobs = [
         Job(
@@ -124,7 +124,7 @@ def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, 
 def _facts(
     rows: Sequence[Row],
     labels: Sequence[str],
-    policy: policy_module.ClipPolicy,
+    policy: ClipPolicy,
     dealt: dict[str, list[tuple[Row, ...]]],
 ) -> dict[str, Any]:
     facts: dict[str, Any] = {f"policy {key}": value for key, value in dataclasses.asdict(policy).items()}
@@ -139,7 +139,7 @@ def _facts(
     return facts
 
 
-def _said(reading: policy_module.Reading) -> Iterator[str]:
+def _said(reading: Reading) -> Iterator[str]:
     """What the index says of it."""
     if reading.audio_track is not None:
         yield f"of every video the sound track number {reading.audio_track} is read (--audio_track)"
@@ -191,8 +191,8 @@ def _flags(there: dict[str, Any], asked: dict[str, Any]) -> str:
     shards = numbers(there, "shards")
     most = max(shards.values(), default=0)
     at_most = lambda counts: {split: min(most, n) for split, n in counts.items()}
-    unusual = at_most(videos) == shards != {split: shards_of(n) for split, n in videos.items()}
-    if unusual and (flags or at_most(now) != numbers(asked, "shards")):
+    by_hand = at_most(videos) == shards != {split: shards_of(n) for split, n in videos.items()}
+    if by_hand and (flags or at_most(now) != numbers(asked, "shards")):
         flags.append(f"--shards={most}")
     return f" ({' '.join(flags)})" if flags else ""
 

@@ -1,0 +1,1 @@
+"""What every package may use; nothing of it knows of videos."""

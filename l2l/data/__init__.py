@@ -1,0 +1,1 @@
+"""Records, shards and batches; the only part of l2l that imports TensorFlow."""

@@ -1,0 +1,1 @@
+"""How good, how costly: metrics, multiply-adds, accuracy against cost, early exit."""

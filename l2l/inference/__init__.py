@@ -1,0 +1,1 @@
+"""Whole videos through a finished run or an exported one, without TensorFlow."""

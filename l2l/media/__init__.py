@@ -1,0 +1,1 @@
+"""Video files and arrays -> clips: PyAV, numpy and PIL, neither JAX nor TensorFlow."""

@@ -1,0 +1,1 @@
+"""The sound of a video: which stream, mixed to one channel, on the picture's time line."""

@@ -1,0 +1,1 @@
+"""Tables over seeds: the paper's, ablations, trade-offs."""

@@ -15,7 +15,6 @@ from l2l.report.tables import (
     groups,
     listen,
     moments,
-    multi_label,
     regions,
     sound,
     trade_offs,
@@ -36,7 +35,7 @@ BUILDERS: dict[str, Callable[[Sequence[Group]], list[Table]]] = {
     "listen": listen.tables,
     "sound": sound.tables,
     "ablations": ablations.tables,
-    "multi_label": multi_label.tables,
+    "multi_label": ablations.several_labels,
     "closer": regions.tables,
 }
 
