@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks import rounds
-from tests import serve_load, untrained
-from tests.served import Client, serving
+from tests.helpers import serve_load, untrained
+from tests.helpers.served import Client, serving
 
 WARM = 20.0  # seconds in which programs are compiled for all that comes
 DAMAGED = 100  # films that have faults

@@ -5,7 +5,7 @@ import os
 import signal
 import tempfile
 
-from tests import xla
+from tests.helpers import xla
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
@@ -27,8 +27,8 @@ gc.set_threshold(50_000, 20, 20)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest, in the order in which the processes take them up: what is short evens out their ends.
-LONGEST = ["notebook", "train", "hostile", "processes", "preview_task", "teacher_cache", "kill", "watch", "skimmer"]
-LONGEST += ["multi_label", "recognise", "infer", "closer_film", "prepare_kill", "sharding", "pairs", "distill", "serve"]
+LONGEST = ["notebook", "loop", "hostile", "processes", "distill_preview", "teacher_cache", "kill", "watch", "skimmer"]
+LONGEST += ["multi_label", "recognise", "infer", "regions", "prepare_kill", "sharding", "pairs", "distill", "service"]
 
 
 def pytest_collection_modifyitems(items):

@@ -5,7 +5,7 @@ import pytest
 
 from l2l.core import command
 from l2l.runs import values
-from tests import commands
+from tests.helpers import commands
 
 HUGE = "1" + "0" * 400
 WRONG = ("nan", "inf", "-inf", "1e400", "-1", "many", "", HUGE)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 FILES = [path for top in ("l2l", "data_prep", "configs") for path in sorted((ROOT / top).rglob("*.py"))]
 # Library -> the files that may import it.
 DOORS = {
-    "pickle": {"safe_pickle.py", "import_i3d.py", "i3d_names.py"},
+    "pickle": {"safe_pickle.py", "i3d_names.py"},
     "multiprocessing": {"pool.py"},  # which renders what this project itself draws
     "orbax": {"checkpoint.py"},
 }

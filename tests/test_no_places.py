@@ -16,8 +16,8 @@ from data_prep import write_shards
 from l2l import export_weights, infer
 from l2l.export import __main__ as export
 from l2l.report import __main__ as report
-from tests import shards, small, tables_runs, untrained
-from tests.videos import write_video
+from tests.helpers import shards, small, tables_runs, untrained
+from tests.helpers.videos import write_video
 
 ROOT = Path(__file__).parent.parent
 HOME = "home_of_somebody"

@@ -7,7 +7,7 @@ import nbclient
 import nbformat
 import pytest
 
-from tests import xla
+from tests.helpers import xla
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = ROOT / "notebooks" / "explore.ipynb"

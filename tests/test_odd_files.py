@@ -15,9 +15,9 @@ from l2l.inference.paths import paths_of
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.scan import MediaError
 from l2l.serve import __main__ as serve
-from tests import untrained
-from tests.commands import ROOT
-from tests.prepared import POLICY
+from tests.helpers import untrained
+from tests.helpers.commands import ROOT
+from tests.helpers.prepared import POLICY
 
 ODD = ("pipe", "folder", "link", "zero", "secret", "missing")
 SECONDS = 60

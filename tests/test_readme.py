@@ -20,9 +20,9 @@ from l2l import infer, main
 from l2l.data import schema
 from l2l.report import __main__ as report
 from l2l.runs import run_folder
-from tests import commands, prepared, report_page
-from tests.commands import Mistake
-from tests.videos import write_video
+from tests.helpers import commands, prepared, report_page
+from tests.helpers.commands import Mistake
+from tests.helpers.videos import write_video
 
 TEXTS = {name: text for name, text in commands.texts().items() if "python -m" in text or "make " in text}
 OWN = "Your own videos"

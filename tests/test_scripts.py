@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from tests.launch_bench import ROOT, Bench, ended, wait
+from tests.helpers.launch_bench import ROOT, Bench, ended, wait
 
 SCRIPTS = sorted((ROOT / "scripts").rglob("*.sh"))
 WHERE = "--zone=us-central2-b"

@@ -8,7 +8,7 @@ import pytest
 from l2l import sweep
 from l2l.data import schema
 from l2l.runs import run_folder
-from tests import tables_runs
+from tests.helpers import tables_runs
 
 
 def entry(path: Path, **overrides) -> dict:

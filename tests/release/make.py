@@ -16,8 +16,8 @@ from pathlib import Path
 import l2l
 from data_prep import write_shards
 from l2l.export import __main__ as export
-from tests.untrained import skim_run
-from tests.videos import write_video
+from tests.helpers.untrained import skim_run
+from tests.helpers.videos import write_video
 
 
 def main(folder: str) -> None:
