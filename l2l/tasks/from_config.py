@@ -1,7 +1,7 @@
 """Configs -> models and tasks. The one place that knows both the config's keys and the models' arguments."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -13,9 +13,6 @@ from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student, Unfused, modalities
 from l2l.tasks import Classify, Skim
 from l2l.tasks.glances import Glances
-
-if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
-    pass
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 

@@ -7,13 +7,13 @@ import flax.linen as nn
 import numpy as np
 
 from l2l.models.student import modalities
+from l2l.runs.compatibility import check_described, check_labels, labels_of
 from l2l.runs.run_folder import Run
 from l2l.tasks import TASKS, Distill, DistilPreview
+from l2l.tasks.from_config import clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source
-from l2l.runs.compatibility import check_described, check_labels, labels_of
-from l2l.tasks.from_config import clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
 
 
 def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
