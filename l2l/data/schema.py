@@ -15,14 +15,13 @@ from typing import Any
 
 from l2l.core.atomic import hash_of, read_json, write_json
 from l2l.data.index_rules import wrong
-from l2l.media.policy import _SUFFIXES, ClipPolicy
+from l2l.media.policy import ClipPolicy
 
 VERSION = 1
 PIXELS = 400  # of an image for each byte of its JPEG, at most: even of one colour they take more than that
 INDEX = "index.json"
 VIDEOS = "videos.json"  # where the videos are, see data_prep/shards/finish.py
 
-_SUFFIXES += " .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogv .qt .rm .rmvb .trp .ts .vob .webm .wmv .wtv .y4m"
 
 BYTES, INT, FLOAT = "bytes", "int64", "float32"
 

@@ -21,13 +21,11 @@ POLICY: dict[str, Rule] = {
 
 AUDIO_RATE = 16_000  # Hz, mono, int16
 
-
 # By these a video is known in a folder.
 _SUFFIXES = (
     ".3g2 .3gp .3gpp .amv .asf .avi .divx .dv .f4v .flv .gif .ivf .m1v .m2t .m2ts .m2v .m4v .mkv .mov .mp2v .mp4"
 )
-
-
+_SUFFIXES += " .mpe .mpeg .mpg .mpv .mts .mxf .nut .ogg .ogv .qt .rm .rmvb .trp .ts .vob .webm .wmv .wtv .y4m"
 VIDEO_SUFFIXES = frozenset(_SUFFIXES.split())
 
 

@@ -12,7 +12,6 @@ from l2l.models.backbones.conv import plain
 from l2l.models.backbones.resnet import AudioResNet, ImageResNet
 from l2l.models.student import Fusion, Unfused
 from l2l.runs import config as run_config
-from l2l.runs import dependencies
 
 
 def counted(function, *shapes):
@@ -41,7 +40,7 @@ def inner_programs(eqn):
 
 
 def traced(model, *inputs, **kwargs):
-    inputs = [jax.ShapeDtypeStruct(x, jnp.float32) if isinstance(x, tuple) else x for x in dependencies]
+    inputs = [jax.ShapeDtypeStruct(x, jnp.float32) if isinstance(x, tuple) else x for x in inputs]
     key = jax.eval_shape(lambda: jax.random.key(0))
     variables = jax.eval_shape(lambda k, *x: model.init(k, *x, **kwargs), key, *inputs)
     return counted(lambda v, *x: model.apply(v, *x, **kwargs), variables, *inputs)

@@ -249,13 +249,16 @@ def test_a_film_that_cannot_be_shown(tmp_path):
     assert "caf?.mp4" in with_bytes
 
 
+OWN = {"file", "data", "chrome", "chrome-untrusted"}  # the last two are the browser's own controls
+
+
 def test_loads_in_a_browser(browser, page):
     chrome.look(browser, page)
     assert browser.title == EVIL
     assert browser.find_element("css selector", "h1").text == EVIL
     wait_for(browser, "return document.querySelector('video').readyState > 0")
     assert chrome.complaints(browser) == []
-    assert chrome.requested(browser) <= {"file", "data", "chrome"}  # the last is the browser's own controls
+    assert chrome.requested(browser) <= OWN
     broken = "return [...document.images].filter(i => !i.complete || !i.naturalWidth).length"
     assert browser.execute_script(broken) == 0
 

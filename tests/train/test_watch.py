@@ -165,7 +165,8 @@ def test_tensorboard_where_it_is_installed(tmp_path, monkeypatch):
     (package / "summary.py").write_text(WRITER)
     monkeypatch.syspath_prepend(package.parent)
     for name in ("tensorboard", "tensorboard.summary"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, None)  # so that what is imported here is forgotten afterwards
+        del sys.modules[name]
     board = log.MetricLog(tmp_path, lines=0, active=True)
     board.write(3, {"train/loss": 1.5, "val/top1": 0.25})
     board.close()
