@@ -122,7 +122,7 @@ class ClipReader:
             return [tf.identity(jpeg) for jpeg in used], shapes[0]
 
     def _centre(self, jpeg: tf.Tensor) -> tf.Tensor:
-        """The centre square of the whole image, as `preprocess.centre_crop` of `preprocess.decode_jpeg` gives it.
+        """The centre square of the whole image, as `preprocess.centre_crop` of `jpeg.decode_jpeg` gives it.
 
         (`decode_and_crop_jpeg` is quicker, but the colours of its outermost columns are a little off: it smooths
         without the pixels beyond. Training does not mind.)

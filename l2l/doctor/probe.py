@@ -1,6 +1,6 @@
 """What only a process of its own can find out: a broken package may raise, hang or kill the one that imports it.
 
-`python doctor_probe.py modules NAME...`, `devices` or `codecs` prints JSON lines. Nothing is imported before it is
+`python probe.py modules NAME...`, `devices` or `codecs` prints JSON lines. Nothing is imported before it is
 asked for.
 """
 

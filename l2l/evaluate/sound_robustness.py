@@ -4,7 +4,7 @@
 
 RUN is a finished skim run, DIR its feature shards, whose sound is changed in each of these ways. Writes
 RUN/sound_trials.json: top-1 with hard selection, and of positions at equal distances, judged with the same sound. A
-track on which there is nothing counts as none (`frontend.silent`), so that such films are among the muted ones.
+track on which there is nothing counts as none (`preprocess.silent`), so that such films are among the muted ones.
 """
 
 import argparse
@@ -120,7 +120,7 @@ def trials(run: run_folder.Run, source: Any, split: str) -> dict[str, dict[str, 
 
 
 def write(path: str, data: str | None, split: str | None) -> str:
-    """Tries a finished skim run, writes its file, and says what is in it; raises as `evaluation.evaluate_run`."""
+    """Tries a finished skim run, writes its file, and says what is in it; raises as `evaluate.evaluate_run`."""
     run = run_folder.load_run(path)
     source, split = open_for(run, data or run.config["data"]["dir"], ""), split or run.config["data"]["test"]
     found = {"trials": trials(run, source, split)}

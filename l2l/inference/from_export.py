@@ -7,7 +7,7 @@ The file is a zip archive, and nothing in it is a pickle:
     skim.jax, .npz          of a skimmer: descriptors of a video's clips -> which ones count, and the answer
 
 Such a file is a program: take it only from people whom you trust. Custom calls, which could reach into the process, are
-refused here (`artefact_check.py`) but not by JAX.
+refused here (`export_rules.py`) but not by JAX.
 
 Pixels and samples go in as they are: sizes, normalisation and log-mel are inside. JAX and numpy are enough to run it:
 

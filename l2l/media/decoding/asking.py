@@ -30,7 +30,7 @@ class Asking(abc.ABC):
         """See `Decoder.run`."""
 
     def probe(self, path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
-        """See `preprocess.probe`."""
+        """See `video.probe`."""
         answers = Answers(self, "probe", path, reading=dataclasses.asdict(reading))
         found = answers.take(Probe)
         answers.end()
@@ -44,7 +44,7 @@ class Asking(abc.ABC):
         end: float | None = None,
         reading: Reading = USUAL,
     ) -> "Cutting":
-        """See `preprocess.read_clips`."""
+        """See `video.read_clips`."""
         return Cutting(self, path, policy, start=start, end=end, reading=dataclasses.asdict(reading))
 
     def film(
@@ -55,7 +55,7 @@ class Asking(abc.ABC):
         end: float | None = None,
         reading: Reading = USUAL,
     ) -> "FarFilm":
-        """See `preprocess.open_film`."""
+        """See `video.open_film`."""
         which = {"film": next(_NUMBERS), "start": start, "end": end, "reading": dataclasses.asdict(reading)}
         return FarFilm(self, path, policy, which, Tally(), "opened")
 
@@ -76,7 +76,7 @@ class Asking(abc.ABC):
         return found
 
     def audio(self, path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
-        """See `preprocess.read_audio`."""
+        """See `video.read_audio`."""
         answers, found, room = Answers(self, "read_audio", path, reading=dataclasses.asdict(reading)), [], SAMPLES
         for sound in answers.rest(Sound):
             found.append(sound)
@@ -135,7 +135,7 @@ class Cutting:
 
     Attributes:
       plan: where they lie; None before the first has come.
-      has_audio, notes, tally: of the film, see `preprocess.Film`; known once all clips have come.
+      has_audio, notes, tally: of the film, see `video.Film`; known once all clips have come.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class Cutting:
 
 
 class FarFilm:
-    """A file that a decoding process holds open, looked at here and there as a `preprocess.Film` is.
+    """A file that a decoding process holds open, looked at here and there as a `video.Film` is.
 
     Attributes:
       path, policy, clips, stop: as of a Film.

@@ -21,7 +21,7 @@ _FILMS: dict[tuple[int, ClipPolicy], Film] = {}  # the film opened last, by its 
 
 
 def probe(path: str, *, reading: Numbers) -> Iterator[Probe]:
-    """See `preprocess.probe`."""
+    """See `video.probe`."""
     yield video.probe(path, Reading(**reading))
 
 
@@ -39,7 +39,7 @@ def clips(
     """A film's plan, every stride-th of its clips with their first frames, and what there is to know of it.
 
     Raises:
-      MediaError: as `preprocess.read_clips`; it is longer than allowed ("too_long").
+      MediaError: as `video.read_clips`; it is longer than allowed ("too_long").
     """
     film = video.open_film(path, ClipPolicy(**policy), start, end, Reading(**reading))
     if longest is not None and film.stop > longest:
@@ -106,7 +106,7 @@ def read_pictures(
 
 
 def read_audio(path: str, *, reading: Numbers) -> Iterator[Sound]:
-    """The whole sound, see `preprocess.read_audio`; nothing where there is none."""
+    """The whole sound, see `video.read_audio`; nothing where there is none."""
     if found := video.read_audio(path, Reading(**reading)):
         yield from pieces(*found)
 
