@@ -260,7 +260,7 @@ def write_split(writer: Writer, split: str, videos: Sequence[Video]) -> Iterator
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m data_prep.released_features",
+        prog=command.program("data_prep.released_features"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -72,7 +72,7 @@ def checks_of(directory: str, index: schema.Index) -> list[Check]:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m data_prep.verify", description=__doc__.splitlines()[0])
+    result = argparse.ArgumentParser(prog=command.program("data_prep.verify"), description=__doc__.splitlines()[0])
     result.add_argument("directory", help="directory of shards with its index.json, here or gs://bucket/folder")
     many = "processes (default: one per core)"
     result.add_argument("--workers", type=command.number(int, 1, pool.MOST), default=os.cpu_count(), help=many)

@@ -47,7 +47,7 @@ def _reader(dataset: str) -> ModuleType:
 def _which(*, alone: bool) -> argparse.ArgumentParser:
     """A parser with the one flag on which the others depend; `alone` it leaves the questions for help to the other."""
     result = argparse.ArgumentParser(
-        prog="python -m data_prep.write_shards",
+        prog=command.program("data_prep.write_shards"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         add_help=not alone,

@@ -18,6 +18,10 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Reached when asked for, so that importing a leaf of the package pulls in nothing."""
+    if name == "__version__":
+        from l2l.core import distribution
+
+        return distribution.version()
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib

@@ -16,7 +16,7 @@ from l2l.core import command
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.export_weights",
+        prog=command.program("l2l.export_weights"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

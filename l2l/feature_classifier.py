@@ -114,7 +114,7 @@ def accuracy(source: Source, split: str, head: dict[str, np.ndarray]) -> float:
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.feature_classifier",
+        prog=command.program("l2l.feature_classifier"),
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

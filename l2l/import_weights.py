@@ -29,7 +29,7 @@ EPILOG = "names:\n" + "\n".join(f"  {name:<18}{about}" for name, about in NAMES.
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.import_weights",
+        prog=command.program("l2l.import_weights"),
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -43,7 +43,7 @@ Exit status: 0, 1 if a video or the run cannot be used, 130 after Ctrl-C.
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.infer",
+        prog=command.program("l2l.infer"),
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

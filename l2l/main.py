@@ -2,6 +2,8 @@
 
     python -m l2l.main --config=configs/distill.py[:VARIANT] [--config.KEY=VALUE ...]
 
+A config that comes with this package may be named, --config=distill; any other is a file.
+
 What the stage builds on and is missing is made first where the config says how. The same command continues a stopped
 run and leaves a finished one alone; with more epochs it trains a finished one for longer, unless its rate falls along a
 cosine. Every key, its default and its meaning: configs/common.py. The config's file is Python and is executed: take it
@@ -27,7 +29,7 @@ EXIT_STOPPED = 75  # the state is saved, the same command goes on
 EXIT_INTERRUPTED = 130
 
 CONFIG = config_flags.DEFINE_config_file(
-    "config", None, "Which experiment: configs/STAGE.py[:VARIANT].", lock_config=True
+    "config", None, "Which experiment: STAGE[:VARIANT] or configs/STAGE.py[:VARIANT].", lock_config=True
 )
 
 
@@ -78,11 +80,21 @@ def parse(argv: list[str]) -> list[str]:
         print(__doc__)
         sys.exit(0)
     try:
+        argv = with_paths(argv)
         check_keys(argv)
         return flags.FLAGS(argv)
     except (flags.Error, ValueError, TypeError, OSError) as error:
-        print(f"error: {error}\nSee python -m l2l.main --help", file=sys.stderr)
+        print(f"error: {error}\nSee {command.program('l2l.main')} --help", file=sys.stderr)
         sys.exit(1)
+
+
+def with_paths(argv: list[str]) -> list[str]:
+    """The same words, with the file of a config that was named: --config=distill:i3d -> --config=PATH:i3d."""
+    from l2l.runs.config import config_file
+
+    named = lambda before, word: word if before not in ("--config", "-config") else config_file(word)
+    words = [named(before, word) for before, word in zip(["", *argv], argv, strict=False)]
+    return [re.sub(r"^(--?config=)(.*)", lambda found: found[1] + config_file(found[2]), word) for word in words]
 
 
 def check_keys(argv: list[str]) -> None:

@@ -2,10 +2,11 @@
 
     python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
 
-A sweep file has get_runs(out), a list of runs, {name, config, seed, overrides}, and of commands on finished runs,
-{command, makes}. All run in this process, which spares each the start. What is finished is left alone, what was
-stopped goes on, so the same command continues a sweep. Writes OUT/sweep.json and OUT/sweep.md. The sweep file is Python
-and is executed: take it only from people whom you trust.
+A sweep that comes with this package may be named, --sweep=study; any other is a file. It has get_runs(out), a list of
+runs, {name, config, seed, overrides}, and of commands on finished runs, {command, makes}. All run in this process,
+which spares each the start. What is finished is left alone, what was stopped goes on, so the same command continues a
+sweep. Writes OUT/sweep.json and OUT/sweep.md. The sweep file is Python and is executed: take it only from people whom
+you trust.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from l2l.core.atomic import replacing
 from l2l.core.clock import clock
 from l2l.core.terminal import say
 from l2l.runs import dependencies
-from l2l.runs.config import called, load_config, plain
+from l2l.runs.config import called, config_file, load_config, plain
 from l2l.runs.run_folder import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
 from l2l.train.preemption import Stopped
 
@@ -31,8 +32,8 @@ EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
 
 
 def load_sweep(file: str, out: str) -> list[Run]:
-    """What a sweep file lists. Raises RunError if there is no such file, or it lists nothing."""
-    return called("sweep", file, "get_runs", out)
+    """What a sweep lists; "study" is configs/sweep_study.py. Raises RunError if there is no such file."""
+    return called("sweep", config_file(file, "sweep_"), "get_runs", out)
 
 
 def config_of(run: Run) -> Any:
@@ -148,8 +149,8 @@ def write(out: Path, runs: list[Run]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m l2l.sweep", description=__doc__.splitlines()[0])
-    result.add_argument("--sweep", required=True, help="file with get_runs(out), e.g. configs/sweep_study.py")
+    result = argparse.ArgumentParser(prog=command.program("l2l.sweep"), description=__doc__.splitlines()[0])
+    result.add_argument("--sweep", required=True, help="a name such as study, or a file with get_runs(out)")
     result.add_argument("--out", required=True, help="folder for the runs and the results")
     return result
 

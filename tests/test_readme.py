@@ -24,7 +24,7 @@ from tests.helpers import commands, prepared, report_page
 from tests.helpers.commands import Mistake
 from tests.helpers.videos import write_video
 
-TEXTS = {name: text for name, text in commands.texts().items() if "python -m" in text or "make " in text}
+TEXTS = {name: text for name, text in commands.texts().items() if re.search(r"python -m|make |\bl2l \w", text)}
 OWN = "Your own videos"
 
 
@@ -68,6 +68,12 @@ def test_a_shell_reads_every_command():
         ("python -m l2l.main --config=configs/skim.py --configs.epochs=3", "Unknown command line flag"),
         ("python -m l2l.main --config=configs/skim.py now", "unexpected argument 'now'"),
         ("python -m l2l.main --config configs/skim.py:nothing", "unknown variant 'nothing'"),
+        ("l2l infr film.mp4", "there is no command l2l infr"),
+        ("l2l infer film.mp4", "the following arguments are required: --run"),
+        ("l2l train --config=skimm", "there is no config skimm"),
+        ("l2l train --config=skim:nothing", "unknown variant 'nothing'"),
+        ("l2l train --config nothing", "there is no config nothing"),
+        ("l2l sweep --sweep=nothing --out=b", "there is no sweep_nothing"),
         ("python -m l2l.main configs/skim.py", "say which stage: --config=configs/STAGE.py"),
         ("python -c 'print('", "was never closed"),
         ("make nothing", "No rule to make target"),
@@ -99,6 +105,7 @@ def test_a_command_that_would_not_run_is_found(line, says):
         "data.stream",
         "--nothing",
         "python -m l2l.nothing",
+        "l2l nothing",
         "scripts/nothing.sh",
     ],
 )

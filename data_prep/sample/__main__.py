@@ -38,7 +38,7 @@ from l2l.data import schema
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m data_prep.sample", description="Makes the built-in sample.")
+    result = argparse.ArgumentParser(prog=command.program("data_prep.sample"), description="Makes the built-in sample.")
     result.add_argument("--out", type=Path, default=Path("data/sample"), help="directory to write to")
     result.add_argument("--parts", default=",".join(DEMO), help="comma-separated: " + ", ".join(PARTS))
     result.add_argument("--workers", type=command.number(int, 1, pool.MOST), default=2, help="processes")

@@ -17,6 +17,8 @@ KEPT = "\n\t\r"  # of the characters that control a terminal
 # Change the direction of what follows, which can make a name look like another.
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
+called_as = ""  # "l2l NAME", where this process was started so
+
 
 class Enough(BaseException):
     """Whoever reads the output has gone. No error: nothing that handles errors may hold it up."""
@@ -67,6 +69,11 @@ def run(main: Callable[[], int | None]) -> NoReturn:
         _discard()
         status = 1
     sys.exit(status)
+
+
+def program(module: str) -> str:
+    """How a command is called, for its usage line: by its name below `l2l`, or as a module."""
+    return called_as or f"python -m {module}"
 
 
 def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], Any]:

@@ -24,7 +24,7 @@ Exit status: 0, 1 if something required is missing or broken.
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.doctor",
+        prog=command.program("l2l.doctor"),
         description=__doc__,
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

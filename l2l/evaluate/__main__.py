@@ -37,7 +37,7 @@ def evaluate_run(
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m l2l.evaluate", description=__doc__.splitlines()[0])
+    result = argparse.ArgumentParser(prog=command.program("l2l.evaluate"), description=__doc__.splitlines()[0])
     result.add_argument("run", help="folder of a finished run: teacher, student or skimmer")
     result.add_argument("--data", required=True, help="directory of shards: clips, or features for a skimmer")
     result.add_argument("--split", default="", help="which split (default: test where the shards have one, else val)")

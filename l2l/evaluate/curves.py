@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from l2l.core import atomic, sharding
+from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data.dataset import Source
 from l2l.evaluate import metrics
@@ -205,7 +205,9 @@ def write(path: str, data: str | None, split: str | None, recognition: str) -> P
 def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
-    result = argparse.ArgumentParser(prog="python -m l2l.curves", description=what, epilog=more, formatter_class=how)
+    result = argparse.ArgumentParser(
+        prog=command.program("l2l.curves"), description=what, epilog=more, formatter_class=how
+    )
     result.add_argument("run", metavar="RUN", help="folder of a finished skim run")
     result.add_argument("--data", help="directory of features (default: those that it was trained on)")
     result.add_argument("--split", help="which split (default: the one that the run reports)")

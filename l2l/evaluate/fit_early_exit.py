@@ -171,7 +171,7 @@ def told(found: dict[str, Any]) -> str:
 
 
 def parser() -> argparse.ArgumentParser:
-    result = argparse.ArgumentParser(prog="python -m l2l.sure", description=__doc__.splitlines()[0])
+    result = argparse.ArgumentParser(prog=command.program("l2l.sure"), description=__doc__.splitlines()[0])
     add = result.add_argument
     add("run", help="folder of a finished skim run")
     add("--data", required=True, help="directory of its feature shards")

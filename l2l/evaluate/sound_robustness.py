@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l.core import atomic, sharding
+from l2l.core import atomic, command, sharding
 from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.batching import Batch
@@ -132,7 +132,7 @@ def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
     result = argparse.ArgumentParser(
-        prog="python -m l2l.sound_trials", description=what, epilog=more, formatter_class=how
+        prog=command.program("l2l.sound_trials"), description=what, epilog=more, formatter_class=how
     )
     result.add_argument("run", metavar="RUN", help="folder of a finished skim run")
     result.add_argument("--data", help="directory of features (default: those that it was trained on)")

@@ -17,7 +17,7 @@ from l2l.core import command
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=command.program("l2l.export"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     result.add_argument("run", metavar="RUN", help="folder of a finished run")
     result.add_argument("--out", required=True, help="file to write")

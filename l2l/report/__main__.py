@@ -26,7 +26,9 @@ from l2l.report.tables import formats as tables
 def parser() -> argparse.ArgumentParser:
     what, _, more = __doc__.partition("\n")
     how = argparse.RawDescriptionHelpFormatter
-    result = argparse.ArgumentParser(prog="python -m l2l.report", description=what, epilog=more, formatter_class=how)
+    result = argparse.ArgumentParser(
+        prog=command.program("l2l.report"), description=what, epilog=more, formatter_class=how
+    )
     names = ", ".join([*tables.BUILDERS, tables.ALL])
     result.add_argument("runs", nargs="+", metavar="RUN", type=Path, help="folder of a finished run, of any stage")
     result.add_argument("--table", metavar="NAME", help=f"tables over seeds: {names}; RUN may be a folder of runs")

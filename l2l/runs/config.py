@@ -1,7 +1,8 @@
-"""configs/STAGE.py:VARIANT -> its keys and their values."""
+"""STAGE:VARIANT, or configs/STAGE.py:VARIANT, -> its keys and their values."""
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,38 @@ import ml_collections
 from l2l.core import archive
 from l2l.runs import run_folder
 
+CONFIGS = Path(__file__).parents[2] / "configs"  # those that come with this package
+
+
+def config_file(file: str, prefix: str = "") -> str:
+    """ "distill" -> the file of the config of that name that comes with this package. A path is left as it is.
+
+    Args:
+      file: a name, or a path; what follows a colon, the variant, stays behind it.
+      prefix: what the files of its kind begin with: "sweep_", or "" for one stage.
+
+    Raises:
+      RunError: there is no config of that name.
+    """
+    name, colon, variant = file.partition(":")
+    if not re.fullmatch(r"\w+", name):
+        return file
+    known = {path.stem.removeprefix(prefix): path for path in sorted(CONFIGS.glob(f"{prefix}*.py"))}
+    if not prefix:
+        known = {name: path for name, path in known.items() if name != "common" and not name.startswith("sweep_")}
+    if name not in known:
+        raise run_folder.RunError(f"there is no {prefix or 'config '}{name}: name one of {', '.join(known)}, or a file")
+    return f"{known[name]}{colon}{variant}"
+
 
 def load_config(argument: str) -> ml_collections.ConfigDict:
-    """ "configs/teacher.py:sample" -> its config, as the command line would load it.
+    """ "teacher:sample" or "configs/teacher.py:sample" -> its config, as the command line would load it.
 
     Raises:
       RunError: no such file, or one that makes no config.
       ValueError: it has no such variant.
     """
-    file, _, variant = argument.partition(":")
+    file, _, variant = config_file(argument).partition(":")
     return called("config", file, "get_config", *([variant] if variant else []))
 
 

@@ -30,7 +30,7 @@ MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]
 
 def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(
-        prog="python -m l2l.serve", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=command.program("l2l.serve"), description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add, number = functools.partial(result.add_argument, metavar="N"), command.number
     result.add_argument("--run", required=True, help="folder of a finished run, or an exported file")

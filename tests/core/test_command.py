@@ -22,6 +22,7 @@ COMMANDS = [
     for pattern in ("*.py", "*/__main__.py")
     for path in sorted((ROOT / folder).glob(pattern))
     if "if __name__ == " in path.read_text(encoding="utf-8")
+    and path != ROOT / "l2l" / "__main__.py"  # it starts the others
 ]
 
 

@@ -28,9 +28,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from data_prep import write_shards
+from l2l import __main__ as l2l_command
 from l2l import main
 from l2l.report.tables import formats as tables
-from l2l.runs.config import load_config
+from l2l.runs.config import config_file, load_config
 
 ROOT = Path(__file__).parents[2]
 STAGES = ("teacher", "distill", "finetune", "preview", "extract", "skim")
@@ -41,6 +42,7 @@ PLACEHOLDERS = {
     "--dataset=NAME": "--dataset=folder",
     "--model=NAME": "--model=r2plus1d_18",
     "KEY=VALUE": "seed=1",
+    "COMMAND": "doctor",
     "HOST:PORT,INDEX,COUNT": "127.0.0.1:1234,0,2",
     "HOST:/FOLDER": "127.0.0.1:/share",
     "A:B": "0:40",
@@ -60,8 +62,8 @@ PLACEHOLDERS = {
     "N": "2",
 }
 CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z_]*(?![\w-])")
-COMMAND = re.compile(r"(python -[mc]|make|pytest|sbatch|scripts/\S+\.sh)( |$)")
-NAMED = re.compile(r"python -m \S+|scripts/\S+\.sh")  # between backticks: a program, not a call of it
+COMMAND = re.compile(r"(python -[mc]|l2l|make|pytest|sbatch|scripts/\S+\.sh)( |$)")
+NAMED = re.compile(r"python -m \S+|l2l( \w+)?|scripts/\S+\.sh")  # between backticks: a program, not a call of it
 VARIABLES = re.compile(r"(export )?[A-Z_]+=")
 
 
@@ -163,6 +165,8 @@ def check(command: Command) -> None:
         check_code(words[1])
     elif program == "python":
         check_module(*words[1:])
+    elif program == "l2l":
+        check_name(*words)
     elif program == "make":
         check_target(*words)
     elif program == "pytest":
@@ -193,7 +197,8 @@ def modules() -> tuple[str, ...]:
     files.append(ROOT / "tests" / "hostile" / "__main__.py")
     guarded = [path for path in files if GUARD in path.read_text(encoding="utf-8")]
     names = (".".join(path.relative_to(ROOT).with_suffix("").parts) for path in guarded)
-    return tuple(sorted(name.removesuffix(".__main__") for name in names))
+    found = {name.removesuffix(".__main__") for name in names}
+    return tuple(sorted(found - {"l2l"}))  # which is no command, it starts them
 
 
 def file_of(module: str) -> str:
@@ -208,16 +213,30 @@ def loaded(module: str) -> Any:
     return importlib.import_module(f"{module}.__main__" if package else module)
 
 
+def check_name(name: str = "--help", *words: str) -> None:
+    """`l2l NAME ...`; raises Mistake for a name that is no command's, or with what its parser says."""
+    if name not in ("--help", "--version"):
+        check_module(known(name), *words)
+
+
+def known(name: str) -> str:
+    """The module of `l2l NAME`; raises Mistake if there is none."""
+    if name not in l2l_command.COMMANDS:
+        raise Mistake(f"there is no command l2l {name}")
+    return l2l_command.COMMANDS[name]
+
+
 def check_module(module: str, *words: str) -> None:
     """By the parser of the module itself; raises Mistake with what it says."""
     if module not in modules():
         raise Mistake(f"there is no command {module}")
     if module == "l2l.main":
-        config_of(*words)
+        if "--help" not in words:
+            config_of(*words)
         return
     args = parsed(module, words)
     if module == "l2l.sweep" and args:
-        existing(args.sweep)
+        sweep_of(args.sweep)
     if module == "l2l.report" and args and args.table not in (None, tables.ALL, *tables.BUILDERS):
         raise Mistake(f"there is no table {args.table}")
 
@@ -242,8 +261,8 @@ def config_of(*words: str) -> ml_collections.ConfigDict:
     """The config that `python -m l2l.main` would load; raises Mistake with what it would say."""
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "", flag_values=values, lock_config=True)
-    argv = ["l2l.main", *words]
     try:
+        argv = main.with_paths(["l2l.main", *words])
         main.check_keys(argv)
         with mock.patch.object(sys, "argv", argv):  # where overrides are looked for
             rest = values(argv)
@@ -252,6 +271,14 @@ def config_of(*words: str) -> ml_collections.ConfigDict:
     if rest[1:]:
         raise Mistake(f"unexpected argument {rest[1]!r}")
     return values.config
+
+
+def sweep_of(name: str) -> None:
+    """Raises Mistake for a sweep that is not there."""
+    try:
+        existing(config_file(name, "sweep_"))
+    except ValueError as error:
+        raise Mistake(str(error)) from error
 
 
 def check_target(*targets: str) -> None:
@@ -332,7 +359,7 @@ def known_flags() -> set[str]:
 def check_mention(piece: str) -> None:
     """Raises Mistake for a piece that names a program, a config, a key or a flag which is not there."""
     if NAMED.fullmatch(piece):
-        existing(file_of(piece.removeprefix("python -m ")) if piece.startswith("python") else piece)
+        check_program(piece)
     elif piece.startswith("--"):
         for word in words_of(0, piece, {}):
             check_flag(word)
@@ -342,6 +369,15 @@ def check_mention(piece: str) -> None:
             raise Mistake(f"there is no config {piece}")
     elif re.fullmatch(r"(data|model|optim)\.\w+(=\S+)?", piece):
         check_key(piece)
+
+
+def check_program(piece: str) -> None:
+    """Raises Mistake for the name of a program that is not there."""
+    if piece.startswith("l2l"):
+        for name in examples(piece).split()[1:]:
+            known(name)
+    else:
+        existing(file_of(piece.removeprefix("python -m ")) if piece.startswith("python") else piece)
 
 
 def check_flag(word: str) -> None:
