@@ -16,16 +16,17 @@ from collections.abc import Iterator, Sequence
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 
-from data_prep import storage, write_shards
-from data_prep.datasets.rows import PrepareError, Row
-from data_prep.shards import finish, plan, prepare
-from data_prep.shards.locks import ACCOUNTS
-from data_prep.shards.plan import Plan
-from data_prep.shards.shard import Job, write_shard
 from l2l.core import atomic, command
 from l2l.data import schema
 from l2l.media.decoding.decoder import Decoder, DecoderError
 from l2l.media.policy import ClipPolicy, Reading
+
+from . import storage, write_shards
+from .datasets.rows import PrepareError, Row
+from .shards import finish, plan, prepare
+from .shards.locks import ACCOUNTS
+from .shards.plan import Plan
+from .shards.shard import Job, write_shard
 
 JOBS = "jobs.json"  # beside the accounts: a graph of all rows would be too large for some runners
 

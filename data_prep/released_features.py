@@ -27,16 +27,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from data_prep.datasets.lists import lines, once
-from data_prep.datasets.rows import PrepareError, stable_key
-from data_prep.shards import tfds_metadata
-from data_prep.shards.locks import locked
-from data_prep.shards.shard import encode, sha256_of
-from data_prep.storage import tensorflow
 from l2l.core import archive, command, safe_pickle
 from l2l.core.atomic import demand_file
 from l2l.data import schema
 from l2l.media.policy import ClipPolicy
+
+from .datasets.lists import lines, once
+from .datasets.rows import PrepareError, stable_key
+from .shards import tfds_metadata
+from .shards.locks import locked
+from .shards.shard import encode, sha256_of
+from .storage import tensorflow
 
 FUSED = "imageAudio_features/"  # what the lists name
 PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features of the two directories

@@ -16,12 +16,13 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError
-from data_prep.shards import pool
-from data_prep.shards.records import Check, read_again
 from l2l.core import command
 from l2l.data import schema
+
+from . import storage
+from .datasets.rows import PrepareError
+from .shards import pool
+from .shards.records import Check, read_again
 
 LISTED = 1000  # problems that are printed
 

@@ -18,13 +18,14 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from data_prep.datasets.rows import DECIDED, PrepareError
-from data_prep.shards import estimate, finish, plan, prepare
-from data_prep.shards.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
-from data_prep.shards.shard import MOST_BYTES, Job
 from l2l.core import command
 from l2l.media.decoding.decoder import TIME_LIMIT, DecoderError
 from l2l.media.policy import ClipPolicy, Reading
+
+from .datasets.rows import DECIDED, PrepareError
+from .shards import estimate, finish, plan, prepare
+from .shards.plan import MOST_SHARDS, SHARDS, VIDEOS, Plan
+from .shards.shard import MOST_BYTES, Job
 
 DATASETS = ("folder", "unlabelled", "kinetics", "kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 FLAGS = {
@@ -41,7 +42,7 @@ FLAGS = {
 
 
 def _reader(dataset: str) -> ModuleType:
-    return importlib.import_module(f"data_prep.datasets.{dataset}")
+    return importlib.import_module(f".datasets.{dataset}", __package__)
 
 
 def _which(*, alone: bool) -> argparse.ArgumentParser:

@@ -24,7 +24,7 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name.partition(".")[0] for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            found.add(node.module.partition(".")[0])
+            found.add((node.module or "").partition(".")[0])
     return found
 
 

@@ -19,8 +19,8 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from data_prep.datasets.lists import load_json, misfit, path_of, videos_by_name
-from data_prep.datasets.rows import PrepareError, Row, decided
+from .lists import load_json, misfit, path_of, videos_by_name
+from .rows import PrepareError, Row, decided
 
 UNITS = ("video", "segment")
 SPLITS = {"training": "train", "validation": "val", "testing": "test"}

@@ -18,12 +18,13 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from data_prep import storage
-from data_prep.datasets import same_files
-from data_prep.datasets.layout import Place, arranged
-from data_prep.datasets.lists import once, seconds, table, videos_in
-from data_prep.datasets.rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
 from l2l.media.folders import there
+
+from .. import storage
+from . import same_files
+from .layout import Place, arranged
+from .lists import once, seconds, table, videos_in
+from .rows import PrepareError, Row, decided, name_of, one_form, say_forms, stable_key
 
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
 SPLITS = ("train", "val", "test")

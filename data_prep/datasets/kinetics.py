@@ -19,10 +19,11 @@ import os
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from data_prep.datasets.lists import misfit, once, path_of, seconds, table, videos_by_name
-from data_prep.datasets.rows import PrepareError, Row, stable_key
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.scan import MediaError
+
+from .lists import misfit, once, path_of, seconds, table, videos_by_name
+from .rows import PrepareError, Row, stable_key
 
 REQUIRED, OPTIONAL = ("label", "youtube_id", "time_start", "time_end", "split"), ("is_cc",)
 SPLITS = {"train": "train", "val": "val", "validate": "val", "validation": "val", "test": "test"}

@@ -17,8 +17,8 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from data_prep.datasets import kinetics
-from data_prep.datasets.rows import PrepareError, Row
+from . import kinetics
+from .rows import PrepareError, Row
 
 SAME = (
     *("blowing nose", "bowling", "chopping wood", "laughing", "playing accordion", "playing bagpipes"),

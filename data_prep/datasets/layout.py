@@ -3,9 +3,10 @@
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
-from data_prep.datasets.rows import PrepareError, decided, one_form, say_forms
 from l2l.core.texts import many
 from l2l.media.folders import Listing
+
+from .rows import PrepareError, decided, one_form, say_forms
 
 # Names of folders, in any case, that hold the videos of a split.
 SPLIT_OF = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"}

@@ -15,12 +15,13 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, decided, one_form
 from l2l.core.atomic import demand_file
 from l2l.core.texts import encoding_of, many
 from l2l.media.folders import Listing, listing, suffix
 from l2l.media.policy import VIDEO_SUFFIXES
+
+from .. import storage
+from .rows import PrepareError, decided, one_form
 
 RATIO, SMALL = 20, 2**26  # times the size of a gzipped list that its text may take, and bytes that it may in any case
 LONGEST, LINE = 2**20, 64  # characters of a line; those that count for its end, as it takes room however short it is

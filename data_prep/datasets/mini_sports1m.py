@@ -27,10 +27,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from data_prep.datasets.lists import lines, load_json, once, path_of, videos_by_name
-from data_prep.datasets.rows import PrepareError, Row, stable_key
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.scan import MediaError
+
+from .lists import lines, load_json, once, path_of, videos_by_name
+from .rows import PrepareError, Row, stable_key
 
 COUNTS = {"train": 30, "test": 10}  # videos of a class, by partition
 SPLITS = {"train": "train", "test": "val"}

@@ -4,9 +4,10 @@ import contextlib
 import os
 from collections.abc import Hashable, Sequence
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, Row, decided, one_form
 from l2l.core.texts import many
+
+from .. import storage
+from .rows import PrepareError, Row, decided, one_form
 
 
 def file_of(path: str) -> Hashable:

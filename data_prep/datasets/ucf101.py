@@ -15,8 +15,8 @@ import argparse
 import os
 from pathlib import Path, PurePosixPath
 
-from data_prep.datasets.lists import lines, misfit, once, videos_by_name
-from data_prep.datasets.rows import PrepareError, Row, one_form
+from .lists import lines, misfit, once, videos_by_name
+from .rows import PrepareError, Row, one_form
 
 FOLDS = (1, 2, 3)
 

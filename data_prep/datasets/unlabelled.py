@@ -8,11 +8,11 @@ nothing but folders train, val and test (two of them at least), these are the sp
 import argparse
 import os
 
-from data_prep import storage
-from data_prep.datasets import folder
-from data_prep.datasets.layout import arranged
-from data_prep.datasets.lists import videos_in
-from data_prep.datasets.rows import PrepareError, Row
+from .. import storage
+from . import folder
+from .layout import arranged
+from .lists import videos_in
+from .rows import PrepareError, Row
 
 
 def add_arguments(parser: argparse._ActionsContainer) -> None:

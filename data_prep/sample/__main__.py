@@ -29,12 +29,13 @@ from pathlib import Path
 
 import av
 
-from data_prep.datasets.rows import PrepareError
-from data_prep.sample.parts import DEMO, PARTS
-from data_prep.sample.write import make_part
-from data_prep.shards import pool
 from l2l.core import command
 from l2l.data import schema
+
+from ..datasets.rows import PrepareError
+from ..shards import pool
+from .parts import DEMO, PARTS
+from .write import make_part
 
 
 def parser() -> argparse.ArgumentParser:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from data_prep.sample import render
-from data_prep.sample import timeline as untrimmed
 from l2l.media.policy import ClipPolicy
+
+from . import render
+from . import timeline as untrimmed
 
 SPLITS = ("train", "val", "test")
 SHARDS = 8  # of a split, whatever its size: the same files as ever

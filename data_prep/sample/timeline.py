@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from data_prep.sample import render
+from . import render
 
 LONGEST, SHORTEST = 60.0, 20.0
 SHARES = {1: (0.1, 0.3), 2: (0.08, 0.16)}  # number of actions -> what each fills of the video

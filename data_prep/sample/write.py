@@ -13,16 +13,17 @@ import av
 import numpy as np
 from tqdm import tqdm
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, Row
-from data_prep.sample import render
-from data_prep.sample import timeline as untrimmed
-from data_prep.sample.parts import PARTS, SHARDS, Item, items_of
-from data_prep.shards import pool
-from data_prep.shards.locks import locked
-from data_prep.shards.prepare import write_dataset
 from l2l.core import atomic
 from l2l.data import schema
+
+from .. import storage
+from ..datasets.rows import PrepareError, Row
+from ..shards import pool
+from ..shards.locks import locked
+from ..shards.prepare import write_dataset
+from . import render
+from . import timeline as untrimmed
+from .parts import PARTS, SHARDS, Item, items_of
 
 SIZES = ((96, 72), (80, 80), (72, 96), (112, 84))  # width, height
 RATES = (Fraction(8), Fraction(10), Fraction(25, 2), Fraction(15))  # frames per second

@@ -7,12 +7,13 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_prep import storage
-from data_prep.datasets.rows import Row
 from l2l.core.clock import clock
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.media.scan import MediaError
+
+from .. import storage
+from ..datasets.rows import Row
 
 VIDEOS = 5  # that are probed
 STRETCH = 4.0  # seconds of each that are cut

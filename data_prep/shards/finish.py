@@ -12,14 +12,15 @@ from concurrent import futures
 from pathlib import Path
 from typing import Any
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, Row, shown
-from data_prep.shards import tfds_metadata
-from data_prep.shards.plan import Plan
-from data_prep.shards.shard import Account, Job, read_account
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.media.policy import unusual
+
+from .. import storage
+from ..datasets.rows import PrepareError, Row, shown
+from . import tfds_metadata
+from .plan import Plan
+from .shard import Account, Job, read_account
 
 LISTED = 20  # failed videos of a split that are printed one by one
 WIDTH = 500  # characters of a note that are printed

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from data_prep.datasets.rows import PrepareError
+from ..datasets.rows import PrepareError
 
 ACCOUNTS = ".accounts"  # folder with one account per finished shard, the plan, and the lock
 

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, Row, stable_key
-from data_prep.shards.locks import ACCOUNTS, locked
-from data_prep.shards.shard import MOST_BYTES, Job
 from l2l.core import atomic
 from l2l.data import schema
 from l2l.media.policy import USUAL, ClipPolicy, Reading, unusual
+
+from .. import storage
+from ..datasets.rows import PrepareError, Row, stable_key
+from .locks import ACCOUNTS, locked
+from .shard import MOST_BYTES, Job
 
 SHARDS, MOST_SHARDS = 8, 1024  # per split, where it has as many videos and nothing else is asked
 VIDEOS = 100  # per shard, between these two numbers

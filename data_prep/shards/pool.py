@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from data_prep.datasets.rows import PrepareError
 from l2l.media.decoding.decoder import shielded
+
+from ..datasets.rows import PrepareError
 
 MOST = 4096  # processes
 T, R = TypeVar("T"), TypeVar("R")

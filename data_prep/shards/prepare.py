@@ -9,13 +9,14 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from data_prep import storage
-from data_prep.datasets.rows import Row
-from data_prep.shards import finish, plan, pool
-from data_prep.shards.shard import MOST_BYTES, Job, write_shard
 from l2l.data import schema
 from l2l.media.decoding.decoder import TIME_LIMIT, Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
+
+from .. import storage
+from ..datasets.rows import Row
+from . import finish, plan, pool
+from .shard import MOST_BYTES, Job, write_shard
 
 
 def write_dataset(

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from data_prep import storage
-from data_prep.shards.shard import sha256_of
-from data_prep.storage import tensorflow
 from l2l.data import framing, schema
 from l2l.media.picture.jpeg import decode_jpeg, jpeg_size
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
+
+from .. import storage
+from ..storage import tensorflow
+from .shard import sha256_of
 
 EVERY = 20  # one record in so many has its first image decoded
 JPEG = b"\xff\xd8\xff"  # how one begins

@@ -10,10 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from data_prep import storage
-from data_prep.datasets.rows import PrepareError, Row, shown
-from data_prep.shards.locks import ACCOUNTS
-from data_prep.storage import tensorflow
 from l2l.core import atomic
 from l2l.core.rules import TEXT, each, maybe, pair, problem, whole
 from l2l.data import schema
@@ -21,6 +17,11 @@ from l2l.data.index_rules import FAILED, FRAMING, NOTES, SHARD
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
 from l2l.media.video import Clip, MediaError
+
+from .. import storage
+from ..datasets.rows import PrepareError, Row, shown
+from ..storage import tensorflow
+from .locks import ACCOUNTS
 
 MOST_BYTES = 8e9  # stored of one video: the defaults make them of 7 hours
 CHUNK = 1 << 20

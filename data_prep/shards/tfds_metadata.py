@@ -11,11 +11,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data_prep.storage import tensorflow
 from l2l.core import atomic
 from l2l.core.atomic import replacing
 from l2l.data import schema
 from l2l.media import policy
+
+from ..storage import tensorflow
 
 HOLDS = {
     "clips": "Clips of videos: pictures in time order and a second of sound each.",
