@@ -5,7 +5,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
 RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 
-.PHONY: demo study paper ablations listen test lint bench soak
+.PHONY: demo study paper ablations listen test lint bench soak wheel
 .DELETE_ON_ERROR:
 
 $(BIN)/.ready: requirements.txt requirements-dev.txt
@@ -46,6 +46,9 @@ test: lint  ## lint and the test suite
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in teacher student skimmer loader prepare distill_cache infer; do \
 		$(BIN)/python -m benchmarks.$$name --json; done
+
+wheel: $(BIN)/.ready  ## the package as it is installed: built, and used from an empty folder; two minutes
+	$(BIN)/python -m tests.wheel
 
 soak: $(BIN)/.ready  ## fuzz and kill tests in full
 	L2L_SOAK=1 $(BIN)/python -m pytest -m soak

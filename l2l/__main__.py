@@ -1,11 +1,10 @@
 """`l2l COMMAND ...`: lists the commands and runs one of them, as Python runs its module."""
 
 import difflib
-import importlib.util
 import runpy
 import sys
 
-from l2l.core import command
+from l2l.core import command, distribution
 
 # Group -> name of a command -> its module, and what it does.
 GROUPS = {
@@ -53,23 +52,13 @@ def text() -> str:
     return "\n".join(lines)
 
 
-def module_of(name: str) -> str:
-    """The module of a command. An installed package has data_prep inside, a checkout beside it."""
-    module = COMMANDS[name]
-    if module.startswith("data_prep.") and importlib.util.find_spec("l2l.data_prep"):
-        return f"l2l.{module}"
-    return module
-
-
 def answer(word: str) -> int:
     """What `l2l` says by itself; returns the exit status."""
     if word in ("--help", "-h", ""):
         print(text())
         return 0
     if word == "--version":
-        from l2l import __version__
-
-        print(f"l2l {__version__}")
+        print(f"l2l {distribution.version()}")
         return 0
     near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.0)[0]
     print(f"error: there is no command {word!r}; did you mean {near!r}? See l2l --help", file=sys.stderr)
@@ -83,7 +72,13 @@ def main() -> None:
         command.run(lambda: answer(word))
     del sys.argv[1]
     command.called_as = f"l2l {word}"
-    runpy.run_module(module_of(word), run_name="__main__", alter_sys=True)
+    try:
+        runpy.run_module(distribution.module(COMMANDS[word]), run_name="__main__", alter_sys=True)
+    except ModuleNotFoundError as error:
+        reason = distribution.lacking(error)
+        if not reason:
+            raise
+        sys.exit(f"error: {reason}")
 
 
 if __name__ == "__main__":

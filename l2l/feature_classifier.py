@@ -12,7 +12,7 @@ import argparse
 import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -22,10 +22,12 @@ import scipy.optimize
 from l2l.core import command
 from l2l.core.terminal import tell
 from l2l.data import schema
-from l2l.data.dataset import Source, open_features
 from l2l.runs import run_folder
 from l2l.tasks import losses
 from l2l.weights import published
+
+if TYPE_CHECKING:
+    from l2l.data.dataset import Source
 
 STAGES = (3, 8, 36, 3)  # of R(2+1)D-152
 PENALTY = 1e-3  # half of it times the squared weights of standardised features is added to the mean loss
@@ -33,13 +35,13 @@ STEPS = 300  # of L-BFGS, at most
 LENGTHS = tuple(2**i for i in range(3, 14))  # positions that videos are padded to
 
 
-def means(source: Source, split: str) -> tuple[np.ndarray, np.ndarray]:
+def means(source: "Source", split: str) -> tuple[np.ndarray, np.ndarray]:
     """The mean feature of every video of a split, float32 (n, d), and its labels (n, k)."""
     pairs = list(_means(source, split))
     return tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
 
 
-def _means(source: Source, split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _means(source: "Source", split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     for batch in source.eval(split, batch=1):
         valid = batch["valid"][0]
         bank = np.concatenate([batch[m][0][valid] for m in ("image", "audio")], axis=-1)
@@ -76,7 +78,7 @@ def config_of(width: int, multi_label: bool) -> dict[str, Any]:
     if rest or not first:
         raise ValueError(f"features of {width} values are not those of an R(2+1)D-152, whose feature has 2048")
     model = {"name": "r2plus1d", "width": first, "stages": list(STAGES), "bottleneck": True}
-    return published.config_of("configs/teacher.py:kinetics400") | {"model": model, "multi_label": multi_label}
+    return published.config_of("teacher:kinetics400") | {"model": model, "multi_label": multi_label}
 
 
 def make(directory: str, out: Path) -> str:
@@ -87,6 +89,8 @@ def make(directory: str, out: Path) -> str:
       RunError: the directory names another run, or `out` holds one.
       ValueError: the features are not those of such a network.
     """
+    from l2l.data.dataset import open_features  # needs TensorFlow
+
     source = open_features(directory, lengths=LENGTHS)
     index = source.index
     if index.policy["student"]:
@@ -105,7 +109,7 @@ def make(directory: str, out: Path) -> str:
     return f"{out}: a classifier of {len(index.labels)} classes, by the mean feature{right}"
 
 
-def accuracy(source: Source, split: str, head: dict[str, np.ndarray]) -> float:
+def accuracy(source: "Source", split: str, head: dict[str, np.ndarray]) -> float:
     """Percent of a split's videos whose best class, by the mean feature, is one of theirs."""
     features, labels = means(source, split)
     best = (features @ head["kernel"] + head["bias"]).argmax(-1)

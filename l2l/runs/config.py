@@ -3,7 +3,9 @@
 import importlib.util
 import json
 import re
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import ml_collections
@@ -11,11 +13,14 @@ import ml_collections
 from l2l.core import archive
 from l2l.runs import run_folder
 
-CONFIGS = Path(__file__).parents[2] / "configs"  # those that come with this package
+_PLACES = [path / "configs" for path in Path(__file__).parents[1:3]]  # in an installed package, in a checkout
+CONFIGS = next((path for path in _PLACES if (path / "common.py").is_file()), _PLACES[-1])  # those of this package
 
 
 def config_file(file: str, prefix: str = "") -> str:
-    """ "distill" -> the file of the config of that name that comes with this package. A path is left as it is.
+    """ "distill" -> the file of the config of that name that comes with this package. Any other path is left as it is.
+
+    configs/distill.py, which makers and finished runs name, means the same where there is no such file.
 
     Args:
       file: a name, or a path; what follows a colon, the variant, stays behind it.
@@ -25,6 +30,9 @@ def config_file(file: str, prefix: str = "") -> str:
       RunError: there is no config of that name.
     """
     name, colon, variant = file.partition(":")
+    ours = CONFIGS / name.removeprefix("configs/")
+    if name == f"configs/{ours.name}" and ours.is_file() and not Path(name).is_file():
+        return f"{ours}{colon}{variant}"
     if not re.fullmatch(r"\w+", name):
         return file
     known = {path.stem.removeprefix(prefix): path for path in sorted(CONFIGS.glob(f"{prefix}*.py"))}
@@ -55,18 +63,44 @@ def called(what: str, file: str, function: str, *arguments: str) -> Any:
     """
     if not Path(file).is_file():
         raise run_folder.RunError(f"{what} {file} does not exist")
-    spec = importlib.util.spec_from_file_location(f"{what}_{Path(file).stem}", file)
-    if spec is None:
+    if not file.endswith(".py"):
         raise run_folder.RunError(f"{what} {file} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
+    _know_common(Path(file).absolute().parent == CONFIGS)
     try:
-        spec.loader.exec_module(module)
-        return getattr(module, function)(*arguments)
+        return getattr(_executed(f"{what}_{Path(file).stem}", file), function)(*arguments)
     except ValueError:
         raise
     except Exception as error:
         reason = f"{type(error).__name__}: {archive.reason(error)}"
         raise run_folder.RunError(f"{what} {file} cannot be used: {reason}") from error
+
+
+def _know_common(ours: bool) -> None:
+    """Makes `configs.common`, which configs import, known where it is not: a checkout is not the working directory.
+
+    One of ours gets ours, whatever else is called so; another one whatever Python finds first.
+    """
+    name, file = "configs.common", CONFIGS / "common.py"
+    known = sys.modules.get(name)
+    if ours and known and Path(known.__file__ or "") != file:
+        del sys.modules[name]
+    if name not in sys.modules and (ours or not _is_found(name)):
+        sys.modules[name] = _executed(name, str(file))
+
+
+def _is_found(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # nor is the package that it would be in
+        return False
+
+
+def _executed(name: str, file: str) -> ModuleType:
+    """A module made of a file, wherever that lies."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def plain(config: ml_collections.ConfigDict) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import jax
 import ml_collections
 
+from l2l.core import distribution
 from l2l.core.terminal import say
 from l2l.data import schema
 from l2l.runs import run_folder
@@ -68,14 +69,17 @@ def make(name: str, path: str, maker: str | None) -> None:
         raise run_folder.RunError(
             f"{path} (config.{key}) is missing or not finished: make it ({cure}) or point --config.{key} elsewhere"
         )
+    name, *words = shlex.split(maker)
+    module = distribution.module(name)
+    called = f"python -m {module}{maker.removeprefix(name)}"
     if jax.distributed.is_initialized():
-        raise run_folder.RunError(f"{path} is missing; several processes do not make it: first `python -m {maker}`")
-    say(f"{path} is missing: python -m {maker}")
-    code = run_module(shlex.split(maker))
+        raise run_folder.RunError(f"{path} is missing; several processes do not make it: first `{called}`")
+    say(f"{path} is missing: {called}")
+    code = run_module([module, *words])
     if code:
-        raise run_folder.RunError(f"`python -m {maker}` ended with code {code}, so {path} is missing")
+        raise run_folder.RunError(f"`{called}` ended with code {code}, so {path} is missing")
     if not exists(Path(path)):
-        raise run_folder.RunError(f"`python -m {maker}` did not make {path}; fix config.makers")
+        raise run_folder.RunError(f"`{called}` did not make {path}; fix config.makers")
 
 
 def run_module(arguments: list[str]) -> int:

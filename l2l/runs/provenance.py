@@ -8,6 +8,8 @@ from pathlib import Path
 
 import jax
 
+from l2l.core import distribution
+
 
 def utc() -> str:
     """The time in UTC, ISO 8601 to the second."""
@@ -23,10 +25,7 @@ def code_version() -> str:
             return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
         except (OSError, subprocess.CalledProcessError):
             pass  # no git, or another user's checkout
-    try:
-        return importlib.metadata.version("l2l")
-    except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+    return distribution.version()
 
 
 def versions() -> dict[str, str]:

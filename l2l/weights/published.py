@@ -3,7 +3,6 @@
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
@@ -19,7 +18,6 @@ from l2l.weights.torch_names import Arrays, Row, WeightsError, from_variables, t
 
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
-ROOT = Path(__file__).parents[2]
 NET_IMAGE, NET_AUDIO = "net_image", "net_audio"  # the released code never wrote a file with trunks: names of ours
 HEADS = ("params/(fusion|classifier)/.*",)
 OWN_CLIPS = ClipPolicy()
@@ -103,11 +101,11 @@ def skimmer_rows(model: Config) -> list[torch_names.Row]:
 
 
 PUBLISHED = {
-    "r2plus1d_18": Published("configs/teacher.py:kinetics400", teacher, "fc.weight", TORCHVISION_CLIPS),
-    "resnet18_image": Published("configs/distill.py:kinetics400", image_trunk),
-    "resnet18_audio": Published("configs/distill.py:kinetics400", audio_trunk),
-    "student_released": Published("configs/finetune.py:activitynet", student, "net_classifier.classifier.weight"),
-    "skimmer_released": Published("configs/skim.py:activitynet_released", skimmer, "net_classifier.classifier.weight"),
+    "r2plus1d_18": Published("teacher:kinetics400", teacher, "fc.weight", TORCHVISION_CLIPS),
+    "resnet18_image": Published("distill:kinetics400", image_trunk),
+    "resnet18_audio": Published("distill:kinetics400", audio_trunk),
+    "student_released": Published("finetune:activitynet", student, "net_classifier.classifier.weight"),
+    "skimmer_released": Published("skim:activitynet_released", skimmer, "net_classifier.classifier.weight"),
 }
 
 
@@ -132,14 +130,14 @@ def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, 
         labels = numbers if labels is None else labels
     if len(labels or ()) != classes:
         raise WeightsError(f"the weights know {classes} classes, --labels names {len(labels or ())}")
-    student = config_of("configs/finetune.py:activitynet") if kind.layout is skimmer else None
+    student = config_of("finetune:activitynet") if kind.layout is skimmer else None
     policy = dataclasses.asdict(kind.policy)
     return {"config": config_of(kind.config), "labels": list(labels or ()), "policy": policy, "student": student}
 
 
 def config_of(variant: str) -> Config:
     """An experiment's config without what it would build on."""
-    config = load_config(str(ROOT / variant))
+    config = load_config(variant)
     config.makers, config.data.dir = (), ""
     config.teacher = config.init = config.student = config.recognition = ""
     return plain(config)
@@ -209,7 +207,7 @@ def i3d(path: str | None) -> tuple[dict[str, Any], Tree]:
     Raises:
       ValueError: the package is not installed, or the file is not what it should be.
     """
-    config = config_of("configs/teacher.py:kinetics400")
+    config = config_of("teacher:kinetics400")
     config |= {"model": i3d_names.MODEL, "data": config["data"] | i3d_names.DATA}
     policy = dataclasses.asdict(ClipPolicy(**i3d_names.POLICY))
     record = {"config": config, "labels": i3d_names.labels(), "policy": policy, "student": None}

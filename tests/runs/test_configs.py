@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import sys
 from pathlib import Path
 
 import jax
@@ -15,7 +16,7 @@ from data_prep.shards import plan
 from l2l import sweep
 from l2l.data import loader, order
 from l2l.media import policy
-from l2l.runs import dependencies
+from l2l.runs import config, dependencies
 from l2l.runs.config import load_config, plain
 from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
@@ -172,3 +173,41 @@ def test_defaults_live_in_common_alone():
 def test_unknown_variant_lists_the_known():
     with pytest.raises(ValueError, match="choose from sample, kinetics400"):
         load_config("configs/distill.py:nope")
+
+
+def test_a_config_of_this_package_is_named_wherever_one_is(tmp_path, monkeypatch):
+    expected = plain(load_config("configs/distill.py:kinetics400"))
+    monkeypatch.chdir(tmp_path)
+    assert plain(load_config("distill:kinetics400")) == expected
+    assert plain(load_config("configs/distill.py:kinetics400")) == expected, "as makers and finished runs write it"
+    assert config.config_file("study", "sweep_") == str(config.CONFIGS / "sweep_study.py")
+    assert len(sweep.load_sweep("study", "runs/study")) == len(sweep_study.get_runs("runs/study"))
+    for name in ("common", "sweep_study", "distil"):
+        with pytest.raises(RunError, match=f"there is no config {name}: name one of distill, extract, .*or a file"):
+            load_config(name)
+
+
+def test_a_config_of_ones_own_is_a_file(tmp_path, monkeypatch):
+    """It is no other's, though it lies at a path that one of the package's has too."""
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "distill.py").write_text(
+        "from configs.common import get_config as defaults\n"
+        "def get_config():\n    c = defaults()\n    c.run = 'own'\n    return c\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert load_config("configs/distill.py").run == "own"
+    assert load_config("distill").run == "runs/sample/distill"
+
+
+def test_configs_need_no_folder_of_theirs_in_the_path(tmp_path, monkeypatch):
+    """Installed, nothing called configs can be imported; or another project's can, which has a `common` of its own."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "configs"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *(x for x in sys.path if x not in ("", str(Path.cwd())))])
+    monkeypatch.chdir(tmp_path)
+    assert load_config("distill:i3d").data.frames == 32
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs" / "common.py").write_text("")
+    del sys.modules["configs.common"]
+    importlib.invalidate_caches()
+    assert load_config("distill:i3d").data.frames == 32
