@@ -1,6 +1,6 @@
 """The same shards by Apache Beam: on Dataflow, Flink, Spark, or whatever runner is given.
 
-    pip install "l2l[beam]"
+    pip install ".[beam]"
     python -m data_prep.beam --videos=gs://BUCKET/list.csv --out=gs://BUCKET/shards -- --runner=DataflowRunner ...
 
 Before `--` stand the flags of `data_prep.write_shards`, after it the pipeline options of Beam. The unit of work is the

@@ -23,7 +23,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import config_flags
 
-from l2l.core import command
+from l2l.core import command, distribution
 
 EXIT_STOPPED = 75  # the state is saved, the same command goes on
 EXIT_INTERRUPTED = 130
@@ -45,6 +45,7 @@ def run(config) -> None:
     from l2l.runs.values import check_values
 
     check_values(config)
+    distribution.demand("tensorflow")  # before anything is made that it builds on
     processes.start(config.distributed, config.patience)
     found = dependencies.ensure(config)
     path = Path(config.run)
@@ -130,6 +131,9 @@ def explain(error: Exception) -> int:
     if isinstance(error, Stopped):
         print(error, file=sys.stderr)
         return EXIT_STOPPED
+    if isinstance(error, ModuleNotFoundError) and (reason := distribution.lacking(error)):
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
     mistakes = (ValueError, ArithmeticError, OSError)
     if not isinstance(error, mistakes) or os.environ.get("L2L_TRACEBACK"):
         traceback.print_exception(error)

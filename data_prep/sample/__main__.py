@@ -29,7 +29,7 @@ from pathlib import Path
 
 import av
 
-from l2l.core import command
+from l2l.core import command, distribution
 from l2l.data import schema
 
 from ..datasets.rows import PrepareError
@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parts = flags.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
         parser().error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
+    distribution.demand("tensorflow")  # it writes the shards, after a minute of drawing
     try:
         for part in parts:
             new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)

@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
 
+from l2l.core import distribution
+
 LINE = 1 << 20  # bytes: a line is written at once, so that two commands that append to one file mix no lines
 SHOWN = 60  # characters of a value that is refused
 KEPT = "\n\t\r"  # of the characters that control a terminal
@@ -51,13 +53,14 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command and ends the process with its status.
 
     As `yes | head` does, it ends of SIGPIPE without a word when whoever reads its output has gone. Output that cannot
-    be written is an error in one line, status 1; closed output swallows what is printed.
+    be written is an error in one line, status 1, and so is a package that the command needs and that is not installed;
+    closed output swallows what is printed.
     """
     _open_closed()
     sys.stdout, sys.stderr = _output(sys.stdout, 1), _output(sys.stderr, 2)
     try:
         try:
-            status = main()
+            status = _told(main)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -74,6 +77,18 @@ def run(main: Callable[[], int | None]) -> NoReturn:
 def program(module: str) -> str:
     """How a command is called, for its usage line: by its name below `l2l`, or as a module."""
     return called_as or f"python -m {module}"
+
+
+def _told(main: Callable[[], int | None]) -> int | None:
+    """Its status; 1 after a line where it needs an extra that is not installed."""
+    try:
+        return main()
+    except ModuleNotFoundError as error:
+        reason = distribution.lacking(error)
+        if not reason:
+            raise
+        print(f"error: {reason}", file=sys.stderr)
+        return 1
 
 
 def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], Any]:

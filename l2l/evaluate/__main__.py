@@ -10,7 +10,6 @@ from typing import Any
 
 from l2l.core import command
 from l2l.core.terminal import tell
-from l2l.evaluate.evaluation import by_video, measure, open_for, predictions, reported
 from l2l.runs.run_folder import load_run
 
 
@@ -24,6 +23,8 @@ def evaluate_run(
     Raises:
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
+    from l2l.evaluate.evaluation import by_video, measure, open_for, predictions, reported  # needs TensorFlow
+
     run, facts = load_run(path), {}
     if videos and run.config["task"] == "skim":
         raise ValueError(f"{path} is a {run.config['model']['name']}, which answers for whole videos: drop --by_video")

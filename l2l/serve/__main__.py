@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from l2l.core import command
+from l2l.core import command, distribution
 
-MISSING = 'error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"'
+MISSING = f"error: the service needs FastAPI and uvicorn: {distribution.install('serve')}"
 
 
 def parser() -> argparse.ArgumentParser:

@@ -279,7 +279,7 @@ def test_command_needs_its_packages_and_a_run(work, tmp_path, capsys):
     code = "import sys; sys.modules['uvicorn'] = None; from l2l.serve.__main__ import main; sys.exit(main(['--run=x']))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert done.stderr.startswith('error: the service needs FastAPI and uvicorn: pip install "l2l[serve]"')
+    assert done.stderr.startswith('error: the service needs FastAPI and uvicorn: pip install ".[serve]"')
     assert serve.main([f"--run={tmp_path}"]) == 1
     assert capsys.readouterr().err == f"error: {tmp_path} is not a run folder\n"
     assert serve.main([f"--run={work / 'run'}", f"--root={tmp_path / 'no'}"]) == 1
