@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from l2l.core import distribution
+
 HERE = Path(__file__).parent
 PATIENCE = 120.0  # seconds for a probe; TensorFlow's first import on a slow disk takes tens
 ROOM = 1 << 30  # bytes that should be free where something is written
-INSTALL = "pip install -r requirements.txt"
+INSTALL = distribution.install()
 OK, MISSING, BROKEN, UNUSED = "ok", "missing", "broken", "unused"
 FORMATS = {"h264": "most videos, the sample", "aac": "most videos, the sample", "libx264": "making the sample"}
 

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from l2l.doctor.checks import BROKEN, HERE, INSTALL, MISSING, OK, Finding, probe
+from l2l.core import distribution
+from l2l.doctor.checks import BROKEN, INSTALL, MISSING, OK, Finding, probe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,28 +27,32 @@ def optional(names: tuple[str, ...], module: str, needed_for: str, cure: str) ->
     return Package(names, module, needed_for, required=False, cure=cure)
 
 
+_TRAIN, _SERVE = distribution.install("train"), distribution.install("serve")
 PACKAGES = (
     Package(("numpy",), "numpy", "everything"),
     Package(("jax",), "jax", "everything"),
     Package(("flax",), "flax", "everything"),
-    Package(("orbax-checkpoint",), "orbax.checkpoint", "everything"),
-    Package(("optax",), "optax", "training"),
-    Package(("ml_collections",), "ml_collections", "training"),
-    Package(("absl-py",), "absl", "training"),
+    Package(("ml_collections",), "ml_collections", "everything"),
     Package(("tqdm",), "tqdm", "everything"),
     Package(("av",), "av", "reading and writing video"),
     Package(("pillow",), "PIL.Image", "reading and writing video"),
     Package(("safetensors",), "safetensors", "published weights"),
     Package(("jinja2",), "jinja2", "pages"),
-    Package(("matplotlib",), "matplotlib", "pages"),
-    Package(("tensorflow-cpu", "tensorflow"), "tensorflow", "preparing, training, evaluating (not for infer)"),
-    Package(("tensorflow-datasets",), "tensorflow_datasets", "preparing"),
-    optional(("fastapi",), "fastapi", "the service", 'pip install "l2l[serve]"'),
-    optional(("uvicorn",), "uvicorn", "the service", 'pip install "l2l[serve]"'),
-    optional(("python-multipart",), "python_multipart", "the service", 'pip install "l2l[serve]"'),
-    optional(("apache-beam",), "apache_beam", "preparing with Beam", 'pip install "l2l[beam]"'),
+    Package(("scipy",), "scipy.stats", "tables over seeds"),
+    Package(("absl-py",), "absl", "the command line of training"),
+    Package(("packaging",), "packaging", "the ranges in this list"),
+    optional(("optax",), "optax", "training", _TRAIN),
+    optional(("orbax-checkpoint",), "orbax.checkpoint", "training", _TRAIN),
+    optional(("tensorflow-cpu", "tensorflow"), "tensorflow", "preparing, training, evaluating", _TRAIN),
+    optional(("tensorflow-datasets",), "tensorflow_datasets", "preparing", _TRAIN),
+    optional(("matplotlib",), "matplotlib", "pictures of a benchmark", _TRAIN),
+    optional(("chex",), "chex", "the tests", _TRAIN),
+    optional(("fastapi",), "fastapi", "the service", _SERVE),
+    optional(("uvicorn",), "uvicorn", "the service", _SERVE),
+    optional(("python-multipart",), "python_multipart", "the service", _SERVE),
+    optional(("apache-beam",), "apache_beam", "preparing with Beam", distribution.install("beam")),
     optional(("tensorboard",), "tensorboard.summary", "curves in TensorBoard", "pip install tensorboard"),
-    optional(("ipykernel",), "ipykernel", "the notebook", 'pip install "l2l[notebook]"'),
+    optional(("ipykernel",), "ipykernel", "the notebook", distribution.install("notebook")),
     optional(("pytest",), "pytest", "the tests", "pip install -r requirements-dev.txt"),
 )
 
@@ -55,7 +60,7 @@ PACKAGES = (
 def versions() -> Iterator[Finding]:
     """Python, and every package: installed, in the range that was tested, and whether it can be imported."""
     good = sys.version_info >= (3, 11)
-    cure = "make a virtual environment with Python 3.11 or 3.12"
+    cure = "make a virtual environment with Python 3.11, 3.12 or 3.13"
     yield Finding("versions", "python", OK if good else BROKEN, platform.python_version(), "everything", True, cure)
     there = {package: installed(package) for package in PACKAGES}
     problems, ranges = imported([package.module for package, version in there.items() if version]), tested()
@@ -96,9 +101,8 @@ def tested() -> dict[str, Any]:
         from packaging.requirements import InvalidRequirement, Requirement
     except ImportError:
         return {}
-    file = HERE.parents[1] / "requirements.txt"
     with contextlib.suppress(importlib.metadata.PackageNotFoundError, OSError, InvalidRequirement):
-        lines = file.read_text().splitlines() if file.is_file() else importlib.metadata.requires("l2l")
-        asked = [Requirement(line) for line in lines or [] if line and not line.startswith(("#", "-"))]
-        return {x.name: x.specifier for x in asked if not x.marker or x.marker.evaluate({"extra": ""})}
+        asked = [Requirement(line) for line in distribution.requirements()]
+        here = lambda marker: any(marker.evaluate({"extra": extra}) for extra in ("", *distribution.EXTRAS))
+        return {x.name: x.specifier for x in asked if not x.marker or here(x.marker)}
     return {}
