@@ -47,7 +47,7 @@ bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in teacher student skimmer loader prepare distill_cache infer; do \
 		$(BIN)/python -m benchmarks.$$name --json; done
 
-wheel: $(BIN)/.ready  ## the package as it is installed: built, and used from an empty folder; two minutes
+wheel: $(BIN)/.ready  ## the package as it is installed: built, and used from an empty folder; minutes
 	$(BIN)/python -m tests.wheel
 
 soak: $(BIN)/.ready  ## fuzz and kill tests in full

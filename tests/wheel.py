@@ -1,9 +1,10 @@
-"""The package as it is installed: builds a wheel, installs it alone, and uses it from an empty folder.
+"""The package as it is installed: builds a wheel, installs it, and uses it from an empty folder.
 
     python -m tests.wheel
 
-It needs the packages of requirements-dev.txt, and pip's index for setuptools. Prints what it does and takes about two
-minutes, which is why it is no part of the test suite.
+First beside the packages of this Python, which are those of requirements-dev.txt, then in an environment of its own
+with what looking at videos needs and nothing more. pip's index must be there. Prints what it finds; it takes minutes,
+which is why it is no part of the test suite.
 """
 
 import os
@@ -11,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import venv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +23,9 @@ from tests.helpers.commands import ROOT
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "l2l", "configs", "data_prep")
 DATA = "data/sample/trimmed"
 STEPS = "--config.epochs=0.34"  # of 6 steps an epoch: 2
+MOST = 1000  # MiB that the core may take
+RELEASE = ROOT / "tests" / "release"
+FILM = str(RELEASE / "film.mp4")
 INSTALLED = {"l2l", f"l2l-{distribution.version()}.dist-info", "bin"}
 
 
@@ -57,12 +62,11 @@ def demand(true: bool, what: str) -> None:
     print(f"{what}: yes", flush=True)
 
 
-def check(folder: Path) -> None:
-    """Raises WheelError for the first thing that is wrong."""
+def check_all(wheel: Path, folder: Path) -> None:
+    """All commands begin, and a student is distilled. Raises WheelError for the first thing that is wrong."""
     site, empty = folder / "site", folder / "empty"
     empty.mkdir()
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={site}", str(built(folder))]
-    asked(pip, folder)
+    asked([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", f"--target={site}", str(wheel)], folder)
     demand({x.name for x in site.iterdir()} == INSTALLED, "site-packages gets nothing but l2l")
     demand((site / "l2l" / "py.typed").is_file(), "its types can be read")
     run = lambda *words: asked([str(site / "bin" / "l2l"), *words], empty, site)
@@ -75,10 +79,36 @@ def check(folder: Path) -> None:
     words = [f"--config.data.dir={DATA}", STEPS, "--config.teacher=runs/teacher", "--config.run=runs/distill"]
     run("train", "--config=distill", *words)
     demand((empty / "runs/distill/done.json").is_file(), "a student is distilled")
-    film = ROOT / "tests" / "release" / "film.mp4"
-    demand('"top": [{"label"' in run("infer", str(film), "--run=runs/distill", "--json"), "it looks at a film")
+    demand('"top": [{"label"' in run("infer", FILM, "--run=runs/distill", "--json"), "it looks at a film")
+
+
+def check_core(wheel: Path, folder: Path) -> None:
+    """Without any extra it answers, and says what is missing for the rest. Raises WheelError as `check_all`."""
+    core, empty = folder / "core", folder / "nothing"
+    empty.mkdir()
+    venv.create(core, with_pip=True)
+    asked([str(core / "bin" / "pip"), "install", "--quiet", str(wheel)], folder)
+    bytes_ = sum(x.stat().st_size for x in core.rglob("*") if x.is_file() and not x.is_symlink())
+    demand(bytes_ < MOST << 20, f"the core takes {bytes_ >> 20} MiB, less than {MOST}")
+    run = lambda *words: asked([str(core / "bin" / "l2l"), *words], empty)
+    run("doctor")
+    for name in ("report", "serve", "train"):
+        run(name, "--help")
+    run("export", str(RELEASE / "skim"), "--out=skim.l2l")
+    for path in (RELEASE / "skim", RELEASE / "skim.l2l", "skim.l2l"):
+        demand("clapping" in run("infer", FILM, f"--run={path}"), f"the core looks at a film with {Path(path).name}")
+    try:
+        run("train", "--config=distill")
+    except WheelError as error:
+        said = str(error).splitlines()[1:]
+        demand(said == ['error: this needs tensorflow, which is not installed: pip install ".[train]"'], "it says so")
+    else:
+        raise WheelError("the core trains without TensorFlow")
 
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as made:
-        check(Path(made))
+        folder = Path(made)
+        wheel = built(folder)
+        check_all(wheel, folder)
+        check_core(wheel, folder)

@@ -38,6 +38,7 @@ PACKAGES = (
     Package(("pillow",), "PIL.Image", "reading and writing video"),
     Package(("safetensors",), "safetensors", "published weights"),
     Package(("jinja2",), "jinja2", "pages"),
+    Package(("flatbuffers",), "flatbuffers", "exported files"),
     Package(("scipy",), "scipy.stats", "tables over seeds"),
     Package(("absl-py",), "absl", "the command line of training"),
     Package(("packaging",), "packaging", "the ranges in this list"),
