@@ -6,7 +6,7 @@
 VARIANT_listen (of the sample: listen) hears through the preview of configs/preview.py. The variant closer describes,
 with the student of configs/finetune.py:closer, the regions of every picture as well.
 
-Another clip model, whose clips may have more frames: --config.student=RUN --config.data.dir=DIR --config.run=OUT.
+Another clip model, whose clips may have more frames: --config.student=RUN --config.data.dir=DIR --config.run=FOLDER.
 """
 
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
 
 
 def listen(extract: Callable[[ConfigDict], None]) -> Callable[[ConfigDict], None]:
-    """The same with the student that hears through its preview."""
+    """The features of the same videos, from the student that hears through its preview."""
 
     def change(c: ConfigDict) -> None:
         extract(c)

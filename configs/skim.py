@@ -8,7 +8,7 @@ what hard selection does at test time, and weighs its looks; the paper's way the
 --config.model.count_start=True --config.model.weigh=False.
 --config.model.index_by=audio chooses the moments by sound alone. --config.model.stride=5 takes the features of every
 fifth position only ("sparse" in the paper). With --config.recognition=DIR a second directory of features of the same
-videos, such as the teacher's, judges the looks, and config.data.dir only says where to look.
+videos, such as the teacher's, answers at the picked positions, and config.data.dir only says where to look.
 
 VARIANT_listen (of the sample: listen) chooses by the sound that configs/preview.py hears: of a video with sound, images
 are needed only where it looks. See config.model.fallback for one without.
@@ -17,7 +17,7 @@ The variant closer does the same on small, far-away actions, and looks at each p
 that the state chooses, closer. Over the features of configs/extract.py:closer.
 
 activitynet_r2plus1d152 and activitynet_released_judged are the paper's table with R(2+1)D-152, over the released
-features: in the first it looks and judges, in the second image and sound say where it is to look.
+features: in the first it chooses and recognises, in the second image and sound choose and it recognises.
 
 What the paper compares with, each over the same features: VARIANT_lstm runs over all positions in order, and
 VARIANT_nonrecurrent asks a single learned query.
@@ -92,7 +92,7 @@ def activitynet_released_judged(c: ConfigDict) -> None:
 
 
 def listen(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
-    """The same, choosing by the preview's sound alone; a video without any by the images at the stride."""
+    """A skimmer that chooses by the preview's sound alone; a video without sound by its images, sparsely."""
 
     def change(c: ConfigDict) -> None:
         skim(c)
@@ -113,7 +113,7 @@ def closer(c: ConfigDict) -> None:
 
 
 def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
-    """Another model over the features of a skim config; of its numbers, the keys that this model has."""
+    """What the paper compares with: another model over the same features, with as many of the numbers as it has."""
 
     def change(c: ConfigDict) -> None:
         skim(c)
