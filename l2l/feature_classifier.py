@@ -2,9 +2,9 @@
 
     python -m l2l.feature_classifier data/activitynet_r2plus1d152 --out=runs/activitynet_r2plus1d152
 
-A skimmer starts from the classifier of the clip model that made its features, and what does not learn is judged by it;
-none was released with these. This one is logistic regression on the mean feature of every training video, the same at
-every call. The run folder holds it as the head of an R(2+1)D with bottlenecks whose feature is as wide, and the
+A skimmer starts from the classifier of the clip model that made its features, which also scores selections that do not
+learn; none was released with these. This one is logistic regression on the mean feature of every training video, the
+same at every call. The run folder holds it as the head of an R(2+1)D with bottlenecks whose feature is as wide, and the
 directory's index then names that run. No video can be described by it: its network is not there.
 """
 

@@ -23,17 +23,17 @@ EPILOG = """\
 --json prints one object per video and line:
   path; top, a list of {label, score}; calibrated, whether the scores can be read as probabilities;
   moments, a list of {modality, at, weight}: modality is image, audio, or both, at is the place in the film in
-  seconds, weight the share of the prediction; of a skimmer also look, which of its looks that was, from 1, and where
+  seconds, weight the share of the prediction, of a skimmer also look, which of its looks that was, from 1, and where
   a picture was seen closer region, [left, top, side] in shares of its middle square (seconds is the old name of at);
   looks, how many there were; positions, of how many clips; has_audio, false if nothing was heard: then no moment is
   audio or both;
-  notes, a list of what has to be known to read the answer: of the file, such as which of its sound tracks was read;
+  notes, a list of what has to be known to read the answer: of the file, such as which of its sound tracks was read,
   "no sound", "sound track is silent", what a run does without sound, and that a run knows nothing but the built-in set;
   gmacs (1e9 multiply-adds in all) and gmacs_of {indexing, skimming, recognition}, which add up to it;
   seconds (in all) and seconds_of {decode, features, skimming, compile}, which add up to it: compile is what the
   first video of a length waits for;
   decoded {image, audio}, each {seconds, bytes}: how much of the film went to a decoder;
-  run {name, hash, classes, stride, stop_when_sure}: which run looked, and how; with --html, page;
+  run {name, hash, classes, stride, stop_when_sure}: which run looked, and how; page, with --html;
   or path and error for a video that cannot be used, which does not stop the others.
 With --follow one such object follows the other while the video comes; the last one is the answer to the whole.
 
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         type=command.number(int, 1, 1e6),
         help="skimmer: describe every so many-th position (default: as it was trained)",
     )
-    add("--stop_when_sure", action="store_true", help="skimmer: look no longer than python -m l2l.sure found necessary")
+    add("--stop_when_sure", action="store_true", help="skimmer: early exit, by the rule that python -m l2l.sure fitted")
     add(
         "--audio_track",
         type=command.number(int, 1),

@@ -1,4 +1,4 @@
-"""Stops looking when sure: how many looks a video gets becomes a result instead of a setting.
+"""Fits early exit: a skimmer stops when it is confident enough, so each video gets as many looks as it needs.
 
     python -m l2l.sure RUN --data=DIR
 

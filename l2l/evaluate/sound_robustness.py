@@ -3,7 +3,7 @@
     python -m l2l.sound_trials RUN [--data=DIR] [--split=test]
 
 RUN is a finished skim run, DIR its feature shards, whose sound is changed in each of these ways. Writes
-RUN/sound_trials.json: top-1 with hard selection, and of positions at equal distances, judged with the same sound. A
+RUN/sound_trials.json: top-1 with hard selection, and of positions at equal distances, recognised with the same sound. A
 track on which there is nothing counts as none (`preprocess.silent`), so that such films are among the muted ones.
 """
 
