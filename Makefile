@@ -43,6 +43,10 @@ lint: $(BIN)/.ready
 test: lint  ## lint and the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
+.PHONY: reference
+reference: $(BIN)/.ready  ## the pages of docs/reference that are made from the code
+	$(BIN)/python -m scripts.reference
+
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in teacher student skimmer loader prepare distill_cache infer; do \
 		$(BIN)/python -m benchmarks.$$name --json; done

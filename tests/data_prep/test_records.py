@@ -1,8 +1,9 @@
-"""What the README says of records, for those who read them without this project: every field, and code that runs."""
+"""What docs/reference/records.md says, for those who read records without this project: fields, and code that runs."""
 
 import textwrap
 
 import numpy as np
+import pytest
 
 from data_prep.shards.prepare import write_dataset
 from l2l.data import schema
@@ -10,29 +11,29 @@ from l2l.media.picture.jpeg import decode_jpeg
 from tests.helpers.commands import ROOT
 from tests.helpers.prepared import LABELS, POLICY, records, rows_of
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "reference" / "records.md").read_text(encoding="utf-8")
 MANY = {1: "one", None: "any number"}
+TITLES = {
+    "## Clip records": schema.CLIP_RECORD,
+    "## Feature records": schema.FEATURE_RECORD,
+    "### With regions": schema.GLANCES,
+    "## Teacher records": schema.TEACHER_RECORD,
+}
 
 
-def rows():
-    """The lines of the table, from the schema."""
-    first, second, last = schema.RECORDS.items()
-    for kind, table in (first, second, ("features with glances", schema.GLANCES), last):
-        for name, field in table.items():
-            yield f"| {kind} | `{name}` | {field.kind}, {MANY.get(field.length, field.length)} | {field.meaning} |"
-
-
-def test_every_field_is_listed():
-    lines = README.splitlines()
-    first = lines.index("| records of | field | stored as | meaning |")
-    expected = list(rows())
-    assert lines[first + 2 : first + 2 + len(expected)] == expected
-    assert not lines[first + 2 + len(expected)].startswith("|")
+@pytest.mark.parametrize("title", TITLES)
+def test_every_field_is_listed(title):
+    lines = PAGE.partition(f"\n{title}\n")[2].partition("\n#")[0].splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| `")]
+    stored = {name.strip("`"): how for name, how, _ in rows}
+    assert stored == {
+        name: f"{field.kind}, {MANY.get(field.length, field.length)}" for name, field in TITLES[title].items()
+    }
 
 
 def test_the_code_reads_them(tmp_path):
     """Pictures, samples and labels of every clip of a split, as they were cut."""
-    block = README[README.index("    import tensorflow as tf\n") :].split("\n\nA ", 1)[0]
+    block = PAGE[PAGE.index("    import tensorflow as tf\n") :].split("\n\n## ", 1)[0]
     assert block.count("data/mine") == 1
     listed = rows_of(tmp_path)
     index = write_dataset(listed, LABELS, tmp_path / "out", POLICY)
@@ -53,8 +54,8 @@ def test_the_code_reads_them(tmp_path):
 def test_the_code_shows_them(tmp_path, monkeypatch):
     """TFDS draws the first picture of every clip over the name of its class."""
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    begin = README.index("    import tensorflow_datasets as tfds\n")
-    block = README[begin : README.index("\n\n", README.index("show_examples(", begin))]
+    begin = PAGE.index("    import tensorflow_datasets as tfds\n")
+    block = PAGE[begin : PAGE.index("\n\n", PAGE.index("show_examples(", begin))]
     assert block.count("data/mine") == 1
     index = write_dataset(rows_of(tmp_path), LABELS, tmp_path / "out", POLICY, shards=1)
     told = {}
