@@ -81,7 +81,7 @@ class NonRecurrent(nn.Module):
     Attributes:
       num_classes: k.
       fusion: the student's fusion module; its frozen variables are an argument of the call.
-      steps: T.
+      steps: T, how many positions hard selection reads.
       key: width of keys and query.
       multi_label: the scores are each class by itself (sigmoid) rather than shares of one (softmax).
       dtype: of the inputs of matrix products; parameters, statistics and softmax stay float32.

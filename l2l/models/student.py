@@ -55,7 +55,7 @@ class Student(nn.Module):
       num_classes: k.
       width: channels of the trunks' first stage, doubled by every further one.
       stages: blocks per stage of both trunks.
-      modality: both, image or audio.
+      modality: what it takes in: image, audio, or both.
       feature: width of the fused feature.
       preview: width of a small audio trunk in the place of the ResNet, see `Preview`; 0: the ResNet.
       regions: how many regions lie beside each other in a picture, see `Regions`, which the trained student describes

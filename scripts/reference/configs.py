@@ -35,8 +35,8 @@ MODEL = """\
 `config.model` has the name of a model and its numbers; every variant sets them. On the command line such a key has
 `model.` before it, as in `--config.model.width=8`. A dash means that the config must give the number."""
 VARIANTS = """\
-A variant changes some keys. Here, for each, what it reads (`data.dir`), what it builds on (runs and features made
-before), where it writes (`run`), and every other key that differs from its default."""
+A variant changes some keys. The lists say, for each, what it reads (`data.dir`), what it builds on (runs and features
+made before), where it writes (`run`), and every other key that differs from its default."""
 
 
 def configs() -> str:
@@ -122,17 +122,19 @@ def _model_default(field: dataclasses.Field) -> str:
 
 def _stage(stage: str) -> str:
     module = importlib.import_module(f"configs.{stage}")
-    rows = [_variant(stage, name, change) for name, change in module.VARIANTS.items()]
-    changes = [f"- `{name}`: {', '.join(_changes(module.get_config(name)))}" for name in module.VARIANTS]
-    head = ("variant", "what it is", "reads", "builds on", "writes")
-    parts = [f"### {stage}", prose(module.__doc__), table(head, rows), "Other keys:", "\n".join(changes)]
-    return "\n\n".join(parts)
+    rows = [(f"`{name}`", _docstring(stage, change)) for name, change in module.VARIANTS.items()]
+    changes = [f"- `{name}` {_places(module.get_config(name))}" for name in module.VARIANTS]
+    return "\n\n".join(
+        [f"### {stage}", prose(module.__doc__), table(("variant", "what it is"), rows), "\n".join(changes)]
+    )
 
 
-def _variant(stage: str, name: str, change: Any) -> tuple[str, ...]:
-    now = flat(importlib.import_module(f"configs.{stage}").get_config(name))
+def _places(config: Any) -> str:
+    """What a variant reads, builds on and writes, and the other keys that it changes."""
+    now = flat(config)
     on = [f"`{part}`" for key in INPUTS for part in now[key].split(",") if part]
-    return f"`{name}`", _docstring(stage, change), f"`{now['data.dir']}`", ", ".join(on), f"`{now['run']}`"
+    builds = f", builds on {', '.join(on)}" if on else ""
+    return f"reads `{now['data.dir']}`{builds}, writes `{now['run']}`. Keys: {', '.join(_changes(config))}."
 
 
 def _changes(config: Any) -> Iterator[str]:
