@@ -84,7 +84,7 @@ def _loaded(module: str) -> Any:
 def _described(module: Any) -> list[str]:
     """What a command does, its arguments, and what its help says below them."""
     parser, text = module.parser(), inspect.getmodule(module.parser).__doc__ or ""
-    more = parser.epilog or ""
+    text, more = max(text, parser.description or "", key=len), parser.epilog or ""  # whichever says more
     below = [] if more.strip() in text else [prose(more)]
     return [prose(text), table(HEAD, _arguments(parser._actions)), *below]
 
