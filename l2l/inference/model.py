@@ -65,7 +65,7 @@ class Model:
     Args:
       parts: of a run.
       stride: of a skimmer: describe every stride-th position only; it picks among those. None: as it was trained.
-      stop_when_sure: of a skimmer: look only until it is as sure as `l2l.sure` found to be enough.
+      stop_when_sure: of a skimmer: early exit, by the rule that `python -m l2l.sure` fitted.
       audio_track: number of the sound track of a file that is read, from 1; None chooses.
       trust_length: False takes a file that ends before the length that it says.
       decoders: that read files; None for new ones.
@@ -144,7 +144,8 @@ class Model:
 
         Raises:
           MediaError: it cannot be used, from front to back at least: an MP4 file needs its index first.
-          ValueError: another model judges the looks: its clips are gone by then. Or parts of files were asked for.
+          ValueError: a second model recognises what is picked: its clips are gone by then. Or `audio_track` or
+            `trust_length` was given.
         """
         if self.reading != policy.USUAL:
             raise ValueError("audio_track and trust_length are for whole files, not for what is still coming")
