@@ -17,6 +17,10 @@ demo: $(BIN)/.ready  ## the whole path on the built-in sample; ends with the pat
 	$(BIN)/python -m l2l.main --config=configs/skim.py
 	$(BIN)/python -m l2l.report $(RUNS) --out=runs/sample/report.html
 
+.PHONY: docs
+docs: $(BIN)/.ready  ## the documentation as pages: runs/docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 study: $(BIN)/.ready  ## every arm on the built-in sample with three seeds; runs/study/sweep.md
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
 
