@@ -1,4 +1,4 @@
-"""Every command that README and docstrings show would run, and those for one's own videos do, to their end."""
+"""Every command that README, docs/ and docstrings show would run, and those for one's own videos do, to their end."""
 
 import contextlib
 import glob
@@ -25,7 +25,7 @@ from tests.helpers.commands import Mistake
 from tests.helpers.videos import write_video
 
 TEXTS = {name: text for name, text in commands.texts().items() if re.search(r"python -m|make |\bl2l \w", text)}
-OWN = "Your own videos"
+OWN = ("docs/tutorials/own_videos.md", "Prepare and train")
 
 
 @pytest.mark.parametrize("name", TEXTS)
@@ -40,7 +40,9 @@ def test_what_a_text_shows_is_there(name):
             mistakes.append(f"{found}: {mistake}")
     assert mistakes == []
     programs = [x.source for x in calls] + [x for _, x in pieces if commands.NAMED.fullmatch(x)]
-    assert text.count("python -m ") == sum(x.startswith("python -m ") for x in programs), "some are not found"
+    assert " ".join(text.split()).count("python -m ") == sum(x.startswith("python -m ") for x in programs), (
+        "some are not found"
+    )
 
 
 def test_a_shell_reads_every_command():
@@ -156,10 +158,10 @@ STUDENT = (*CLIPS, "--config.model.feature=4")
 SKIM = ("--config.model.steps=2", "--config.model.hidden=16", "--config.model.key=8", "--config.model.query=16")
 # What the test adds to a command so that it takes seconds, or so that what it says can be read.
 ADDED = {
-    "--config=configs/teacher.py": CLIPS,
-    "--config=configs/distill.py": STUDENT,
-    "--config=configs/finetune.py": STUDENT,
-    "--config=configs/skim.py": (*SMALL, *SKIM, "--config.data.lengths=(8,)"),
+    "--config=teacher": CLIPS,
+    "--config=distill": STUDENT,
+    "--config=finetune": STUDENT,
+    "--config=skim": (*SMALL, *SKIM, "--config.data.lengths=(8,)"),
     "l2l.infer": ("--json",),
     "data_prep.verify": ("--workers=1",),
 }
@@ -188,8 +190,8 @@ def section(text: str, title: str) -> str:
 
 
 def run(words: list[str]) -> str:
-    """Runs `python -m ...` to its end in this process, quickly; returns what it printed."""
-    module, *rest = words[2:]
+    """Runs `l2l NAME ...` to its end in this process, quickly; returns what it printed."""
+    module, *rest = commands.known(words[1]), *words[2:]
     more = next((ADDED[word] for word in (module, *rest) if word in ADDED), ())
     rest = [name for word in rest for name in (sorted(glob.glob(word)) if "*" in word else [word])]
     out = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
@@ -202,7 +204,7 @@ def run(words: list[str]) -> str:
 
 @pytest.fixture(scope="module")
 def own(tmp_path_factory) -> Iterator[dict[str, str]]:
-    """What each module said while the commands of "Your own videos" ran, in the folder that is then the working one."""
+    """What each command said while those for one's own videos ran, in the folder that is then the working one."""
     folder, said = tmp_path_factory.mktemp("own"), {}
     own_videos(folder / "my_videos")
     (folder / "configs").symlink_to(commands.ROOT / "configs")
@@ -210,8 +212,9 @@ def own(tmp_path_factory) -> Iterator[dict[str, str]]:
         patch.chdir(folder)
         one = jax.devices()[:1]  # as most people have
         patch.setattr(jax, "devices", lambda: one)
-        for command in commands.commands(section(TEXTS["README.md"], OWN)):
-            said[command.words[2]] = run(list(command.words))
+        path, title = OWN
+        for command in commands.commands(section(TEXTS[path], title)):
+            said[command.words[1]] = run(list(command.words))
         yield said
 
 
@@ -223,7 +226,7 @@ def test_own_shards_account_for_every_video(own):
     assert stored == {f"{label}/{number}.mp4" for label in CLASSES for number in range(FILMS)}
     assert index.labels == tuple(sorted(CLASSES))
     assert all(index.videos(split) for split in index.splits)
-    assert f"data/mine is whole: {len(CLASSES)} labels" in own["data_prep.verify"]
+    assert f"data/mine is whole: {len(CLASSES)} labels" in own["verify"]
 
 
 def test_own_runs_are_finished(own):
@@ -239,7 +242,7 @@ def test_own_runs_are_finished(own):
 
 
 def test_own_videos_are_answered(own):
-    found = [json.loads(line) for line in own["l2l.infer"].splitlines()]
+    found = [json.loads(line) for line in own["infer"].splitlines()]
     assert [x["path"] for x in found] == [f"my_videos/{CLASSES[0]}/{number}.mp4" for number in range(FILMS)]
     assert [x["has_audio"] for x in found] == [number % 2 == 0 for number in range(FILMS)]
     for answer in found:
@@ -249,7 +252,7 @@ def test_own_videos_are_answered(own):
 
 
 def test_own_report_shows_every_run(own):
-    page = Path(own["l2l.report"].strip())
+    page = Path(own["report"].strip())
     shown = report_page.runs_of(page)
     assert {name: row["stage"] for name, row in shown.items()}.items() <= report_page.DEMO.items()
     assert set(shown) >= {"teacher", "distill", "finetune", "skim"}

@@ -228,6 +228,9 @@ def known(name: str) -> str:
 
 def check_module(module: str, *words: str) -> None:
     """By the parser of the module itself; raises Mistake with what it says."""
+    if module == "l2l":
+        check_name(*words)
+        return
     if module not in modules():
         raise Mistake(f"there is no command {module}")
     if module == "l2l.main":
