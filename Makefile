@@ -5,7 +5,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
 RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 
-.PHONY: demo study paper ablations listen test lint bench soak wheel
+.PHONY: demo study paper ablations listen test lint style layers types types-baseline bench soak wheel
 .DELETE_ON_ERROR:
 
 $(BIN)/.ready: requirements.txt requirements-dev.txt
@@ -39,10 +39,22 @@ listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; end
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
 	$(BIN)/python -m l2l.report --table=all runs/listen --out=runs/listen/report.html
 
-lint: $(BIN)/.ready
+lint: style layers types  ## all that is checked without running anything
+
+style: $(BIN)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+layers: $(BIN)/.ready  ## the order of the packages; pyproject.toml says it
 	$(BIN)/lint-imports --no-cache
+
+types: $(BIN)/.ready  ## no error of types beside those of mypy-baseline.txt
+	@echo "$(BIN)/mypy, beside mypy-baseline.txt"
+	@$(BIN)/mypy | $(BIN)/mypy-baseline filter --hide-stats || \
+		{ echo "error: new errors of types are listed above; if none is, some were fixed: make types-baseline"; exit 1; }
+
+types-baseline: $(BIN)/.ready  ## after errors of types were fixed: takes them out of mypy-baseline.txt
+	$(BIN)/mypy | $(BIN)/mypy-baseline sync
 
 test: lint  ## lint and the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
