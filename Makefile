@@ -41,6 +41,7 @@ listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; end
 
 lint: style layers types  ## all that is checked without running anything
 
+.PHONY: style layers types types-baseline
 style: $(BIN)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -52,7 +52,14 @@ def epochs(where: Path, *, cached: bool) -> Callable[[], None]:
     config.data.batch = config.data.eval_batch = BATCH
     config.data.streams, config.data.shuffle = SHARDS, BATCH
     job = setup.prepare(config, dependencies.ensure(config))
-    how = {"draw": "clip", "batch": BATCH, "streams": SHARDS, "seed": 0, "first_step": 0, "shuffle": BATCH}
+    how: dict[str, Any] = {
+        "draw": "clip",
+        "batch": BATCH,
+        "streams": SHARDS,
+        "seed": 0,
+        "first_step": 0,
+        "shuffle": BATCH,
+    }
     batches = Ahead((sharding.put_batch(job.mesh, x) for x in job.source.train("train", **how)), loader.PREFETCH)
     step, key = make_step(job.task, job.optimizer, job.mesh), jax.random.key(0)
     state: list[Any] = [setup.init_state(job)]

@@ -38,7 +38,8 @@ def ours() -> tuple[dict[str, Callable[[], float]], Callable[[], int]]:
     frozen = {"fusion": task.model.fusion.init(jax.random.key(1), heads, heads)["params"]}
     frozen["classifier"] = {"kernel": np.zeros((512, CLASSES), np.float32), "bias": np.zeros(CLASSES, np.float32)}
     soft = jax.jit(lambda variables, batch: task.model.apply(variables, *task.inputs(batch, frozen), train=False)[0])
-    calls, programs = {}, []
+    calls: dict[str, Callable[[], float]] = {}
+    programs = []
     for size in BATCHES:
         batch = videos(size)
         variables = jax.jit(task.init)(jax.random.key(0), batch, frozen)

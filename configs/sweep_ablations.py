@@ -9,9 +9,11 @@ It builds on the runs of `make paper`, whose students and skimmers are what ever
         runs/paper/skim --out=runs/ablations/report.html
 """
 
+from typing import Any
+
 SEEDS = (0, 1, 2)
 PAPER = "runs/paper"
-DISTILLATIONS = {
+DISTILLATIONS: dict[str, dict[str, Any]] = {
     "lambda_0": {"distill_weight": 0.0},  # the L1 term alone
     "lambda_1": {"distill_weight": 1.0},
     "lambda_10": {"distill_weight": 10.0},
@@ -20,7 +22,7 @@ DISTILLATIONS = {
     "not_cached": {"cache_teacher": False},  # the teacher sees the student's own random square at every step
 }
 FROZEN = (("classifier/.*", 0.1), ("modality/.*", 0.0))
-SKIMS = {
+SKIMS: dict[str, dict[str, Any]] = {
     "soft": {"model.selection": "soft"},
     "not_weighed": {"model.weigh": False},
     "start_counted": {"model.count_start": True, "model.weigh": False},  # the start has no weight of its own

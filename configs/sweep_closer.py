@@ -8,13 +8,15 @@ another moment, and as a picture of twice as many pixels. Every arm chooses its 
 begin with one student and its preview, made here as the demo makes them.
 """
 
+from typing import Any
+
 SEEDS = (0, 1, 2)
 LARGER = {"data.crop": 68, "data.resize": 68, "model.regions": 0}  # 68 * 68 is twice 48 * 48
 WHOLE = {"data.scale": 1.0, "model.regions": 0}  # never shown parts of pictures
 # Student -> what it is fine-tuned with.
-STUDENTS = {"parts": {}, "whole": WHOLE, "larger": LARGER, "larger_whole": WHOLE | LARGER}
+STUDENTS: dict[str, dict[str, Any]] = {"parts": {}, "whole": WHOLE, "larger": LARGER, "larger_whole": WHOLE | LARGER}
 # Arm -> its student, and what its skimmer changes.
-ARMS = {
+ARMS: dict[str, tuple[str, dict[str, Any]]] = {
     "none": ("parts", {"model.closer": ""}),
     "none_whole": ("whole", {"model.closer": ""}),
     "more_moments": ("parts", {"model.closer": "", "model.steps": 20}),

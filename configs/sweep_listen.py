@@ -12,13 +12,15 @@ of the skimmers. What previews of other widths have learned, their agreement wit
 runs/listen/sweep.md.
 """
 
+from typing import Any
+
 SEEDS = range(5)
 DATA = "data/sample/untrimmed_large"
 WIDTHS, CHOSEN = (4, 8, 10), 10  # of previews; the last one leaves listening just below a quarter of "both" in cost
 PLAIN = {"model.weigh": False}  # every look counts the same
 SOFT = PLAIN | {"model.selection": "soft", "model.count_start": True}  # the paper's recipe
 BY_SOUND = {"model.index_by": "audio", "model.fallback": 2, "mute": 0.25}  # by the student's own audio trunk
-ARMS = {"soft": SOFT, "both": PLAIN, "both_weigh": {}, "audio": BY_SOUND}
+ARMS: dict[str, dict[str, Any]] = {"soft": SOFT, "both": PLAIN, "both_weigh": {}, "audio": BY_SOUND}
 SURE, HEARING = ("both", "listen"), ("audio", "listen")  # asked when they are sure; tried with other sound
 
 
@@ -33,12 +35,12 @@ def get_runs(out: str) -> list[dict]:
     add("teacher", "configs/teacher.py")
     add("distill", "configs/distill.py", teacher=f"{out}/teacher/0")
     add("finetune", "configs/finetune.py", init=f"{out}/distill/0")
-    seen = {"student": f"{out}/finetune/0"}
+    seen: dict[str, Any] = {"student": f"{out}/finetune/0"}
     add("extract", "configs/extract.py", **seen, **{"data.dir": DATA})
     for width in WIDTHS:
-        own = {"data.dir": DATA, "model.preview": width, "teacher": seen["student"]}
+        own: dict[str, Any] = {"data.dir": DATA, "model.preview": width, "teacher": seen["student"]}
         add(f"preview_{width}", "configs/preview.py", **own)
-    heard = {"student": f"{out}/preview_{CHOSEN}/0"}
+    heard: dict[str, Any] = {"student": f"{out}/preview_{CHOSEN}/0"}
     add("extract_listen", "configs/extract.py:listen", **heard, **{"data.dir": DATA})
     for seed in SEEDS:
         for arm, change in ARMS.items():

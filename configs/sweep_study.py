@@ -5,11 +5,17 @@
 The data are those of the demo (data seed 0); the seeds are those of training.
 """
 
+from typing import Any
+
 SEEDS = (0, 1, 2)
 LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
-STUDENTS = {"both": {}, "image": {"model.modality": "image"}, "audio": {"model.modality": "audio"}}
+STUDENTS: dict[str, dict[str, Any]] = {
+    "both": {},
+    "image": {"model.modality": "image"},
+    "audio": {"model.modality": "audio"},
+}
 SOFT = {"model.selection": "soft", "model.count_start": True, "model.weigh": False}  # the paper's recipe
-SKIMS = {"straight_through": {}, "soft": SOFT, "audio": {"model.index_by": "audio"}}
+SKIMS: dict[str, dict[str, Any]] = {"straight_through": {}, "soft": SOFT, "audio": {"model.index_by": "audio"}}
 
 
 def get_runs(out: str) -> list[dict]:

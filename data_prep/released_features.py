@@ -79,7 +79,8 @@ def read_list(path: Path) -> list[Video]:
 
 def read_lists(folder: Path) -> dict[str, list[Video]]:
     """The videos of all splits. Raises PrepareError for a mistake in a list, or a video that stands twice."""
-    videos, places = {split: read_list(folder / f"{split}.pkl") for split in SPLITS}, {}
+    videos = {split: read_list(folder / f"{split}.pkl") for split in SPLITS}
+    places: dict[str, str] = {}
     for split, listed in videos.items():
         for number, video in enumerate(listed, 1):
             once(places, video.name, f"{folder / f'{split}.pkl'}, path {number}")

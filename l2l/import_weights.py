@@ -79,7 +79,8 @@ def import_file(args: argparse.Namespace) -> str:
 
     file, student = args.file, run_folder.load_run(args.student) if args.student else None
     if args.model == I3D:
-        file, part = str(file or i3d_names.weights_path()), ()
+        file = str(file or i3d_names.weights_path())
+        part: tuple[str, ...] = ()
         record, variables = published.i3d(file)
     elif not file:
         raise ValueError(f"{args.model} needs a FILE")

@@ -183,7 +183,8 @@ def follow(args: argparse.Namespace) -> int:
     """Prints the answer to what has come so far again and again, and at the end the one to the whole."""
     from l2l.media.scan import MediaError
 
-    model, result, known = load(args), None, []
+    model, result = load(args), None
+    known: list[str] = []
     try:
         for result in model.stream(args.follow):
             told = result.to_json(args.top)

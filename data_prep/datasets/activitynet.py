@@ -43,7 +43,8 @@ def read(videos: str | os.PathLike, lists: str | os.PathLike, *, unit: str = "vi
     entries = _entries(lists)
     training = {x["label"] for entry in entries.values() if entry["subset"] == "training" for x in entry["annotations"]}
     classes = sorted(training or {x["label"] for entry in entries.values() for x in entry["annotations"]})
-    found, known, rows, unlabelled = videos_by_name(videos), set(classes), [], 0
+    found, known, unlabelled = videos_by_name(videos), set(classes), 0
+    rows: list[Row] = []
     for video_id, entry in entries.items():
         if entry["subset"] == "testing" and not entry["annotations"]:
             unlabelled += 1

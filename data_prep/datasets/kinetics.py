@@ -71,7 +71,8 @@ def read(
 
 def read_lists(paths: Iterable[str | os.PathLike]) -> list[Entry]:
     """The rows of all lists, in their order."""
-    entries, places = [], {}
+    entries = []
+    places: dict[str, str] = {}
     for path in paths:
         for where, cells in table(path, REQUIRED, OPTIONAL):
             entry = _entry(where, cells)

@@ -41,7 +41,8 @@ def arranged(inside: Listing, *, labels: bool) -> dict[str, Place]:
         return Place(one_form(folders[depth - 1]) if labels else "", splits.get(folders[0], "") if splits else "")
 
     _check_linked_folders(inside, place, names, depth)
-    found, outside = {}, []
+    found: dict[str, Place] = {}
+    outside = []
     for first, others in inside.videos.items():
         here = [name for name in (first, *others) if place(name)]
         if other := next((name for name in here if place(name) != place(here[0])), None):

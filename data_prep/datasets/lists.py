@@ -61,7 +61,8 @@ def videos_by_name(folder: str | os.PathLike) -> dict[str, str]:
     """
     if not storage.is_folder(folder):
         raise PrepareError(f"{folder} does not exist: --videos takes the folder of the downloaded videos")
-    inside, found, several = videos_in(folder), {}, {}
+    inside, several = videos_in(folder), {}
+    found: dict[str, str] = {}
     names = [*inside.videos, *(other for others in inside.videos.values() for other in others)]
     for name in sorted(names, key=lambda name: name in inside.empty):
         first = found.setdefault(one_form(Path(name).stem), name)

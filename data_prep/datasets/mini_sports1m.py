@@ -149,7 +149,8 @@ def _partitions(folder: Path, classes: int, *, unique: bool) -> dict[str, Partit
     places: dict[str, str] = {}
     partitions: dict[str, Partition] = {}
     for kind in COUNTS:
-        path, partition = _path(folder, kind), {}
+        path = _path(folder, kind)
+        partition: Partition = {}
         if path is None:
             raise PrepareError(f"{folder} has no {kind}_partition.txt, neither in original/ nor beside it")
         for where, line in lines(path):

@@ -36,7 +36,8 @@ def read(videos: str | os.PathLike, lists: str | os.PathLike, *, fold: int = 1) 
     """
     classes = _classes(Path(lists) / "classInd.txt")
     found = {name.lower(): path for name, path in videos_by_name(videos).items()}
-    rows, places = [], {}
+    rows = []
+    places: dict[str, str] = {}
     for split, kind in (("train", "train"), ("val", "test")):
         for where, line in lines(Path(lists) / f"{kind}list{fold:02d}.txt"):
             file, label = _video(where, line, classes)

@@ -55,7 +55,7 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
     stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
     _record_places(plan, stored)
-    said = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
+    said: dict[str, Any] = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if _recorded(plan.out) != index:
         with storage.os_errors(), storage.staged(plan.out) as folder:

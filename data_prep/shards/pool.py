@@ -17,7 +17,8 @@ from l2l.media.decoding.decoder import shielded
 from ..datasets.rows import PrepareError
 
 MOST = 4096  # processes
-T, R = TypeVar("T"), TypeVar("R")
+T = TypeVar("T")
+R = TypeVar("R")
 _STATE: dict[str, Any] = {}  # of a worker process: the shared counter
 
 

@@ -85,7 +85,8 @@ def write(jobs: Sequence[Job], workers: int, time_limit: float) -> None:
 
 
 def _write_all(jobs: Sequence[Job], workers: int, time_limit: float, bar: tqdm) -> None:
-    decoders, free, lock = [Decoder(time_limit) for _ in range(workers)], queue.SimpleQueue(), threading.Lock()
+    decoders, lock = [Decoder(time_limit) for _ in range(workers)], threading.Lock()
+    free: queue.SimpleQueue[Decoder] = queue.SimpleQueue()
     for decoder in decoders:
         free.put(decoder)
 

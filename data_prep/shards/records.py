@@ -96,7 +96,8 @@ class _Order:
     """Follows a shard's records, whose videos it lists: each once, its clips together and in order."""
 
     def __init__(self, kind: str, videos: list[bytes]) -> None:
-        self.kind, self.videos, self.seen = kind, videos, set()
+        self.kind, self.videos = kind, videos
+        self.seen: set[bytes] = set()
         self.clip, self.clips = 0, 0
 
     def faults(self, values: Values) -> Iterator[str]:

@@ -170,7 +170,9 @@ class _Extent:
 
 def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder, done: Callable[[], None]) -> Account:
     temporary, piece = (folder / f".{job.file}.{uuid.uuid4().hex}.{kind}.tmp" for kind in ("shard", "video"))
-    digest, videos, failed, notes = hashlib.sha256(), [], [], []
+    digest, failed = hashlib.sha256(), []
+    videos: list[tuple[int, int] | None] = []
+    notes: list[tuple[str, ...]] = []
     try:
         with open(temporary, "wb") as shard:
             for row, there in zip(job.rows, kept, strict=True):

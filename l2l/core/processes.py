@@ -24,7 +24,7 @@ def start(switch: str, patience: float) -> None:
     """
     if not switch:
         return
-    limits = {"initialization_timeout": round(patience) + 60, "heartbeat_timeout_seconds": HEARTBEAT}
+    limits: dict[str, Any] = {"initialization_timeout": round(patience) + 60, "heartbeat_timeout_seconds": HEARTBEAT}
     joined = concurrent.futures.ThreadPoolExecutor(1).submit(jax.distributed.initialize, **parse(switch), **limits)
     try:
         joined.result(patience)
@@ -46,7 +46,7 @@ def parse(switch: str) -> dict[str, Any]:
     try:
         address, index, count = switch.split(",")
         _, port = address.rsplit(":", 1)
-        where = {"coordinator_address": address, "process_id": int(index), "num_processes": int(count)}
+        where: dict[str, Any] = {"coordinator_address": address, "process_id": int(index), "num_processes": int(count)}
         if int(port) > 0 and 0 <= where["process_id"] < where["num_processes"]:
             return where | {"cluster_detection_method": "deactivate"}
     except ValueError:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-Rule = tuple[Callable[[Any], bool], str]  # whether a value will do, and what will, in words
+Rule = tuple[Callable[[Any], object], str]  # whether a value will do, and what will, in words
 
 
 def whole(least: int, most: int | None = None) -> Rule:

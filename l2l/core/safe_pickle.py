@@ -17,7 +17,7 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -100,12 +100,12 @@ def encode(text: str = "", encoding: str = "latin1") -> bytes:
     return text.encode("latin1")
 
 
-NUMPY = {
+NUMPY: dict[str, Any] = {
     "multiarray._reconstruct": blank,
     "multiarray.scalar": scalar,
     "numeric._frombuffer": array,
 }
-NAMES = {f"numpy.{core}.{name}": value for core in ("core", "_core") for name, value in NUMPY.items()}
+NAMES: dict[str, Any] = {f"numpy.{core}.{name}": value for core in ("core", "_core") for name, value in NUMPY.items()}
 NAMES |= {"numpy.ndarray": "ndarray", "numpy.dtype": Kind, "_codecs.encode": encode}
 BUILTIN = {"set": functools.partial(unique, set), "frozenset": functools.partial(unique, frozenset), "bytes": encode}
 NAMES |= {f"{b}.{name}": value for b in ("builtins", "__builtin__") for name, value in BUILTIN.items()}
@@ -113,6 +113,12 @@ NAMES |= {f"{b}.{name}": value for b in ("builtins", "__builtin__") for name, va
 
 class Reader(pickle._Unpickler):
     """Python's reader, which finds no names but those it is given, and makes no more of a file than it holds."""
+
+    # What Python's reader sets, and does not declare.
+    stack: list[Any]
+    read: Callable[[int], bytes]
+    append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
 
     def __init__(self, file: io.BytesIO, names: Mapping[str, Any]):
         super().__init__(file, encoding="utf-8", errors="surrogateescape")

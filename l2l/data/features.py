@@ -31,7 +31,7 @@ def encode(video: dict[str, np.ndarray]) -> bytes:
 
     With cells (n, r * c) and regions (n, r * d), if the video has them.
     """
-    values = {
+    values: dict[str, list] = {
         "video_id": [video["video_id"]],
         "labels": [int(x) for x in video["labels"]],
         "times": [float(x) for x in video["times"]],

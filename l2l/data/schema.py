@@ -182,7 +182,7 @@ def load_index(directory: str | os.PathLike, *, kind: str | None = None) -> Inde
         said = {key: value.pop(key) for key in ("label_hash", "hash")}
         value.pop("table", None)
         splits = {s: tuple(Shard(**x) for x in shards) for s, shards in value.pop("splits").items()}
-        lists = {key: tuple(value.pop(key)) for key in ("labels", "failed")}
+        lists: dict[str, Any] = {key: tuple(value.pop(key)) for key in ("labels", "failed")}
         lists |= {key: tuple(value.pop(key, ())) for key in ("notes", "noted")}
         index = Index(splits=splits, **lists, **value)
         if index.kind == "clips":

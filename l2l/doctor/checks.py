@@ -40,7 +40,7 @@ def probe(*words: str) -> tuple[list[dict[str, Any]], str]:
     # -P: the folder of this file, which has a log.py and a state.py, is no place to import packages from.
     command = [sys.executable, "-P", str(HERE / "probe.py"), *words]
     paths = [str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
-    how = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, "timeout": PATIENCE}
+    how: dict[str, Any] = {"env": os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, "timeout": PATIENCE}
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False, **how)
     except subprocess.TimeoutExpired as error:

@@ -110,7 +110,7 @@ def points(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     config = trial.run.config | {"model": trial.run.config["model"] | {"stride": model.stride}}
     for t in range(1, model.steps + 1):
         picks = t - model.count_start  # how many of the picks are read by the first t looks
-        numbers = {
+        numbers: dict[str, Any] = {
             "positions": positions(arrays),
             "steps": arrays["counted"][:, :picks].sum(axis=1),
             "looks": looked_at(arrays, modalities(model.index_by), picks),
@@ -129,7 +129,12 @@ def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     steps = getattr(model, "steps", None)
     for way in ("hard", "soft") if steps else ("hard",):
         looks = np.minimum(count, steps) if steps else count
-        numbers = {"positions": count, "steps": np.zeros_like(count), "looks": looks, "recogniser": trial.recogniser}
+        numbers: dict[str, Any] = {
+            "positions": count,
+            "steps": np.zeros_like(count),
+            "looks": looks,
+            "recogniser": trial.recogniser,
+        }
         numbers["has_audio"] = arrays["has_audio"]
         gmacs = mean_gmacs(trial.run.config, trial.run.student, len(trial.run.labels), **numbers, soft=way == "soft")
         yield trial.point(arrays[way][:, 0], arrays["labels"], gmacs, way=way, stride=1, steps=steps)
@@ -146,7 +151,7 @@ def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     measured = [(name, count) for name in SELECTIONS for count in counts_of(name, steps)]
     for name, count in measured:
         if (logits := arrays.get(f"logits_{name}_{count}")) is not None:
-            numbers = {"positions": positions(arrays), "count": count, "recogniser": trial.recogniser}
+            numbers: dict[str, Any] = {"positions": positions(arrays), "count": count, "recogniser": trial.recogniser}
             gmacs = selection_gmacs(name, trial.run.student, len(trial.run.labels), **numbers)
             yield trial.point(logits, arrays["labels"], gmacs, way=name, stride=1, steps=count)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from l2l.core import atomic, sharding, trees
 from l2l.core.terminal import Bar
@@ -79,7 +80,7 @@ def measure(arrays: Arrays, multi_label: bool = False) -> dict[str, float]:
     Beside a teacher also "agree", how often the best classes are the same. Without labels nothing else has a meaning.
     With `multi_label` the logits stand for each class by itself.
     """
-    found = {"examples": len(arrays["labels"])}
+    found: dict[str, float] = {"examples": len(arrays["labels"])}
     if "logits_teacher" in arrays:
         found["agree"] = metrics.agreement(arrays["logits"], arrays["logits_teacher"])
     if not arrays["labels"].shape[1]:
@@ -101,7 +102,8 @@ def by_sound(arrays: Arrays, multi_label: bool) -> dict[str, float]:
     heard = arrays["has_audio"].astype(bool)
     if heard.all() or not heard.any():
         return {}
-    logits, found = arrays["logits"].astype(np.float32), {}
+    logits = arrays["logits"].astype(np.float32)
+    found: dict[str, float] = {}
     for kind, rows in (("with", heard), ("without", ~heard)):
         values = metrics.classification(logits[rows], arrays["labels"][rows], multi_label)
         found |= {f"{kind}_audio_{name}": value for name, value in values.items() if name != "mAP_micro"}
@@ -120,7 +122,7 @@ def by_video(arrays: Arrays, multi_label: bool) -> Arrays:
     return found
 
 
-def criterion(config: Any) -> str:
+def criterion(config: ConfigDict) -> str:
     """The validation metric that picks the variables to keep, top1 if the config names none.
 
     One right class is not enough where there are several, and a skimmer is judged the way it was trained: by what soft

@@ -127,7 +127,7 @@ def find(
     sure = fit(held, tolerance)
     tried = [dataclasses.replace(sure, threshold=threshold) for threshold in thresholds(sure, held)]
     gmacs = measure_early_exit.gmacs_of(run, arrays)
-    facts = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
+    facts: dict[str, Any] = {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash}
     facts |= {"config": run.config, "versions": provenance.versions()}
     fitted = {"split": val} | measure_early_exit.whole(sure, held, measure_early_exit.gmacs_of(run, held))
     measured = {"split": test} | measure_early_exit.whole(sure, arrays, gmacs)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -62,7 +63,7 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
 
     @functools.cache
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:
-        numbers = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
+        numbers: dict[str, Any] = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
         numbers["recogniser"] = recogniser
         return sum(model_macs.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
 

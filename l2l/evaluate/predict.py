@@ -11,7 +11,7 @@ from l2l.data import batching, schema
 from l2l.data.batching import descriptions
 from l2l.data.preprocess import silent
 from l2l.runs.run_folder import Run
-from l2l.tasks import from_config
+from l2l.tasks import Predictor, from_config
 
 Arrays = dict[str, np.ndarray]
 Video = dict[str, Any]
@@ -19,7 +19,7 @@ Video = dict[str, Any]
 CLIP_KEYS = ("video_id", "clip", "clips", "times", "labels", "has_audio")
 
 
-def predictor(run: Run) -> tuple[Any, Any, Any]:
+def predictor(run: Run) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """(task, variables, frozen) of a finished run: a distilled student predicts as any other clip model."""
     classes = len(run.labels)
     if run.config["task"] == "skim":
@@ -33,7 +33,7 @@ def predictor(run: Run) -> tuple[Any, Any, Any]:
     return from_config.clip_task(run.config, classes), run.variables["model"], {}
 
 
-def jit_predict(task: Any, mesh: jax.sharding.Mesh, placed: Any = None) -> Callable:
+def jit_predict(task: Predictor, mesh: jax.sharding.Mesh, placed: Any = None) -> Callable:
     """task.predict as one program: a batch split over the mesh, variables placed as told, or whole on every device."""
     whole, split = sharding.replicated(mesh), sharding.over_data(mesh)
     return jax.jit(task.predict, in_shardings=(placed or whole, whole, split), out_shardings=split)

@@ -6,13 +6,15 @@ It follows from the config and its shards alone, and is recorded: a run that is 
 from pathlib import Path
 from typing import Any
 
+from ml_collections import ConfigDict
+
 from l2l.data import order
 from l2l.data.dataset import Source
 from l2l.evaluate import evaluation
 from l2l.runs import run_folder
 
 
-def resolved(config: Any, source: Source) -> Any:
+def resolved(config: ConfigDict, source: Source) -> ConfigDict:
     """A copy of the config with every open key (`run_folder.OPEN_KEYS`) decided.
 
     Raises:
@@ -43,7 +45,7 @@ def recorded(run: Path, source: Source) -> dict[str, Any]:
     return there["config"]["data"] if there["inputs"].get("data", {}).get("hash") == source.index.hash else {}
 
 
-def check_unseen(config: Any) -> None:
+def check_unseen(config: ConfigDict) -> None:
     """Raises ValueError if what is kept would be chosen on the split that is reported."""
     if config.best and config.data.val == config.data.test:
         raise ValueError(

@@ -20,7 +20,7 @@ from l2l.inference import export_rules, from_export, from_run
 from l2l.inference.programs import Programs
 from l2l.media import policy
 from l2l.runs import fits, provenance, run_folder
-from l2l.tasks import from_config
+from l2l.tasks import Predictor, from_config
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 Constants = dict[str, np.ndarray]
@@ -74,7 +74,7 @@ def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.expor
     return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
 
 
-def lower(task: Any, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.export.Exported, Constants]:
+def lower(task: Predictor, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.export.Exported, Constants]:
     """(task.predict as a program of named constants and a batch, the constants)."""
     tree = {"variables": variables, "frozen": frozen}
     constants = flax.traverse_util.flatten_dict(jax.device_get(tree), sep="/")

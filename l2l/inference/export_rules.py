@@ -111,7 +111,7 @@ def described(program: jax.export.Exported) -> dict[str, dict[str, str]]:
 
 def unknown(program: jax.export.Exported) -> list[str]:
     """What this project's exports never hold, such as "a custom call of 'x'"; it is read as JAX reads it to compile."""
-    found = set()
+    found: set[str] = set()
 
     def look(operation: ir.Operation) -> ir.WalkResult:
         if operation.name == CALL:

@@ -142,7 +142,7 @@ def see(view: View, how: Programs, recut: Open | None, row: int) -> Record:
     Its image descriptor, with "cells" if it may be looked at closer, for which the picture is kept; what recognises it.
     """
     position, room = int(np.flatnonzero(view.indexed)[row]), how.videos_at_once[0]
-    new = {}
+    new: dict[str, np.ndarray] = {}
     if view.unseen:
         record, found = glance(view, view.film, how, how.listen.see, position, room)
         new |= {key: found[key] for key in ("image", "cells") if key in found}

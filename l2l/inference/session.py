@@ -61,7 +61,8 @@ class View:
         """`asking` reads a file, the parts of it that `reading` says; nothing else needs it."""
         self.video, self.asking, self.reading = video, asking, reading
         self.times, self.indexed = np.zeros(0, np.float32), np.zeros(0, bool)
-        self.has_audio, self.heard, self.error = False, False, None
+        self.has_audio, self.heard = False, False
+        self.error: MediaError | None = None
         self.seconds = dict.fromkeys(("decode", "features", "skimming", "compile"), 0.0)
         self.seconds["decode"] += video.seconds if isinstance(video, CutFilm) else 0.0
         self.rows: list[Record] = []

@@ -55,7 +55,7 @@ class Feed:
 
     def __init__(self, pieces: Iterator[Came]) -> None:
         self.pieces, self.stop = pieces, 0.0
-        self.waiting = {kind: collections.deque() for kind in ("picture", "sound")}
+        self.waiting: dict[str, collections.deque[Any]] = {kind: collections.deque() for kind in ("picture", "sound")}
 
     def pictures(self) -> Iterator[Picture]:
         while self.waiting["picture"] or self._pull():

@@ -4,6 +4,7 @@ import bisect
 import functools
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -42,7 +43,7 @@ def scan_of(arrays: Arrays) -> Scan:
     fps = arrays.fps or count / (stop - times[0])
     notes = late_picture(times[0])
     first = picture(arrays.frames[0])
-    which = {"timeless": False, "display": display_of(first, None), "notes": notes}
+    which: dict[str, Any] = {"timeless": False, "display": display_of(first, None), "notes": notes}
     return Scan(first, origin, count, times[-1], stop, fps, times, (), **which)
 
 

@@ -8,6 +8,7 @@ import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -158,7 +159,14 @@ def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
         _check(path, times, begin)
     shown, keys = times.known(origin, moves)
     notes = (*chosen, *display.notes, *sound.notes, *lying, *_remarks(times, begin - origin, moves))
-    which = {"display": display, "picture": place, "sound": sound, "moves": moves, "notes": notes, "tally": tally}
+    which: dict[str, Any] = {
+        "display": display,
+        "picture": place,
+        "sound": sound,
+        "moves": moves,
+        "notes": notes,
+        "tally": tally,
+    }
     fps, stop = times.average(begin), times.stop - origin
     return Scan(first, origin, len(times.shown), max(times.shown) - origin, stop, fps, shown, keys, timeless, **which)
 

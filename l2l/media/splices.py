@@ -58,7 +58,9 @@ class Splicer:
     def __init__(self, container: av.container.InputContainer) -> None:
         self.jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
         self.settles = container.format.name == "mpeg"
-        self.shifts, self.streams, self.settled = [0.0], {}, {}
+        self.shifts = [0.0]
+        self.streams: dict[int, _Stream] = {}
+        self.settled: dict[tuple[int, int], int] = {}
 
     @property
     def moves(self) -> Moves:

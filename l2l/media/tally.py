@@ -1,6 +1,7 @@
 """What of a video was decoded: how much of its film, and how many bytes."""
 
 import dataclasses
+from typing import Any
 
 import av
 
@@ -33,8 +34,8 @@ class Tally:
     def __init__(self) -> None:
         self.decoded = {kind: Decoded() for kind in KINDS.values()}
 
-    def decode(self, packet: av.Packet) -> list[av.VideoFrame | av.AudioFrame]:
-        """Counts a packet and decodes it."""
+    def decode(self, packet: av.Packet) -> list[Any]:
+        """Counts a packet and decodes it: frames of its stream's kind, pictures or sound."""
         if packet.size:
             self.decoded[KINDS[packet.stream.type]] += Decoded(length_of(packet), packet.size)
         return packet.decode()

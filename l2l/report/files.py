@@ -111,7 +111,7 @@ def read_places(listed: Path) -> dict[str, Place]:
 
 def place_of(directory: Path, value: str | Mapping[str, Any]) -> Place:
     """An entry of videos.json; a path of its own is a whole video."""
-    known = {"path": value} if isinstance(value, str) else value
+    known: Mapping[str, Any] = {"path": value} if isinstance(value, str) else value
     reading = Reading(**known.get("reading", {}))
     place = Place(known["path"], known.get("start"), known.get("end"), reading)
     return place if place.remote else dataclasses.replace(place, file=os.path.normpath(directory / place.file))

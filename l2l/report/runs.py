@@ -184,7 +184,7 @@ def measured(metrics: Mapping[str, float], prefix: str, key: str) -> float | Non
     return None if value is None or math.isnan(value) else value
 
 
-def examples(metrics: Mapping[str, float], prefix: str) -> int | None:
+def examples(metrics: Mapping[str, float], prefix: str) -> float | None:
     """How many examples the shares of a prefix are of; earlier runs wrote down those without sound alone."""
     if prefix not in SOUND:
         return metrics.get("examples")

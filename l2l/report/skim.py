@@ -89,7 +89,7 @@ def cost_rows(
 
     def skim(way: str, name: str, share: float, steps: int, soft: bool = False) -> Row:
         seen = looked_at(arrays, modalities(model.index_by), steps)
-        numbers = {"positions": count, "looks": seen, "recogniser": recogniser, "soft": soft}
+        numbers: dict[str, Any] = {"positions": count, "looks": seen, "recogniser": recogniser, "soft": soft}
         numbers["has_audio"] = arrays["has_audio"]
         picks = arrays["counted"][:, :steps].sum(axis=1)
         return Row(way, name, share, **mean_gmacs(config, student, classes, steps=picks, **numbers))

@@ -20,7 +20,12 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
     Args:
       model: the numbers of a skimmer, see `from_config.numbers_of`; None of what does not look.
     """
-    shapes = {"logits": (classes,), "labels": (classes,), "video_id": (), "times": None}
+    shapes: dict[str, tuple[int, ...] | None] = {
+        "logits": (classes,),
+        "labels": (classes,),
+        "video_id": (),
+        "times": None,
+    }
     shapes |= skim_shapes(arrays, classes, model) if model else {}
     if lacking := [name for name in shapes if name not in arrays]:
         return f"it lacks {', '.join(lacking)}"
@@ -36,10 +41,10 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
     return found or (_wrong_looks(arrays, model) if model else "")
 
 
-def skim_shapes(arrays: Arrays, classes: int, model: Any) -> dict[str, tuple[int, ...]]:
+def skim_shapes(arrays: Arrays, classes: int, model: Any) -> dict[str, tuple[int, ...] | None]:
     """Name -> shape of one video, of what a skimmer says beside that."""
     steps, chosen = model.steps, modalities(model.index_by)
-    shapes = {
+    shapes: dict[str, tuple[int, ...] | None] = {
         "step_logits": (steps, classes),
         "counted": (steps,),
         "modality": (steps, 2),

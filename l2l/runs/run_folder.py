@@ -11,6 +11,7 @@ import dataclasses
 import errno
 import fcntl
 import json
+import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -98,7 +99,7 @@ def is_finished(path: Path) -> bool:
     return (path / DONE).is_file()
 
 
-def load_run(path: str | Path, *, part: bool = False) -> Run:
+def load_run(path: str | os.PathLike, *, part: bool = False) -> Run:
     """Reads a finished run; with `part` also one that holds the weights of a part of its model only.
 
     Raises:

@@ -58,8 +58,8 @@ _TIME: Rule = _time, "a time, ISO 8601"
 def _metric(name: str, value: Any) -> bool:
     """Whether a measured value can be one of this name."""
     if name.endswith(("examples", "classes")):
-        return _COUNT[0](value)
-    return _MEASURE[0](value) and not (name.endswith(SHARES) and (value < 0 or value > 1))
+        return bool(_COUNT[0](value))
+    return bool(_MEASURE[0](value)) and not (name.endswith(SHARES) and (value < 0 or value > 1))
 
 
 def _holding(table: Mapping[str, Rule]) -> Rule:

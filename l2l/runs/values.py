@@ -1,10 +1,11 @@
 """What the keys of a config may be, in one table. Checked before anything is opened or made."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import flax.traverse_util
+from ml_collections import ConfigDict
 
 from l2l.core import processes
 from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
@@ -117,7 +118,7 @@ RULES: dict[str, Rule] = {
 }
 
 
-def check_values(config: Mapping[str, Any]) -> None:
+def check_values(config: ConfigDict) -> None:
     """Raises ValueError naming the first key whose value will not do, and what will."""
     flat = flax.traverse_util.flatten_dict(config.to_dict(), sep=".")
     for key, value in flat.items():

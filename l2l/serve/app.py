@@ -81,7 +81,8 @@ def application(service: Service, root: Path | None, *, names: frozenset[str], t
     @app.post("/classify")
     async def classify(request: Request) -> Response:
         """A form with a file `video`, or with the `path` of one below the root -> JSON, or a page for a browser."""
-        since, response = time.perf_counter(), error(500, "internal", "this should not have happened")
+        since = time.perf_counter()
+        response: Response = error(500, "internal", "this should not have happened")
         try:
             response = await answered(service, root, request)
         finally:

@@ -40,7 +40,8 @@ class Connection(H11Protocol):
         self._metrics.connected(1)
         self._watch()
         if len(self.connections) > self._limits.connections:
-            idle = [other for other in self.connections if other.idle and other is not self]
+            known: set[Any] = self.connections  # all of this class
+            idle = [other for other in known if other.idle and other is not self]
             if idle:
                 min(idle, key=lambda other: other.since).end("crowded", "others needed its place", 408)
             else:

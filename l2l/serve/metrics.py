@@ -20,7 +20,8 @@ class Metrics:
         self._refused: collections.Counter[str] = collections.Counter()  # why a video was not used -> how many
         self._ended: collections.Counter[str] = collections.Counter()  # why a connection was ended -> how many
         self._below = [0] * (len(BUCKETS) + 1)  # answers by the first bucket that holds their time
-        self._seconds = self._batches = self._videos = self._bytes = self._connections = self.in_progress = 0
+        self._seconds: float = 0
+        self._batches = self._videos = self._bytes = self._connections = self.in_progress = 0
         self._turned_away: collections.Counter[int] = collections.Counter()  # HTTP status -> how many
         self._replaced = 0
 

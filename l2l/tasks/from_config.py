@@ -25,7 +25,7 @@ def model_of(config: Mapping[str, Any], classes: int, **more: Any) -> Any:
     """
     if config["dtype"] not in DTYPES:
         raise ValueError(f"unknown dtype {config['dtype']!r}: choose {' or '.join(DTYPES)}")
-    kwargs = {key: tuple(v) if isinstance(v, list) else v for key, v in config["model"].items()}
+    kwargs: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in config["model"].items()}
     name = kwargs.pop("name")
     try:
         return models.get(name, num_classes=classes, dtype=DTYPES[config["dtype"]], **kwargs, **more)

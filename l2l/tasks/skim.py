@@ -46,7 +46,7 @@ class Skim:
 
     def init(self, rng: jax.Array, batch: Tree, frozen: Tree) -> Tree:
         """Fresh variables, but for the classifier, which is that of the clip model."""
-        variables = {"batch_stats": {}} | dict(self.model.init(rng, *self.inputs(batch, frozen), train=True))
+        variables: Tree = {"batch_stats": {}} | dict(self.model.init(rng, *self.inputs(batch, frozen), train=True))
         classifier = {"classifier": jax.tree.map(jnp.asarray, self._judge(frozen)["classifier"])}
         own = variables["params"]
         return variables | {"params": own | classifier if "classifier" in own else own}

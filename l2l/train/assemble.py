@@ -9,14 +9,14 @@ import numpy as np
 from l2l.models.student import modalities
 from l2l.runs.compatibility import check_described, check_labels, labels_of
 from l2l.runs.run_folder import Run
-from l2l.tasks import TASKS, Distill, DistilPreview
+from l2l.tasks import TASKS, Distill, DistilPreview, Task
 from l2l.tasks.from_config import clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source
 
 
-def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]) -> tuple[Any, dict[str, Any]]:
+def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]) -> tuple[Task, dict[str, Any]]:
     """The task and its frozen variables.
 
     Args:

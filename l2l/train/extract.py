@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
@@ -19,7 +20,7 @@ from l2l.runs.config import plain
 from l2l.tasks import from_config
 
 
-def extract(config: Any, inputs: dict[str, dict[str, str]]) -> None:
+def extract(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
     """Writes a directory of feature shards that is also a run folder; finished shards are not made again.
 
     Raises:

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 import jax
+from ml_collections import ConfigDict
 
 from l2l.core import processes, sharding, trees
 from l2l.core.atomic import hash_of
@@ -130,7 +131,7 @@ class Trainer:
     def _best(self) -> Tree:
         """The variables of the best validation. Raises ValueError if their file is damaged."""
         path, like = self.job.run / "best.npz", self.state.variables
-        host = {"batch_stats": {}} | trees.load_arrays(path)  # a file has no place for what is empty
+        host: Tree = {"batch_stats": {}} | trees.load_arrays(path)  # a file has no place for what is empty
         if found := fits.misfits(like, host, whole=True):
             raise ValueError(f"{path} is damaged: {found[0][2:]}; delete {self.job.run} and train it again")
         return host
@@ -165,7 +166,7 @@ def fetch(steps: list[tuple[int, Tree]]) -> list[tuple[int, Numbers]]:
     return found
 
 
-def shown(values: dict[str, float], config: Any) -> str:
+def shown(values: dict[str, float], config: ConfigDict) -> str:
     """The two or three metrics that say most, for a person: what chooses, agreement, and reading everything."""
     plain_name = evaluation.criterion(config).removeprefix("soft_")
     names = (evaluation.criterion(config), plain_name, "agree", f"dense_{plain_name}")
@@ -173,7 +174,7 @@ def shown(values: dict[str, float], config: Any) -> str:
     return "  ".join(told(name, values[name]) for name in found[:3])
 
 
-def train(config: Any, inputs: dict[str, dict[str, str]]) -> None:
+def train(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
     """Trains to the end, or from the newest checkpoint to the end.
 
     The loop's contract, in this order: restore; then per step: evaluate? save? next batch, step, log? Evaluation sees

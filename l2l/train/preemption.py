@@ -2,6 +2,7 @@
 
 import signal
 from types import FrameType, TracebackType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
@@ -23,7 +24,7 @@ class Stop:
     def __init__(self) -> None:
         self.asked = False
         self._several = jax.process_count() > 1
-        self._before = {}
+        self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
         signals = (signal.SIGINT,) if self._several else (signal.SIGTERM, signal.SIGINT)

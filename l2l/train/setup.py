@@ -2,11 +2,11 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from l2l.core import sharding
 from l2l.core.terminal import say
@@ -16,6 +16,7 @@ from l2l.evaluate import evaluation
 from l2l.evaluate.resolve import resolved
 from l2l.runs import compatibility, fits, run_folder
 from l2l.runs.config import plain
+from l2l.tasks import Task
 from l2l.train import assemble, optim, teacher_cache
 from l2l.train.state import TrainState, Tree, init_variables
 
@@ -31,7 +32,7 @@ class Plan:
     save_every: int
 
     @classmethod
-    def of(cls, config: Any, examples: int) -> "Plan":
+    def of(cls, config: ConfigDict, examples: int) -> "Plan":
         steps = lambda epochs: optim.steps_of(epochs, examples, config.data.batch)
         marks = tuple(steps(epoch) for epoch in config.optim.milestones)
         return cls(
@@ -47,11 +48,11 @@ class Plan:
 class Job:
     """Everything the loop works with."""
 
-    config: Any
+    config: ConfigDict
     run: Path
     source: Source
     runs: dict[str, run_folder.Run]
-    task: Any
+    task: Task
     variables: Tree  # to start from
     frozen: Tree
     mesh: jax.sharding.Mesh
@@ -61,7 +62,7 @@ class Job:
     optimizer: optax.GradientTransformation
 
 
-def prepare(config: Any, inputs: dict[str, dict[str, str]]) -> Job:
+def prepare(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> Job:
     """Opens the inputs, starts the run folder and checks everything that can be checked before work starts.
 
     The first work of a distillation that reads its teacher's answers is to have them all.

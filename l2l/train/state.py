@@ -7,11 +7,13 @@ import flax.traverse_util
 import jax
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from l2l.core.trees import mismatches
 from l2l.data.batching import split_host
 from l2l.data.dataset import Source
 from l2l.runs import run_folder
+from l2l.tasks import Task
 from l2l.tasks.distill import BRIDGE
 from l2l.train import optim
 
@@ -33,7 +35,7 @@ class TrainState:
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-def init_variables(config: Any, source: Source, task: Any, frozen: Tree, inits: list[run_folder.Run]) -> Tree:
+def init_variables(config: ConfigDict, source: Source, task: Task, frozen: Tree, inits: list[run_folder.Run]) -> Tree:
     """Fresh variables from the seed, overwritten by those of the `init` runs where their paths are not skipped."""
     batch, _ = split_host(next(source.eval(config.data.train, batch=2)))
     variables = jax.device_get(jax.jit(task.init)(jax.random.key(config.seed), batch, frozen))

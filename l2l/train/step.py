@@ -9,13 +9,14 @@ import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from l2l.core import sharding
+from l2l.tasks import Task
 from l2l.train.frozen import held, still
 from l2l.train.optim import Rules
 from l2l.train.state import TrainState, Tree
 
 
 def make_step(
-    task: Any,
+    task: Task,
     optimizer: optax.GradientTransformation,
     mesh: Mesh,
     *,
@@ -26,7 +27,7 @@ def make_step(
     """(state, frozen, batch, key) -> (new state, dict of float32 scalars), compiled once; the state is donated.
 
     Args:
-      task: see l2l/tasks.
+      task: what is optimised.
       optimizer: of the state.
       mesh: over which the batch is split.
       placed: shardings of the state, see `sharding.spread`; None: whole on every device.

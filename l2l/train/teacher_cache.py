@@ -16,6 +16,7 @@ from typing import Any
 import flax.traverse_util
 import jax
 from jax.experimental import multihost_utils
+from ml_collections import ConfigDict
 
 from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
@@ -26,7 +27,7 @@ from l2l.runs import run_folder
 from l2l.runs.run_folder import Run
 
 
-def cache_of(config: Any, source: Source, teacher: Run | None) -> "TeacherCache | None":
+def cache_of(config: ConfigDict, source: Source, teacher: Run | None) -> "TeacherCache | None":
     """The cache that a config asks for, checked as far as it is there; None if it asks for none.
 
     Args:

@@ -20,7 +20,7 @@ from l2l.models.backbones.i3d import I3D
 # of 224 pixels; every second one of them at 160 pixels costs a quarter and is enough.
 MODEL = {"name": "i3d"}
 DATA = {"frames": 32, "crop": 160, "resize": 160, "mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
-POLICY = {"frames": 32, "stride": 2, "short_side": 160}
+POLICY: dict[str, Any] = {"frames": 32, "stride": 2, "short_side": 160}
 
 # Published name -> ours, replaced in this order wherever it stands in a path.
 NAMES = {

@@ -109,7 +109,7 @@ PUBLISHED = {
 }
 
 
-def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, Any]:
+def record_of(name: str, arrays: Arrays, labels: list[str] | tuple[str, ...] | None) -> dict[str, Any]:
     """Config, labels, clip policy and student of a published model.
 
     Args:
@@ -135,7 +135,7 @@ def record_of(name: str, arrays: Arrays, labels: list[str] | None) -> dict[str, 
     return {"config": config_of(kind.config), "labels": list(labels or ()), "policy": policy, "student": student}
 
 
-def config_of(variant: str) -> Config:
+def config_of(variant: str) -> dict[str, Any]:
     """An experiment's config without what it would build on."""
     config = load_config(variant)
     config.makers, config.data.dir = (), ""

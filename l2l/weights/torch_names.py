@@ -263,7 +263,7 @@ def unnamed(variables: Tree, rows: Sequence[Row]) -> list[str]:
 def from_variables(variables: Tree, rows: Sequence[Row]) -> Arrays:
     """Variables -> arrays under their torch names, the inverse of `to_variables`."""
     flat = flax.traverse_util.flatten_dict(variables, sep="/")
-    arrays = {}
+    arrays: Arrays = {}
     for path, names, leaf in _leaves(rows):
         arrays |= dict(zip(names, leaf.write(np.asarray(flat[path])), strict=True))
     return arrays

@@ -142,7 +142,8 @@ class Cutting:
         self, asking: Asking, path: str | os.PathLike, policy: ClipPolicy, *, stride: int = 1, **how: Any
     ) -> None:
         self.plan: Plan | None = None
-        self.has_audio, self.notes, self.tally = False, (), Tally()
+        self.has_audio, self.tally = False, Tally()
+        self.notes: tuple[str, ...] = ()
         self._frames, self._stride = how.get("frames") or policy.frames, stride
         self._answers = Answers(asking, "clips", path, policy=dataclasses.asdict(policy), stride=stride, **how)
 
@@ -246,7 +247,8 @@ class FarLive:
         self._asking, self._path = asking, path
         self._how = {"policy": dataclasses.asdict(policy), "stdin": stdin, "patience": patience}
         self.length, self.hop, self.count = 0.0, 0.0, 0
-        self.has_audio, self.notes, self.tally = False, (), Tally()
+        self.has_audio, self.tally = False, Tally()
+        self.notes: tuple[str, ...] = ()
 
     def clips(self, stride: int, frames: int) -> Iterator[Clip]:
         """Every stride-th clip with its first `frames` images and its sound, as soon as they are there."""

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from l2l.media.cut import Clip
 from l2l.media.decoding.asking import Cutting
@@ -60,7 +61,7 @@ def cut(
     """
     since, content, room = time.perf_counter(), [], decoder.memory
     reading = dataclasses.asdict(USUAL)
-    how = {"stride": stride, "frames": frames, "longest": longest, "reading": reading}
+    how: dict[str, Any] = {"stride": stride, "frames": frames, "longest": longest, "reading": reading}
     cutting = Cutting(decoder, path, policy, **how)
     for clip in cutting:
         content.append(clip)

@@ -141,7 +141,8 @@ def _clip_of(body: bytearray) -> Clip:
     _demand(max(index, clips) <= CLIPS and (clips == 0 or index < clips))
     at = _CLIP.size + 4 * count
     _demand(len(body) == at + sum(lengths) + 2 * AUDIO_RATE * _flag(sound))
-    jpegs, view = [], memoryview(body)
+    jpegs: list[bytes] = []
+    view = memoryview(body)
     for length in lengths:
         jpegs.append(_picture_of(view[at : at + length]) if length else jpegs[-1])
         at += length

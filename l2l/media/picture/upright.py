@@ -7,6 +7,7 @@ import dataclasses
 import math
 import struct
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -146,7 +147,12 @@ class Upright:
             upright = width, short_side
             self.width, self.height = upright[::-1] if display.turns % 2 else upright
         by = Interpolation.AREA if scale < 1 else Interpolation.BICUBIC
-        self.how = {"format": "rgb24", "interpolation": by, "src_colorspace": display.mixture, "threads": 1}
+        self.how: dict[str, Any] = {
+            "format": "rgb24",
+            "interpolation": by,
+            "src_colorspace": display.mixture,
+            "threads": 1,
+        }
         if display.tone:  # whose steep curve would show what swscale rounds otherwise
             self.how |= {"format": "rgb48le", "interpolation": by | Interpolation.ACCURATE_RND}
         self.reformatters = VideoReformatter(), VideoReformatter()

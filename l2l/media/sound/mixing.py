@@ -72,7 +72,8 @@ class Mixer:
             raise ValueError(f"{self.count} channels of {self.rate:,} Hz are more than can be mixed")
         unplaced = frame.layout.name == f"{len(names)} channels"  # else a decoder knows better than the file
         self.weights, how = weights(frame.layout.name, names if unplaced else ())
-        self.plain, self.only = not how, None
+        self.plain = not how
+        self.only: int | None = None  # the one channel that is heard
         self._note(how)
         self.power, self.mixed = np.zeros(self.count), 0.0
         kind = "dbl" if frame.format.name.startswith("dbl") else "flt"

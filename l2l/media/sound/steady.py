@@ -62,7 +62,8 @@ class _Ahead:
     """Frames, some of which can be looked at before their turn."""
 
     def __init__(self, frames: Iterable[av.AudioFrame]) -> None:
-        self.frames, self.waiting = iter(frames), collections.deque()
+        self.frames = iter(frames)
+        self.waiting: collections.deque[av.AudioFrame] = collections.deque()
 
     def __iter__(self) -> Iterator[av.AudioFrame]:
         while self.waiting or self._pull():

@@ -109,7 +109,7 @@ class I3D(nn.Module):
             dtype=self.dtype,
         )
         unit = partial(Unit, stride=1, conv=conv, norm=norm)
-        blocks = {"conv_2b": partial(unit, 64, 1), "conv_2c": partial(unit, 192, 3)}
+        blocks: dict[str, Any] = {"conv_2b": partial(unit, 64, 1), "conv_2c": partial(unit, 192, 3)}
         blocks |= {name: partial(Mixed, channels, unit) for name, channels in MIXED.items()}
         out = {}
         x = out["stem"] = unit(64, 7, stride=2, name="stem")(frames)

@@ -130,7 +130,7 @@ def find(paths: Iterable[Path]) -> list[Member]:
     Raises:
       RunError: a folder holds none, or one has not finished.
     """
-    found = {}
+    found: dict[Path, Member] = {}
     for path in paths:
         own = (
             [path] if (path / run_folder.CONFIG).is_file() else sorted(x.parent for x in path.rglob(run_folder.CONFIG))
@@ -155,7 +155,7 @@ def identity(member: Member) -> dict[str, Any]:
 
 def flattened(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested keys joined by dots."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in config.items():
         flat |= flattened(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
     return flat

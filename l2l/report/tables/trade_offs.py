@@ -1,6 +1,7 @@
 """Accuracy along strides, looks and multiply-adds: figures 6a, 6b and 7 of the paper."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from l2l.report.charts import Chart, Series, chart
 from l2l.report.tables import paper, vocabulary
@@ -79,7 +80,7 @@ def along(key: str, groups: Sequence[Group], title: str, text: str) -> Table:
 
 def columns_of(skimmers: Sequence[Group]) -> dict[str, tuple[Column, Group, str]]:
     """Key -> (column, skimmer, hard or soft); each skimmer first as it was trained, the paper beside the first."""
-    found = {}
+    found: dict[str, tuple[Column, Group, str]] = {}
     for number, (group, name) in enumerate(zip(skimmers, unique([recipe(g) for g in skimmers]), strict=True)):
         for how in (way(group), other(way(group))):
             key = f"{number}_{how}"
@@ -174,6 +175,6 @@ def frontier_charts(own: Mapping[str, Sequence[Row]], fixed: Mapping[str, Mappin
     others = [row for rows in fixed.values() for row in rows.values()]
     ours += [Series(row.name, [place(row)], "plain", look(i)[1], line=False) for i, row in enumerate(others)]
     theirs = [Series(name, points, *look(i)) for i, (name, points) in enumerate(paper.FRONTIER.items())]
-    axes = {"x_name": "GMACs per video, logarithmic", "y_name": "mAP, %", "log": True, "percent": True}
+    axes: dict[str, Any] = {"x_name": "GMACs per video, logarithmic", "y_name": "mAP, %", "log": True, "percent": True}
     named = {"mAP against cost": ours, "The paper's figure 7 (ActivityNet)": theirs}
     return [drawn for title, series in named.items() if (drawn := chart(title, series=series, **axes))]
