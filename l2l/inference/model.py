@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
@@ -98,6 +98,10 @@ class Model:
         blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
         self._describe([{"frames": blank, "audio": np.zeros(policy.AUDIO_RATE, np.int16)}])  # compiles
 
+    @overload
+    def classify(self, videos: Video) -> Result: ...  # type: ignore[overload-overlap]  # a text is one video
+    @overload
+    def classify(self, videos: Iterable[Video]) -> list[Result | MediaError]: ...
     def classify(self, videos: Video | Iterable[Video]) -> Result | list[Result | MediaError]:
         """What is in one video, or in several.
 
