@@ -1,8 +1,8 @@
 # Looks at videos with a finished run, or serves one:
 #
 #     docker build --tag l2l .
-#     docker run --rm --volume "$PWD:/work" l2l infer film.mp4 --run=skim.l2l
-#     docker run --rm --volume "$PWD:/work" --publish 8000:8000 l2l serve --run=skim.l2l --host=0.0.0.0
+#     docker run --rm --volume "$PWD:/data" l2l infer film.mp4 --run=skim.l2l
+#     docker run --rm --volume "$PWD:/data" --publish 8000:8000 l2l serve --run=skim.l2l --host=0.0.0.0
 #
 # With CUDA: --build-arg JAX="jax[cuda12]", and `--gpus all` when it runs.
 FROM python:3.11-slim
@@ -20,6 +20,6 @@ RUN pip install --no-cache-dir ".[${EXTRAS}]" "${JAX}" && \
     useradd --create-home --uid 1000 l2l
 
 USER 1000
-WORKDIR /work
+WORKDIR /data
 ENTRYPOINT ["l2l"]
 CMD ["--help"]
