@@ -47,6 +47,21 @@ def test_all_follow_and_an_empty_one_takes_it_back(tmp_path):
     assert (tmp_path / NOTEBOOK).read_text(encoding="utf-8") == (ROOT / NOTEBOOK).read_text(encoding="utf-8")
 
 
+def test_the_files_say_what_pyproject_says(tmp_path):
+    """Run on this checkout, it would change nothing; with an address all three say it."""
+    files = ("pyproject.toml", *set_repository.LINES)
+    (tmp_path / "notebooks").mkdir()
+    for name in files:
+        (tmp_path / name).write_text((ROOT / name).read_text(encoding="utf-8"), encoding="utf-8")
+    set_repository.set_repository(tmp_path)
+    for name in files:
+        assert (tmp_path / name).read_text(encoding="utf-8") == (ROOT / name).read_text(encoding="utf-8")
+    asked = re.sub(r'^repository = ".*?"', f'repository = "{ADDRESS}"', (tmp_path / files[0]).read_text(), flags=re.M)
+    (tmp_path / files[0]).write_text(asked)
+    set_repository.set_repository(tmp_path)
+    assert all(ADDRESS in (tmp_path / name).read_text(encoding="utf-8") for name in files)
+
+
 def test_the_badge_is_of_a_workflow_that_there_is():
     (name,) = set(re.findall(r"workflows/(\w+\.yml)", set_repository.badge(ADDRESS)))
     assert (ROOT / ".github/workflows" / name).is_file()
