@@ -5,7 +5,7 @@ BIN := .venv/bin
 export JAX_COMPILATION_CACHE_DIR ?= $(CURDIR)/runs/compile_cache
 RUNS := $(addprefix runs/sample/,teacher distill finetune extract skim)
 
-.PHONY: demo study paper ablations listen test lint style layers types types-baseline bench soak wheel
+.PHONY: demo study paper ablations listen lint style layers types types-baseline test docs reference wheel bench soak
 .DELETE_ON_ERROR:
 
 $(BIN)/.ready: requirements.txt requirements-dev.txt
@@ -16,10 +16,6 @@ $(BIN)/.ready: requirements.txt requirements-dev.txt
 demo: $(BIN)/.ready  ## the whole path on the built-in sample; ends with the path of a report page
 	$(BIN)/python -m l2l.main --config=configs/skim.py
 	$(BIN)/python -m l2l.report $(RUNS) --out=runs/sample/report.html
-
-.PHONY: docs
-docs: $(BIN)/.ready  ## the documentation as pages: runs/docs/index.html
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 study: $(BIN)/.ready  ## every arm on the built-in sample with three seeds; runs/study/sweep.md
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_study.py --out=runs/study
@@ -41,7 +37,6 @@ listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; end
 
 lint: style layers types  ## all that is checked without running anything
 
-.PHONY: style layers types types-baseline
 style: $(BIN)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,16 +55,18 @@ types-baseline: $(BIN)/.ready  ## after errors of types were fixed: takes them o
 test: lint  ## lint and the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10
 
-.PHONY: reference
+docs: $(BIN)/.ready  ## the documentation as pages: runs/docs/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 reference: $(BIN)/.ready  ## the pages of docs/reference that are made from the code
 	$(BIN)/python -m scripts.reference
+
+wheel: $(BIN)/.ready  ## the package as it is installed: built, and used from an empty folder; minutes
+	$(BIN)/python -m tests.wheel
 
 bench: $(BIN)/.ready  ## speed of the parts on this machine, one JSON line each
 	for name in teacher student skimmer loader prepare distill_cache infer; do \
 		$(BIN)/python -m benchmarks.$$name --json; done
-
-wheel: $(BIN)/.ready  ## the package as it is installed: built, and used from an empty folder; minutes
-	$(BIN)/python -m tests.wheel
 
 soak: $(BIN)/.ready  ## fuzz and kill tests in full
 	L2L_SOAK=1 $(BIN)/python -m pytest -m soak

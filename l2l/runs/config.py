@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -97,9 +98,9 @@ def _is_found(name: str) -> bool:
 
 def _executed(name: str, file: str) -> ModuleType:
     """A module made of a file, wherever that lies."""
-    spec = importlib.util.spec_from_file_location(name, file)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = ModuleType(name)
+    module.__file__ = file
+    SourceFileLoader(name, file).exec_module(module)
     return module
 
 
