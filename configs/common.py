@@ -8,7 +8,7 @@ from ml_collections import ConfigDict, config_dict
 def get_config() -> ConfigDict:
     """The defaults; keys without one (run, data.dir, model) are set by each experiment."""
     c = ConfigDict()
-    c.mode = "train"  # a model; or extract: the features of whole videos
+    c.mode = "train"  # train: a model; extract: the features of whole videos
     # classify: clips with labels; distill: clips and a teacher; preview: clips and a student, whose audio trunk it
     # imitates; skim: features of whole videos
     c.task = "classify"
