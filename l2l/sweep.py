@@ -20,8 +20,8 @@ import jax
 
 from l2l.core import atomic, command
 from l2l.core.atomic import replacing
-from l2l.core.clock import clock
 from l2l.core.terminal import say
+from l2l.core.texts import clock
 from l2l.runs import dependencies
 from l2l.runs.config import called, config_file, load_config, plain
 from l2l.runs.run_folder import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json

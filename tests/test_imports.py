@@ -33,6 +33,17 @@ def test_doors(path):
     assert not {name for name in imports(path) & set(DOORS) if path.name not in DOORS[name]}
 
 
+def test_a_folder_can_be_taken_in_at_a_glance():
+    """Nobody looks through more names than that: directly in l2l at most 10 files, in a package at most 13."""
+    held = {}
+    for path in FILES:
+        if path.name != "__init__.py" and path.parent.name != "configs":
+            held.setdefault(path.parent.relative_to(ROOT), []).append(path.name)
+    assert not {
+        folder: len(names) for folder, names in held.items() if len(names) > (10 if folder == Path("l2l") else 13)
+    }
+
+
 @pytest.mark.parametrize("path", [p for p in FILES if p.name == "__init__.py"], ids=lambda path: path.parent.name)
 def test_init_files_hold_name_tables_at_most(path):
     if path.parent.name not in ("tasks", "models", "l2l"):

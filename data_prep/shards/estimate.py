@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import AUDIO_RATE, USUAL, ClipPolicy, Reading
 from l2l.media.scan import MediaError

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 from tqdm import tqdm
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 
 PATIENCE = 20.0  # seconds between the lines of what takes long, where there is no terminal to draw a bar on
 

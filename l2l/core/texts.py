@@ -1,8 +1,9 @@
-"""Texts that others wrote: how a file of them is encoded, and names of files as a line of text."""
+"""Text: files that others wrote and their encoding; names, counts and times in the words that people read."""
 
 import codecs
 import errno
 import io
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -47,3 +48,17 @@ def printable(text: str) -> str:
 def many(count: int, what: str) -> str:
     """A number of things, in words."""
     return f"{count:,} {what}{'s' * (count != 1)}"
+
+
+def clock(seconds: float, tenths: bool = False) -> str:
+    """Seconds as m:ss or h:mm:ss, with tenths of a second m:ss.t; "?" if they are not finite.
+
+    What follows is cut off, so that no time is shown as a later one; a thousandth is as exact as any time here is.
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    whole, thousandths = divmod(round(1000 * seconds), 1000)
+    minutes, whole = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    told = f"{hours}:{minutes:02d}:{whole:02d}" if hours else f"{minutes}:{whole:02d}"
+    return f"{told}.{thousandths // 100}" if tenths else told

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.inference.result import SILENCES
 
 NOT_CALIBRATED = (

@@ -8,7 +8,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.inference.summary import size
 
 PAGES = Path(__file__).parent / "templates"

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.report.charts import SHAPES, Chart, Series, chart, nice_step
 
 NAMES = {"image": "picture", "audio": "sound", "both": "picture and sound", "closer": "picture, and closer"}

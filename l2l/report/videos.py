@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.evaluate.metrics import probabilities
 from l2l.evaluate.video_macs import positions
 from l2l.media.cut import Clip

@@ -13,8 +13,8 @@ from typing import Any
 
 import jax
 
-from l2l.core.clock import clock
 from l2l.core.terminal import rate_of, say
+from l2l.core.texts import clock
 from l2l.runs.names import SHARES
 
 Numbers = dict[str, float]

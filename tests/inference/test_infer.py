@@ -19,7 +19,7 @@ from data_prep.datasets.rows import Row
 from data_prep.shards.prepare import write_dataset
 from l2l import export_weights, import_weights, infer
 from l2l.core import sharding
-from l2l.core.clock import clock
+from l2l.core.texts import clock
 from l2l.data.clips import ClipReader
 from l2l.data.dataset import source_of
 from l2l.data.preprocess import centre_crop
