@@ -16,7 +16,7 @@ from l2l.media.tally import Tally
 
 @dataclasses.dataclass(frozen=True)
 class CutFilm:
-    """Stands in for a `preprocess.Film` of which only some clips will be asked for.
+    """Stands in for a `video.Film` of which only some clips will be asked for.
 
     Attributes:
       path: of the file.
