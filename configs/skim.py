@@ -13,6 +13,10 @@ videos, such as the teacher's, answers at the picked positions, and config.data.
 VARIANT_listen (of the sample: listen) chooses by the sound that configs/preview.py hears: of a video with sound, images
 are needed only where it looks. See config.model.fallback for one without.
 
+VARIANT_glance (of the sample: glance) chooses all moments at once: a judge that attends to every position teaches a
+listener, which hears the sound alone, where to look. --config.model.listens=both adds the
+images of every config.model.stride-th position.
+
 The variant closer does the same on small, far-away actions, and looks at each picture twice: whole, and at the region
 that the state chooses, closer. Over the features of configs/extract.py:closer.
 
@@ -112,6 +116,18 @@ def closer(c: ConfigDict) -> None:
     c.student, c.model.closer = "runs/sample/finetune_closer", "state"
 
 
+def glance(skim: Callable[[ConfigDict], None], stride: int, hidden: int) -> Callable[[ConfigDict], None]:
+    """A judge over all positions teaches a listener, which chooses all moments at once by the preview's sound."""
+
+    def change(c: ConfigDict) -> None:
+        listen(skim, stride)(c)
+        c.run = c.run.replace("skim_listen", "skim_glance")
+        numbers = {"steps": c.model.steps, "hidden": hidden, "stride": stride, "context": 9, "dropout": 0.5}
+        c.model = ConfigDict({"name": "glance", "listens": "audio"} | numbers)
+
+    return change
+
+
 def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
     """What the paper compares with: another model over the same features, with as many of the numbers as it has."""
 
@@ -130,6 +146,8 @@ FULL = tuple(VARIANTS)
 VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_released_judged)}
 VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
+VARIANTS |= {"glance": glance(sample, stride=2, hidden=128)}
+VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5, hidden=256) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
 VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}
 

@@ -25,6 +25,7 @@ from l2l.evaluate import metrics
 from l2l.evaluate.evaluation import evaluate, open_for
 from l2l.evaluate.predict import Arrays, jit_predict, predictor
 from l2l.evaluate.video_macs import looked_at, mean_gmacs, positions, selection_gmacs
+from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities
 from l2l.runs import provenance, run_folder
@@ -159,6 +160,8 @@ def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
 def curves(trial: Trial) -> dict[str, Any]:
     """The content of the file."""
     task, variables, frozen = predictor(trial.run)
+    if isinstance(task.model, Glance):
+        raise ValueError(f"{trial.run.path} is a glance, which has no curve over strides: use a skimmer's run")
     dense = at_stride(task, 1)
     first = trial.arrays(dense, variables, frozen)
     found = list(points(trial, dense.model, first))

@@ -239,6 +239,33 @@ def nonrecurrent_macs(
     return positions * (fusion + feature * key + key) + looks * (recognition or feature) * num_classes
 
 
+def glance_macs(
+    positions: int,
+    looks: int,
+    *,
+    widths: Mapping[str, int] = STUDENT,
+    feature: int = 512,
+    fusion: int | None = None,
+    recognition: int = 0,
+    hidden: int = 256,
+    context: int = 9,
+    num_classes: int = 200,
+) -> int:
+    """Glance on one video whose descriptors are there: the listener over all positions, the judge over the looks.
+
+    Args:
+      positions: how many positions the listener scores.
+      looks: how many the judge reads.
+      widths, feature, fusion, recognition: as of `skimmer_macs`.
+      hidden, context, num_classes: as the model's.
+    """
+    width = sum(widths.values())
+    listener = (width + 2) * hidden + context * hidden**2 + hidden
+    fuse = 0 if recognition else fusion_macs(width, feature=feature) if fusion is None else fusion
+    judge = fuse + 2 * (recognition or width) * hidden + hidden
+    return positions * listener + looks * judge + (recognition or feature) * num_classes
+
+
 def video_cost(
     positions: int,
     looks: int,

@@ -5,6 +5,7 @@ from typing import Any
 
 from l2l.evaluate import macs
 from l2l.models.baselines import NonRecurrent, VideoLSTM
+from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, modalities
 from l2l.tasks.from_config import fusion_of, glances_of, model_of, widths_of
@@ -58,6 +59,13 @@ def video_macs(
       has_audio: whether it has sound, for a skimmer with a fallback.
     """
     model, trunks = model_of(config, classes, fusion=None), trunk_macs(student)
+    if isinstance(model, Glance):
+        read = positions if soft else looks
+        skim = own_macs(model, student, recogniser, positions=positions, steps=steps, looks=read)
+        cheap, look = glance_indexing(model, trunks, positions, has_audio)
+        rest = positions * sum(trunks.values()) - cheap if soft else looks * look
+        last = read * clip_macs(recogniser, 0) if recogniser else 0
+        return {"indexing": cheap, "skimming": skim, "recognition": rest + last}
     if isinstance(model, Skimmer) and model.fallback and not has_audio:
         model, trunks, soft = (
             model.clone(index_by="image", stride=model.fallback, fallback=0),
@@ -76,6 +84,18 @@ def video_macs(
         recogniser=clip_macs(recogniser, 0) if recogniser else 0,
         closer=second_glances(student, soft) * trunks["image"] if skims and model.closer else 0,
     )
+
+
+def glance_indexing(model: Glance, trunks: Mapping[str, int], positions: int, has_audio: bool) -> tuple[int, int]:
+    """Multiply-adds of what a glance chooses by, and of what it still makes of one position that it reads.
+
+    With "both" a look may fall on an image that is there already; it is counted again, so that is at most too much.
+    """
+    audio, image = trunks["audio"] if has_audio else 0, trunks["image"]
+    every = -(-positions // model.stride)
+    if model.listens == "image" or not has_audio:
+        return every * image, audio
+    return positions * audio + (every * image if model.listens == "both" else 0), image
 
 
 def second_glances(student: Mapping[str, Any], soft: bool) -> int:
@@ -106,6 +126,9 @@ def own_macs(
     numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
     if isinstance(model, NonRecurrent):
         return macs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
+    if isinstance(model, Glance):
+        numbers |= {"hidden": model.hidden, "context": model.context, "widths": widths}
+        return macs.glance_macs(positions, looks, **numbers)
     own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
     if model.closer:
         own["closer"] = region_macs(model, student, positions, numbers["feature"], numbers["fusion"])

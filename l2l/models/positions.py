@@ -45,8 +45,16 @@ def highest(scores: jax.Array, valid: jax.Array, count: int) -> jax.Array:
     Returns:
       bool (b, n).
     """
+    return (ranks(scores, valid) < count) & valid
+
+
+def ranks(scores: jax.Array, valid: jax.Array) -> jax.Array:
+    """Place of every position when a video's are sorted by score, the highest first and the earlier of equal ones.
+
+    Finite (b, n), bool (b, n) -> int32 (b, n): a permutation of 0..n-1; what is not valid comes last.
+    """
     order = jnp.argsort(jnp.where(valid, -scores, jnp.inf), axis=-1, stable=True)
-    return (jnp.argsort(order, axis=-1) < count) & valid
+    return jnp.argsort(order, axis=-1).astype(jnp.int32)
 
 
 def mean_logits(scores: jax.Array, marks: jax.Array, multi_label: bool) -> jax.Array:

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from l2l.core import processes
 from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.models import MODELS
+from l2l.models.glance import LISTENS
 from l2l.models.region_selector import CHOICES
 from l2l.models.skimmer import SELECTIONS
 from l2l.models.student import MODALITIES
@@ -114,6 +115,9 @@ RULES: dict[str, Rule] = {
     "model.masking": SWITCH,
     "model.count_start": SWITCH,
     "model.weigh": SWITCH,
+    "model.listens": one_of(*LISTENS),
+    "model.context": (lambda x: whole(1, 2**10)[0](x) and x % 2 == 1, "an odd whole number from 1 to 1024"),
+    "model.dropout": RATIO,
     "model.closer": one_of("", *CHOICES),
 }
 

@@ -9,10 +9,12 @@ import jax.numpy as jnp
 from l2l import models
 from l2l.models.backbones.audio_preview import Preview
 from l2l.models.baselines import NonRecurrent
+from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student, Unfused, modalities
 from l2l.tasks import Classify, Skim
 from l2l.tasks.glances import Glances
+from l2l.tasks.skim_at_once import SkimAtOnce
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -71,6 +73,10 @@ def skim_task(
     if isinstance(model, Skimmer) and (lacking := [m for m in modalities(model.index_by) if not widths[m]]):
         only = next(m for m, width in widths.items() if width)
         raise ValueError(f"the features have no {lacking[0]} to index by: set --config.model.index_by={only}")
+    heard = isinstance(model, Glance) and model.listens
+    if heard and (lacking := [m for m in modalities(heard) if not widths[m]]):
+        only = next(m for m, width in widths.items() if width)
+        raise ValueError(f"the features have no {lacking[0]} to choose by: set --config.model.listens={only}")
     if isinstance(model, Skimmer) and model.closer and not glances_of(student):
         raise ValueError(
             f"closer={model.closer!r} looks at regions, which these features do not have: fine-tune a student with "
@@ -79,7 +85,8 @@ def skim_task(
     if isinstance(model, NonRecurrent):  # the one that averages scores
         model = model.clone(multi_label=config["multi_label"])
     several = [c["multi_label"] for c in (config, student, recogniser or student)]
-    return Skim(
+    kind = SkimAtOnce if isinstance(model, Glance) else Skim
+    return kind(
         model, config["head"], None if recogniser is None else fusion_of(recogniser), *several, mute=config["mute"]
     )
 

@@ -1,0 +1,206 @@
+"""One glance: what is cheap scores every position of a video, and the best T are read together.
+
+Two parts learn side by side. The judge attends to all positions and answers for the video; the listener sees what is
+cheap of every position, its sound or the images of a few, and learns where the judge attends. At test time the
+listener's best T positions are read at once, and the judge weighs them. No look waits for another.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2l.models.baselines import fused
+from l2l.models.layers import exact_mix
+from l2l.models.positions import ranks, taken
+from l2l.models.skimmer import NEVER, Tree
+
+LISTENS = ("audio", "image", "both")
+
+
+class GatedAttention(nn.Module):
+    """Scores of positions by gated attention: w . (tanh(V x) * sigmoid(U x)) (Ilse et al., ICML 2018, equation 9).
+
+    Attributes:
+      hidden: width of V and U.
+      dtype: of the inputs of matrix products.
+    """
+
+    hidden: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Features (b, n, d) -> scores float32 (b, n)."""
+        dense = lambda name: nn.Dense(self.hidden, dtype=self.dtype, name=name)(x)
+        gated = nn.tanh(dense("value")) * nn.sigmoid(dense("gate"))
+        return nn.Dense(1, use_bias=False, name="score")(gated)[..., 0].astype(jnp.float32)
+
+
+class Listener(nn.Module):
+    """Scores of all positions from what is cheap of each and of its neighbours in time.
+
+    Attributes:
+      hidden: width.
+      context: positions, the middle one included, that a score depends on; odd.
+      dtype: of the inputs of matrix products.
+    """
+
+    hidden: int
+    context: int = 9
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array, mask: jax.Array) -> jax.Array:
+        """Inputs (b, n, d), bool (b, n) -> scores float32 (b, n); what is padding changes nothing."""
+        x = nn.LayerNorm(name="norm")(x)
+        x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="embed")(x)) * mask[..., None]
+        width = (self.context,)
+        x = nn.relu(nn.Conv(self.hidden, width, padding="SAME", dtype=self.dtype, name="context")(x)) + x
+        return nn.Dense(1, name="score")(x)[..., 0].astype(jnp.float32)
+
+
+class Glance(nn.Module):
+    """Video classifier over the features of n positions, of which it reads T, chosen at once.
+
+    Attributes:
+      num_classes: k.
+      fusion: the student's fusion module; its frozen variables are an argument of the call.
+      steps: T, how many positions are read.
+      hidden: width of the judge's attention and of the listener.
+      listens: what the listener sees: "audio" of every position, "image" of every `stride`-th, or "both" of these.
+      stride: s; where a picture helps to choose, that of every s-th position does. Videos without sound are chosen for
+        by these pictures, whatever `listens` says.
+      context: positions, the middle one included, that a score of the listener depends on.
+      dropout: share of the features that the judge does not see in training.
+      dtype: of the inputs of matrix products; parameters and softmax stay float32.
+    """
+
+    num_classes: int
+    fusion: nn.Module
+    steps: int = 10
+    hidden: int = 256
+    listens: str = "audio"
+    stride: int = 5
+    context: int = 9
+    dropout: float = 0.5
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        if self.listens not in LISTENS:
+            raise ValueError(f"unknown listens={self.listens!r}; choose from {', '.join(LISTENS)}")
+        if self.context % 2 == 0:
+            raise ValueError(f"context={self.context}: it has a middle position, so set an odd number")
+        self.attention = GatedAttention(self.hidden, self.dtype)
+        self.listener = Listener(self.hidden, self.context, self.dtype)
+        self.drop = nn.Dropout(self.dropout)
+        self.classifier = nn.Dense(self.num_classes, kernel_init=nn.initializers.normal(0.02))
+
+    def __call__(
+        self,
+        image: jax.Array,
+        audio: jax.Array,
+        mask: jax.Array,
+        fusion_params: Tree,
+        recognition: jax.Array | None = None,
+        has_audio: jax.Array | None = None,
+        *,
+        train: bool,
+        hard: bool = False,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Reads T positions of every video; in training, and with soft selection, the judge reads all.
+
+        Args:
+          image, audio: (b, n, d) descriptors of the positions.
+          mask: bool (b, n), True where there is a position; the rest is padding and changes nothing.
+          fusion_params: variables of the fusion module.
+          recognition: (b, n, f) features of another model. If given, the judge attends to these and classifies them.
+          has_audio: bool (b,), which videos have sound; all, if it is not given. Of others the sound counts as zeros.
+          train: leaves out features at random, from the stream "dropout".
+          hard: in evaluation, read the listener's best T positions; else all.
+
+        Returns:
+          Logits (b, k) float32, and a dict with
+            attention: (b, n), the judge's shares of what it read.
+            scores: (b, n), the listener's.
+          and with hard selection
+            picked: int32 (T, b), the listener's choice, the best first; of a video with fewer positions some of its
+              own come again.
+            counted: bool (T, b), whether a pick is read: False for those.
+            worth: (T, b), the judge's shares of the picks.
+            step_logits: (T, b, k), what the judge says of the picks so far.
+            looks: int32 (b,), how many are read.
+
+        Raises:
+          ValueError: unknown `listens`, or an even `context`.
+        """
+        has_audio = jnp.ones(mask.shape[0], bool) if has_audio is None else has_audio
+        audio = jnp.where(has_audio[:, None, None], audio, 0)
+        banks = (image, audio) if recognition is None else (image, audio, recognition)
+        scores = self.listener(*self._cheap(image, audio, mask, has_audio))
+        if hard and not train:
+            return self._answer(banks, fusion_params, scores, self._may(mask, has_audio))
+        seen, attention = self._judged(banks, mask, fusion_params, train)
+        weights = nn.softmax(jnp.where(mask, attention, NEVER)) * mask
+        read = self.drop(exact_mix(weights, seen), deterministic=not train)
+        return self.classifier(read), {"attention": weights, "scores": scores}
+
+    def _judged(
+        self, banks: tuple[jax.Array, ...], mask: jax.Array, fusion_params: Tree, train: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
+        """What the judge classifies of m positions (b, m, f), and its scores of them (b, m).
+
+        `banks` are image and audio (b, m, d) and, if given, recognition (b, m, f), which then is all that it reads.
+        """
+        if len(banks) == 3:
+            seen = described = banks[2]
+        else:
+            seen, described = fused(self.fusion, *banks, mask, fusion_params), jnp.concatenate(banks, -1)
+        seen, described = (jnp.where(mask[..., None], x, 0).astype(jnp.float32) for x in (seen, described))
+        return seen, self.attention(self.drop(described, deterministic=not train))
+
+    def _cheap(
+        self, image: jax.Array, audio: jax.Array, mask: jax.Array, has_audio: jax.Array
+    ) -> tuple[jax.Array, jax.Array]:
+        """What the listener sees (b, n, d + d + 2), with marks of what is there, and where it is a position."""
+        heard = mask & has_audio[:, None] & (self.listens != "image")
+        shown = taken(mask, self.stride) & ((self.listens != "audio") | ~has_audio[:, None])
+        parts = [jnp.where(there[..., None], x, 0) for there, x in ((shown, image), (heard, audio))]
+        marks = [there[..., None].astype(jnp.float32) for there in (shown, heard)]
+        return jnp.concatenate([x.astype(jnp.float32) for x in parts] + marks, -1), mask
+
+    def _may(self, mask: jax.Array, has_audio: jax.Array) -> jax.Array:
+        """Which positions may be picked, bool (b, n): all of a video with sound, else those whose pictures are seen."""
+        silent = ~has_audio[:, None] | (self.listens == "image")
+        return jnp.where(silent, taken(mask, self.stride), mask)
+
+    def _answer(
+        self, banks: tuple[jax.Array, ...], fusion_params: Tree, scores: jax.Array, may: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """What the judge says of the listener's best T positions."""
+        order = jnp.argsort(ranks(scores, may), -1)[:, : self.steps]  # (b, T)
+        short = self.steps - order.shape[1]  # of batches padded to fewer positions than are read
+        order = jnp.pad(order, ((0, 0), (0, max(short, 0))))
+        counted = jnp.arange(self.steps) < may.sum(-1, keepdims=True)
+        order = jnp.where(counted, order, order[:, :1])
+        rows, attention = self._judged(
+            tuple(jnp.take_along_axis(x, order[..., None], 1) for x in banks), counted, fusion_params
+        )  # (b, T, f), (b, T)
+        weight = jnp.where(counted, attention, NEVER)
+        weight = jnp.exp(weight - weight.max(-1, keepdims=True)) * counted
+        total = jnp.maximum(jnp.cumsum(weight, 1), 1e-30)
+        read = jnp.cumsum(weight[..., None] * rows, 1) / total[..., None]
+        logits = self.classifier(read)  # (b, T, k)
+        where = jnp.arange(scores.shape[1]) == order[..., None]  # (b, T, n)
+        share = weight / total[:, -1:]
+        out = {
+            "attention": jnp.sum(share[..., None] * where, axis=1),
+            "scores": scores,
+            "picked": order.T.astype(jnp.int32),
+            "counted": counted.T,
+            "worth": share.T,
+            "step_logits": jnp.swapaxes(logits, 0, 1),
+            "looks": counted.sum(-1).astype(jnp.int32),
+        }
+        return logits[:, -1], out

@@ -1,0 +1,49 @@
+"""Video classification by one glance: a judge of all positions teaches a listener which of them to read."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+
+from l2l.models.skimmer import NEVER
+from l2l.tasks import losses
+from l2l.tasks.classify import top1
+from l2l.tasks.skim import Skim, Tree
+
+
+def divergence(attention: jax.Array, scores: jax.Array, valid: jax.Array) -> jax.Array:
+    """Kullback-Leibler divergence (b,) of softmax(scores) (b, n) from an attention (b, n), over valid positions."""
+    told = jax.nn.log_softmax(jnp.where(valid, scores, NEVER))
+    return jnp.sum(jnp.where(valid, attention * (jnp.log(attention + 1e-9) - told), 0), axis=-1)
+
+
+@dataclasses.dataclass(frozen=True)
+class SkimAtOnce(Skim):
+    """The task of `models.glance.Glance`; frozen variables and attributes as of `Skim`, `head` has no meaning."""
+
+    @property
+    def falls_back(self) -> bool:
+        """It chooses by image where a video has no sound."""
+        return True
+
+    def loss(self, params: Tree, batch_stats: Tree, frozen: Tree, batch: Tree, rng: jax.Array) -> tuple:
+        """Cross-entropy of the judge, which reads all positions, and the listener's divergence from its attention."""
+        batch = self.muted(batch, rng) if self.mute else batch
+        dropout = {"dropout": jax.random.fold_in(rng, 1)}
+        logits, out = self.model.apply({"params": params}, *self.inputs(batch, frozen), train=True, rngs=dropout)
+        judge = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
+        taught = divergence(jax.lax.stop_gradient(out["attention"]), out["scores"], batch["valid"])
+        listener = losses.masked_mean(taught, batch["mask"])
+        return judge + listener, (batch_stats, {"top1": top1(logits, batch), "judge": judge, "listener": listener})
+
+    def predict(self, variables: Tree, frozen: Tree, batch: Tree) -> Tree:
+        """The answer from the listener's choice, "logits", from everything, "logits_all", and from plain selections.
+
+        With them looks (b,), step_logits (b, T, k), and picked, counted and worth (b, T); listener (b, n), its scores.
+        """
+        inputs = self.inputs(batch, frozen)
+        hard, out = self.model.apply(variables, *inputs, train=False, hard=True)
+        every, _ = self.model.apply(variables, *inputs, train=False)
+        steps = {name: jnp.swapaxes(out[name], 0, 1) for name in ("step_logits", "picked", "counted", "worth")}
+        found = {"logits": hard, "logits_all": every, "looks": out["looks"], "listener": out["scores"]}
+        return found | steps | self.selected(frozen, batch, self.model.steps)
