@@ -116,13 +116,13 @@ def closer(c: ConfigDict) -> None:
     c.student, c.model.closer = "runs/sample/finetune_closer", "state"
 
 
-def glance(skim: Callable[[ConfigDict], None], stride: int, hidden: int) -> Callable[[ConfigDict], None]:
+def glance(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
     """A judge over all positions teaches a listener, which chooses all moments at once by the preview's sound."""
 
     def change(c: ConfigDict) -> None:
         listen(skim, stride)(c)
         c.run = c.run.replace("skim_listen", "skim_glance")
-        numbers = {"steps": c.model.steps, "hidden": hidden, "stride": stride, "context": 9, "dropout": 0.5}
+        numbers = {"steps": c.model.steps, "hidden": 128, "stride": stride, "context": 9, "dropout": 0.5}
         c.model = ConfigDict({"name": "glance", "listens": "audio"} | numbers)
 
     return change
@@ -146,8 +146,8 @@ FULL = tuple(VARIANTS)
 VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_released_judged)}
 VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
-VARIANTS |= {"glance": glance(sample, stride=2, hidden=128)}
-VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5, hidden=256) for v in ("activitynet", "mini_sports1m")}
+VARIANTS |= {"glance": glance(sample, stride=2)}
+VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
 VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}
 

@@ -247,7 +247,7 @@ def glance_macs(
     feature: int = 512,
     fusion: int | None = None,
     recognition: int = 0,
-    hidden: int = 256,
+    hidden: int = 128,
     context: int = 9,
     num_classes: int = 200,
 ) -> int:

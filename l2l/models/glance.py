@@ -80,7 +80,7 @@ class Glance(nn.Module):
     num_classes: int
     fusion: nn.Module
     steps: int = 10
-    hidden: int = 256
+    hidden: int = 128
     listens: str = "audio"
     stride: int = 5
     context: int = 9

@@ -151,6 +151,42 @@ def test_skimmer_over_pictures_alone_follows_its_module():
     assert count - extra == macs.skimmer_macs(30, 10, **numbers)
 
 
+@pytest.mark.parametrize("recognition", [0, 64])
+def test_glance_follows_its_module(recognition):
+    n, looks, k = 30, 10, 20
+    bank, mask, variables = features(n)
+    model = models.get("glance", fusion=Fusion(), num_classes=k, steps=looks)
+    other = jnp.zeros((1, n, recognition)) if recognition else None
+    everything = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), bank, bank, mask, no_values(variables), other, train=True)
+    )
+    read = lambda v, f: model.apply(v, bank, bank, mask, f, other, train=False, hard=True)
+    extra = (looks - 1) * (recognition or 512) * k  # the program answers after every look
+    assert counted(read, everything, variables) - extra == macs.glance_macs(
+        n, looks, recognition=recognition, num_classes=k
+    )
+
+
+def no_values(shapes):
+    """Zeros of these shapes."""
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+
+
+def test_a_glance_by_sound_costs_what_it_hears_and_ten_images():
+    config, preview = (
+        run_config.plain(run_config.load_config(f"configs/{x}.py:{v}"))
+        for x, v in (("skim", "activitynet_glance"), ("preview", "activitynet"))
+    )
+    numbers = {"positions": 203, "steps": 10, "looks": 10}
+    found = model_macs.video_macs(config, preview, 200, **numbers)
+    assert found["recognition"] == 10 * macs.image_macs(112)
+    assert sum(found.values()) < 7.2e9
+    silent = model_macs.video_macs(config, preview, 200, **numbers, has_audio=False)
+    assert (silent["indexing"], silent["recognition"]) == (41 * macs.image_macs(112), 0)
+    both = config | {"model": config["model"] | {"listens": "both"}}
+    assert model_macs.video_macs(both, preview, 200, **numbers)["indexing"] - found["indexing"] == silent["indexing"]
+
+
 def test_video_baselines_follow_their_modules():
     bank, mask, variables = features(30)
     numbers = {"fusion": macs.fusion_macs(), "feature": 512, "num_classes": 20}

@@ -1,0 +1,102 @@
+"""A glance's loss and training: what the judge learns, what the listener is taught, and a run to its end."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from l2l.evaluate import curves, fit_early_exit, sound_robustness
+from l2l.models.glance import Glance
+from l2l.models.student import Fusion
+from l2l.report import __main__ as report
+from l2l.runs import run_folder
+from l2l.runs.config import load_config
+from l2l.tasks.skim_at_once import SkimAtOnce, divergence
+from tests.helpers import shards, small
+
+N, D, K = 5, 4, 3
+FUSION = Fusion(feature=7, hidden=8)
+TASK = SkimAtOnce(Glance(K, FUSION, steps=2, hidden=6, stride=2, context=3, dropout=0.0), head=0.0)
+
+
+@pytest.fixture(scope="module")
+def work():
+    rng = np.random.default_rng(0)
+    image, audio = rng.normal(size=(2, 3, N, D)).astype(np.float32)
+    fusion = FUSION.init(jax.random.key(3), jnp.zeros((1, D)), jnp.zeros((1, D)))["params"]
+    frozen = {"fusion": fusion, "classifier": {"kernel": rng.normal(size=(7, K)), "bias": np.zeros(K)}}
+    batch = {"image": image, "audio": audio, "valid": np.arange(N) < np.array([5, 3, 4])[:, None]}
+    batch |= {"labels": np.eye(K, dtype=np.float32), "mask": np.array([True, True, False])}
+    batch |= {"has_audio": np.ones(3, bool), "example": np.arange(3)}
+    return TASK.init(jax.random.key(0), batch, frozen)["params"], frozen, batch
+
+
+def test_divergence_by_hand():
+    share, scores = np.array([[0.25, 0.75, 0]], np.float32), np.array([[3.0, 1.0, 7.0]], np.float32)
+    told = np.exp([3, 1]) / np.exp([3, 1]).sum()
+    wanted = 0.25 * np.log(0.25 / told[0]) + 0.75 * np.log(0.75 / told[1])
+    np.testing.assert_allclose(divergence(share, scores, np.array([[True, True, False]])), [wanted], rtol=1e-5)
+
+
+def test_loss_is_of_judge_and_listener(work):
+    params, frozen, batch = work
+    np.testing.assert_allclose(params["classifier"]["kernel"], frozen["classifier"]["kernel"], rtol=1e-6)
+    loss, (_, measured) = TASK.loss(params, {}, frozen, batch, jax.random.key(1))
+    logits, out = TASK.model.apply({"params": params}, *TASK.inputs(batch, frozen), train=False)
+    logits, share, scores = (np.asarray(x, np.float64) for x in (logits, out["attention"], out["scores"]))
+    judge = listener = 0.0
+    for i, n in enumerate((5, 3)):
+        judge += (np.log(np.exp(logits[i]).sum()) - logits[i, i]) / 2
+        told = np.exp(scores[i, :n]) / np.exp(scores[i, :n]).sum()
+        listener += (share[i, :n] * np.log(share[i, :n] / told)).sum() / 2
+    np.testing.assert_allclose([measured["judge"], measured["listener"]], [judge, listener], rtol=1e-4)
+    np.testing.assert_allclose(loss, judge + listener, rtol=1e-4)
+
+
+def test_each_part_learns_from_its_own_loss(work):
+    params, frozen, batch = work
+    part = lambda name: lambda p: TASK.loss(p, {}, frozen, batch, jax.random.key(1))[1][1][name]
+    moved = lambda name: {k for k, g in jax.grad(part(name))(params).items() if any(map(np.any, jax.tree.leaves(g)))}
+    assert moved("judge") == {"attention", "classifier"}
+    assert moved("listener") == {"listener"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A finished run over two epochs, a quarter of whose training videos are muted."""
+    work = tmp_path_factory.mktemp("glance")
+    videos = {"train": 16, "val": 8, "test": 8}
+    small.untrained(small.config("finetune", work / "student", shards.clip_directory(work / "clips", videos=videos)))
+    shards.feature_directory(work / "features", videos=videos, width=16)
+    c = small.config("skim", work / "run", work / "features", epochs=2.0, student=str(work / "student"), mute=0.25)
+    c.model = load_config("configs/skim.py:glance").model
+    c.model.update({"steps": 3, "hidden": 8})
+    return small.run(c)
+
+
+def test_a_run_says_what_the_choice_and_what_everything_answers(run):
+    done = json.loads((run / "done.json").read_text())
+    assert {"top1", "all_top1", "uniform_top1"} <= done["metrics"].keys()
+    losses = [line["train/listener"] for line in small.lines(run) if "train/listener" in line]
+    assert len(losses) == 4
+    assert np.isfinite(losses).all()
+    with np.load(run / "predictions.npz") as found:
+        assert found["step_logits"].shape == (8, 3, 3)
+        np.testing.assert_array_equal(found["step_logits"][:, -1], found["logits"])
+        assert (found["looks"] == found["counted"].sum(1)).all()
+
+
+def test_its_page_is_made(run, tmp_path):
+    page = tmp_path / "report.html"
+    assert report.main([str(run), f"--out={page}"]) == 0
+    assert run.name in page.read_text()
+
+
+def test_what_takes_skimmers_alone_says_so(run, capsys):
+    with pytest.raises(run_folder.RunError, match="is a glance, which reads features alone"):
+        run_folder.student_of(run_folder.load_run(run))
+    for command in (curves, fit_early_exit, sound_robustness):
+        assert command.main([str(run), f"--data={run.parent / 'features'}"]) == 1
+        assert "is a glance" in capsys.readouterr().err
