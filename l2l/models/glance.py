@@ -156,7 +156,7 @@ class Glance(nn.Module):
         if len(banks) == 3:
             seen = described = banks[2]
         else:
-            seen, described = fused(self.fusion, *banks, mask, fusion_params), jnp.concatenate(banks, -1)
+            seen, described = fused(self.fusion, banks[0], banks[1], mask, fusion_params), jnp.concatenate(banks, -1)
         seen, described = (jnp.where(mask[..., None], x, 0).astype(jnp.float32) for x in (seen, described))
         return seen, self.attention(self.drop(described, deterministic=not train))
 

@@ -84,10 +84,15 @@ def skim_task(
         )
     if isinstance(model, NonRecurrent):  # the one that averages scores
         model = model.clone(multi_label=config["multi_label"])
-    several = [c["multi_label"] for c in (config, student, recogniser or student)]
-    kind = SkimAtOnce if isinstance(model, Glance) else Skim
+    kind: type[Skim] = SkimAtOnce if isinstance(model, Glance) else Skim
     return kind(
-        model, config["head"], None if recogniser is None else fusion_of(recogniser), *several, mute=config["mute"]
+        model,
+        config["head"],
+        None if recogniser is None else fusion_of(recogniser),
+        multi_label=config["multi_label"],
+        index_multi_label=student["multi_label"],
+        recogniser_multi_label=(recogniser or student)["multi_label"],
+        mute=config["mute"],
     )
 
 

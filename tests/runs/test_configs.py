@@ -51,8 +51,9 @@ def test_variant_builds(stage, variant):
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
-    whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen)", "", variant).replace("listen", "sample")
-    student = load_config(f"configs/{'preview' if 'listen' in variant else 'finetune'}.py:{whose}")
+    whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen|glance)", "", variant)
+    whose = whose.replace("listen", "sample").replace("glance", "sample")
+    student = load_config(f"configs/{'preview' if re.search('listen|glance', variant) else 'finetune'}.py:{whose}")
     clip_variables = shapes(from_config.clip_task(student, CLASSES), clip_batch(student), {})
     task, width = from_config.skim_task(config, CLASSES, plain(student)), 8 * student.model.width
     bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
@@ -61,7 +62,7 @@ def test_variant_builds(stage, variant):
     if task.looks_closer:
         widths = from_config.glances_of(plain(student)).widths
         batch |= {key: jax.ShapeDtypeStruct((*bank.shape[:2], n), jnp.float16) for key, n in widths.items()}
-    last = "classifier" if variant.endswith("nonrecurrent") else "head"
+    last = "classifier" if variant.endswith(("nonrecurrent", "glance")) else "head"
     variables = shapes(task, batch, from_config.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
     assert variables["params"][last]["bias"].shape == (CLASSES,)
