@@ -124,6 +124,7 @@ class Glance(nn.Module):
           Logits (b, k) float32, and a dict with
             attention: (b, n), the judge's shares of what it read.
             scores: (b, n), the listener's.
+            may: bool (b, n), the positions that the listener may pick: of videos without sound, those at the stride.
           and with hard selection
             picked: int32 (T, b), the listener's choice, the best first; of a video with fewer positions some of its
               own come again.
@@ -138,13 +139,13 @@ class Glance(nn.Module):
         has_audio = jnp.ones(mask.shape[0], bool) if has_audio is None else has_audio
         audio = jnp.where(has_audio[:, None, None], audio, 0)
         banks = (image, audio) if recognition is None else (image, audio, recognition)
-        scores = self.listener(*self._cheap(image, audio, mask, has_audio))
+        scores, may = self.listener(*self._cheap(image, audio, mask, has_audio)), self._may(mask, has_audio)
         if hard and not train:
-            return self._answer(banks, fusion_params, scores, self._may(mask, has_audio))
+            return self._answer(banks, fusion_params, scores, may)
         seen, attention = self._judged(banks, mask, fusion_params, train)
         weights = nn.softmax(jnp.where(mask, attention, NEVER)) * mask
         read = self.drop(exact_mix(weights, seen), deterministic=not train)
-        return self.classifier(read), {"attention": weights, "scores": scores}
+        return self.classifier(read), {"attention": weights, "scores": scores, "may": may}
 
     def _judged(
         self, banks: tuple[jax.Array, ...], mask: jax.Array, fusion_params: Tree, train: bool = False
@@ -197,6 +198,7 @@ class Glance(nn.Module):
         out = {
             "attention": jnp.sum(share[..., None] * where, axis=1),
             "scores": scores,
+            "may": may,
             "picked": order.T.astype(jnp.int32),
             "counted": counted.T,
             "worth": share.T,

@@ -11,10 +11,15 @@ from l2l.tasks.classify import top1
 from l2l.tasks.skim import Skim, Tree
 
 
-def divergence(attention: jax.Array, scores: jax.Array, valid: jax.Array) -> jax.Array:
-    """Kullback-Leibler divergence (b,) of softmax(scores) (b, n) from an attention (b, n), over valid positions."""
-    told = jax.nn.log_softmax(jnp.where(valid, scores, NEVER))
-    return jnp.sum(jnp.where(valid, attention * (jnp.log(attention + 1e-9) - told), 0), axis=-1)
+def divergence(attention: jax.Array, scores: jax.Array, may: jax.Array) -> jax.Array:
+    """Kullback-Leibler divergence (b,) of softmax(scores) from an attention, both (b, n) and over marked positions.
+
+    The attention's shares of the marked positions, bool (b, n), count as the whole of it.
+    """
+    kept = jnp.where(may, attention, 0)
+    kept /= jnp.maximum(jnp.sum(kept, axis=-1, keepdims=True), 1e-9)
+    told = jax.nn.log_softmax(jnp.where(may, scores, NEVER))
+    return jnp.sum(jnp.where(may, kept * (jnp.log(kept + 1e-9) - told), 0), axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +37,7 @@ class SkimAtOnce(Skim):
         dropout = {"dropout": jax.random.fold_in(rng, 1)}
         logits, out = self.model.apply({"params": params}, *self.inputs(batch, frozen), train=True, rngs=dropout)
         judge = losses.masked_mean(losses.classification(logits, batch["labels"], self.multi_label), batch["mask"])
-        taught = divergence(jax.lax.stop_gradient(out["attention"]), out["scores"], batch["valid"])
+        taught = divergence(jax.lax.stop_gradient(out["attention"]), out["scores"], out["may"])
         listener = losses.masked_mean(taught, batch["mask"])
         return judge + listener, (batch_stats, {"top1": top1(logits, batch), "judge": judge, "listener": listener})
 

@@ -38,6 +38,8 @@ def test_divergence_by_hand():
     told = np.exp([3, 1]) / np.exp([3, 1]).sum()
     wanted = 0.25 * np.log(0.25 / told[0]) + 0.75 * np.log(0.75 / told[1])
     np.testing.assert_allclose(divergence(share, scores, np.array([[True, True, False]])), [wanted], rtol=1e-5)
+    half = np.array([[0.125, 0.375, 0.5]], np.float32)  # what may not be picked is no share of it
+    np.testing.assert_allclose(divergence(half, scores, np.array([[True, True, False]])), [wanted], rtol=1e-5)
 
 
 def test_loss_is_of_judge_and_listener(work):
@@ -61,6 +63,19 @@ def test_each_part_learns_from_its_own_loss(work):
     moved = lambda name: {k for k, g in jax.grad(part(name))(params).items() if any(map(np.any, jax.tree.leaves(g)))}
     assert moved("judge") == {"attention", "classifier"}
     assert moved("listener") == {"listener"}
+
+
+def test_of_silent_videos_it_learns_the_positions_whose_images_it_sees(work):
+    params, frozen, batch = work
+    silent = batch | {"has_audio": np.zeros(3, bool)}
+    _, (_, measured) = TASK.loss(params, {}, frozen, silent, jax.random.key(1))
+    _, out = TASK.model.apply({"params": params}, *TASK.inputs(silent, frozen), train=False)
+    wanted = 0.0
+    for i, n in enumerate((5, 3)):
+        share, scores = (np.asarray(out[key], np.float64)[i, :n:2] for key in ("attention", "scores"))
+        share, told = share / share.sum(), np.exp(scores) / np.exp(scores).sum()
+        wanted += (share * np.log(share / told)).sum() / 2
+    np.testing.assert_allclose(measured["listener"], wanted, rtol=1e-4)
 
 
 @pytest.fixture(scope="module")
