@@ -40,6 +40,23 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
       PrepareError: shards are missing, or no video of the list can be used.
       OSError: the directory cannot be written to.
     """
+    accounts = accounts_of(plan)
+    splits = {split: tuple(accounts[job.file].shard for job in jobs) for split, jobs in plan.splits.items()}
+    failed = tuple(x for account in accounts.values() for x in account.failed)
+    if not any(shard.videos for shards in splits.values() for shard in shards):
+        raise PrepareError(f"none of the {len(failed)} videos can be used; the first: {_line(failed[0])}")
+    multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
+    stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
+    _record_places(plan, stored)
+    said: dict[str, Any] = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(noted(plan, accounts))}
+    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
+    if recorded(plan.out) != index:
+        save(plan.out, index)
+    return index
+
+
+def accounts_of(plan: Plan) -> dict[str, Account]:
+    """The account of every shard by its name. Raises PrepareError if some are not written yet."""
     accounts = dict(zip((job.file for job in plan.jobs), read_accounts(plan.jobs), strict=True))
     missing = [number for number, account in enumerate(accounts.values()) if account is None]
     if missing:
@@ -48,21 +65,15 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
             f"{plan.out}: {len(missing)} of {len(plan.jobs)} shards are not written yet: number {listed}; "
             f"write them with --shard_range={missing[0]}:{missing[-1] + 1} or without --finalize"
         )
-    splits = {split: tuple(accounts[job.file].shard for job in jobs) for split, jobs in plan.splits.items()}
-    failed = tuple(x for account in accounts.values() for x in account.failed)
-    if not any(shard.videos for shards in splits.values() for shard in shards):
-        raise PrepareError(f"none of the {len(failed)} videos can be used; the first: {_line(failed[0])}")
-    multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
-    stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
-    _record_places(plan, stored)
-    said: dict[str, Any] = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(_noted(plan, accounts))}
-    index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
-    if _recorded(plan.out) != index:
-        with storage.os_errors(), storage.staged(plan.out) as folder:
-            tfds_metadata.write(folder, os.path.abspath(plan.out).rpartition("/")[2], index)
-        with storage.staged(plan.out) as folder:
-            schema.save_index(folder, index)
-    return index
+    return {file: account for file, account in accounts.items() if account}
+
+
+def save(out: str, index: schema.Index) -> None:
+    """Writes the metadata for TFDS and, last, the index."""
+    with storage.os_errors(), storage.staged(out) as folder:
+        tfds_metadata.write(folder, os.path.abspath(out).rpartition("/")[2], index)
+    with storage.staged(out) as folder:
+        schema.save_index(folder, index)
 
 
 def stored_rows(plan: Plan, accounts: Mapping[str, Account]) -> list[Row]:
@@ -71,7 +82,7 @@ def stored_rows(plan: Plan, accounts: Mapping[str, Account]) -> list[Row]:
     return [row for row, video in pairs if video]
 
 
-def _noted(plan: Plan, accounts: Mapping[str, Account]) -> Iterator[dict[str, Any]]:
+def noted(plan: Plan, accounts: Mapping[str, Account]) -> Iterator[dict[str, Any]]:
     """What the index says of the videos of which something has to be known."""
     for job in plan.jobs:
         for row, notes in zip(job.rows, accounts[job.file].notes, strict=True):
@@ -121,7 +132,8 @@ def _disk(folder: str) -> int:
     return next(place.stat().st_dev for place in (Path(folder), *Path(folder).parents) if place.exists())
 
 
-def _recorded(out: str) -> schema.Index | None:
+def recorded(out: str) -> schema.Index | None:
+    """The index of a directory that is finished."""
     with (
         contextlib.suppress(schema.ShardError, FileNotFoundError),
         storage.local_copy(storage.join(out, schema.INDEX)) as path,

@@ -64,11 +64,12 @@ def make(
     Raises:
       PrepareError: a mistake in the rows, the labels or the number of shards.
     """
-    _check_rows(rows, labels)
+    check_rows(rows, labels)
     if shards is not None and shards < 1:
         raise PrepareError(f"the number of shards must be at least 1, got {shards}")
-    dealt = _deal(rows, shards)
-    facts = _facts(rows, labels, policy, dealt)
+    dealt = deal(rows, shards)
+    facts: dict[str, Any] = {f"policy {key}": value for key, value in dataclasses.asdict(policy).items()}
+    facts |= facts_of_list(rows, labels, dealt)
     facts |= {f"reading {key}": value for key, value in unusual(reading).items()}
     ids, key = {name: i for i, name in enumerate(labels)}, atomic.hash_of(facts)
     jobs = [
@@ -86,7 +87,8 @@ def shards_of(videos: int) -> int:
     return min(max(SHARDS, min(-(-videos // VIDEOS), MOST_SHARDS)), videos)
 
 
-def _check_rows(rows: Sequence[Row], labels: Sequence[str]) -> None:
+def check_rows(rows: Sequence[Row], labels: Sequence[str]) -> None:
+    """Raises PrepareError unless the rows have ids, splits and labels that can be written."""
     if not rows:
         raise PrepareError("there are no videos to prepare")
     if len(set(labels)) != len(labels):
@@ -113,23 +115,23 @@ def _has_bytes(text: str, encode: Callable[[str], bytes]) -> bool:
         return False
 
 
-def _deal(rows: Sequence[Row], shards: int | None) -> dict[str, list[tuple[Row, ...]]]:
+def deal(
+    rows: Sequence[Row], shards: int | None, name: Callable[[Row], str] = lambda row: row.video_id
+) -> dict[str, list[tuple[Row, ...]]]:
+    """The rows of each shard, by split; their order follows from what `name` calls them."""
     dealt = {}
     for split in sorted({row.split for row in rows}):
-        mine = sorted((r for r in rows if r.split == split), key=lambda r: stable_key(r.video_id))
+        mine = sorted((r for r in rows if r.split == split), key=lambda r: stable_key(name(r)))
         total = min(shards or shards_of(len(mine)), len(mine))
         dealt[split] = [tuple(mine[k::total]) for k in range(total)]
     return dealt
 
 
-def _facts(
-    rows: Sequence[Row],
-    labels: Sequence[str],
-    policy: ClipPolicy,
-    dealt: dict[str, list[tuple[Row, ...]]],
+def facts_of_list(
+    rows: Sequence[Row], labels: Sequence[str], dealt: dict[str, list[tuple[Row, ...]]]
 ) -> dict[str, Any]:
-    facts: dict[str, Any] = {f"policy {key}": value for key, value in dataclasses.asdict(policy).items()}
-    facts["number of classes"] = len(labels)
+    """What of the list must be the same for a directory to be continued."""
+    facts: dict[str, Any] = {"number of classes": len(labels)}
     for split, mine in dealt.items():
         facts[f"videos of split {split}"] = sum(map(len, mine))
         facts[f"shards of split {split}"] = len(mine)

@@ -92,10 +92,21 @@ def write_shard(job: Job, decoder: Decoder, done: Callable[[], None] = lambda: N
     Raises:
       PrepareError: the output cannot be written. What is there then is as it was before.
     """
+    return write_rows(job, lambda piece, row: _write_video(piece, row, job, decoder), done)
+
+
+def write_rows(job: Job, write: Callable[[Path, Row], "Extent"], done: Callable[[], None] = lambda: None) -> Account:
+    """As `write_shard`, whatever the records are.
+
+    Args:
+      job: the shard.
+      write: writes the records of a row to a file of their own; raises MediaError for a row that is to be set aside.
+      done: called after every row.
+    """
     try:
         with storage.os_errors():
             with storage.staged(job.out) as folder, _kept(job) as kept:
-                account = _write(job, folder, kept, decoder, done)
+                account = _write(job, folder, kept, write, done)
             with storage.staged(storage.join(job.out, ACCOUNTS)) as folder:
                 atomic.write_json(folder / f"{job.file}.json", dataclasses.asdict(account))
     except OSError as error:
@@ -158,7 +169,7 @@ def encode(values: dict[str, Any], table: dict[str, schema.Field]) -> bytes:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Extent:
+class Extent:
     """A video's clips as they lie in a file, and what has to be known of the video."""
 
     path: str | os.PathLike
@@ -168,7 +179,13 @@ class _Extent:
     notes: tuple[str, ...] = ()
 
 
-def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder, done: Callable[[], None]) -> Account:
+def _write(
+    job: Job,
+    folder: Path,
+    kept: list["Extent | None"],
+    write: Callable[[Path, Row], "Extent"],
+    done: Callable[[], None],
+) -> Account:
     temporary, piece = (folder / f".{job.file}.{uuid.uuid4().hex}.{kind}.tmp" for kind in ("shard", "video"))
     digest, failed = hashlib.sha256(), []
     videos: list[tuple[int, int] | None] = []
@@ -177,7 +194,7 @@ def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder,
         with open(temporary, "wb") as shard:
             for row, there in zip(job.rows, kept, strict=True):
                 try:
-                    extent = there or _write_video(piece, row, job, decoder)
+                    extent = there or write(piece, row)
                 except MediaError as error:
                     failed.append(_failure(row, error))
                     videos.append(None)
@@ -200,7 +217,7 @@ def _write(job: Job, folder: Path, kept: list[_Extent | None], decoder: Decoder,
     return Account(job.plan, shard, tuple(videos), tuple(failed), tuple(notes))
 
 
-def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
+def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> Extent:
     """Writes one row's clips to a file of their own, so that a video which fails half-way leaves nothing behind."""
     if row.problem:
         raise MediaError(row.problem[0], row.path, row.problem[1])
@@ -214,7 +231,7 @@ def _write_video(piece: Path, row: Row, job: Job, decoder: Decoder) -> _Extent:
                 raise MediaError("too_large", row.path, _too_large(job, count, clip))
             writer.write(record)
             count += 1
-    return _Extent(piece, 0, piece.stat().st_size, count, tuple(cutting.notes))
+    return Extent(piece, 0, piece.stat().st_size, count, tuple(cutting.notes))
 
 
 def _too_large(job: Job, count: int, clip: Clip) -> str:
@@ -239,7 +256,7 @@ def _fetched(row: Row) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _kept(job: Job) -> Iterator[list[_Extent | None]]:
+def _kept(job: Job) -> Iterator[list[Extent | None]]:
     """For every row, where in the shard as it is now its clips lie; None for those to write."""
     account = read_account(job)
     if account is None or len(account.videos) != len(job.rows):
@@ -250,14 +267,14 @@ def _kept(job: Job) -> Iterator[list[_Extent | None]]:
         yield list(_extents(path, account)) if whole else [None] * len(job.rows)
 
 
-def _extents(path: str, account: Account) -> Iterator[_Extent | None]:
+def _extents(path: str, account: Account) -> Iterator[Extent | None]:
     first = 0
     for video, notes in zip(account.videos, account.notes, strict=True):
-        yield video and _Extent(path, first, video[1], video[0], notes)
+        yield video and Extent(path, first, video[1], video[0], notes)
         first += video[1] if video else 0
 
 
-def _append(shard: BinaryIO, digest: Any, extent: _Extent) -> None:
+def _append(shard: BinaryIO, digest: Any, extent: Extent) -> None:
     with open(extent.path, "rb") as file:
         file.seek(extent.first)
         left = extent.bytes
