@@ -17,6 +17,7 @@ GROUPS = {
         "sample": ("data_prep.sample", "make the built-in sample of small videos"),
         "prepare": ("data_prep.write_shards", "videos -> clips in shards, in parallel, resumable"),
         "beam": ("data_prep.beam", "the same shards with Apache Beam, on many machines"),
+        "features": ("data_prep.features", "features that somebody else made, in .npy files, and a CSV -> shards"),
         "released_features": (
             "data_prep.released_features",
             "the features that the authors released -> shards",

@@ -76,11 +76,11 @@ def read(
     else:
         raise PrepareError(f"{videos} does not exist: --videos takes a folder of class folders or a CSV file")
     labels = sorted({label for row in rows for label in row.labels})
-    _say_numbers(labels)
+    say_numbers(labels)
     return rows, labels
 
 
-def _say_numbers(labels: Sequence[str]) -> None:
+def say_numbers(labels: Sequence[str]) -> None:
     """Names that are numbers keep the order of text, in which every release had them."""
     if all(re.fullmatch(r"-?\d{1,99}", label) for label in labels) and labels != sorted(labels, key=int):
         known = ", ".join(labels[:4])

@@ -146,7 +146,8 @@ def report(index: schema.Index) -> None:
     """Prints what became of the videos of each split, names the first of those that were set aside, and the notes."""
     statuses = sorted({x["status"] for x in index.failed})
     columns = ["done", *statuses]
-    print(f"{'split':<12}{'listed':>10}" + "".join(f"{c:>13}" for c in columns) + f"{'clips':>12}{'MB':>10}")
+    stored = "clips" if index.kind == "clips" else "records"
+    print(f"{'split':<12}{'listed':>10}" + "".join(f"{c:>13}" for c in columns) + f"{stored:>12}{'MB':>10}")
     for split, counts in index.table.items():
         size = sum(shard.bytes for shard in index.splits[split]) / 1e6
         cells = "".join(f"{counts.get(c, 0):>13}" for c in columns)

@@ -66,14 +66,51 @@ def arrays(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
 def array(name: str, data: bytes) -> np.ndarray:
     """An .npy; ValueError if it is not whole. Unlike `np.load` it reserves nothing before the bytes are there."""
     file = io.BytesIO(data)
+    shape, fortran, dtype = _header(file, len(data), f"{name!r} in it")
+    return np.ndarray(shape, dtype, data, file.tell(), order="F" if fortran else "C").copy("K")
+
+
+def shape_of(path: str | os.PathLike) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and type of the array in a file of its own, from its header alone; raises as `array_at`."""
+    demand_file(path)
+    with open(path, "rb") as file:
+        shape, _, dtype = _header(file, os.fstat(file.fileno()).st_size, "it")
+    return shape, dtype
+
+
+def array_at(path: str | os.PathLike, most: int) -> np.ndarray:
+    """The array in a file of its own, without pickle; its header is checked before the rest is read.
+
+    Args:
+      path: an .npy.
+      most: bytes that it may have.
+
+    Raises:
+      ValueError: it is not a whole plain array, or larger.
+      OSError: it cannot be read.
+    """
+    demand_file(path)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > most:
+            raise ValueError(f"it has {size:,} bytes, more than {most:,}")
+        shape, fortran, dtype = _header(file, size, "it")
+        data = file.read(math.prod(shape) * dtype.itemsize)
+    if len(data) != math.prod(shape) * dtype.itemsize:
+        raise ValueError("it became shorter while it was read")
+    return np.ndarray(shape, dtype, data, order="F" if fortran else "C").copy("K")
+
+
+def _header(file: BinaryIO, size: int, what: str) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Shape, whether it is in Fortran's order, and type of an .npy of so many bytes; the file then is at the data."""
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     version = np.lib.format.read_magic(file)
     if version not in readers:
-        raise ValueError(f"{name!r} in it is an array of version {version}, which is not read")
+        raise ValueError(f"{what} is an array of version {version}, which is not read")
     shape, fortran, dtype = readers[version](file)
     if dtype.hasobject or not dtype.itemsize or not safe_pickle.is_shape(shape):
-        raise ValueError(f"{name!r} in it is no plain array")
-    there = len(data) - file.tell()
+        raise ValueError(f"{what} is no plain array")
+    there = size - file.tell()
     if math.prod(shape) * dtype.itemsize != there:
-        raise ValueError(f"{name!r} in it has {there:,} bytes for an array of shape {shape} and type {dtype}")
-    return np.ndarray(shape, dtype, data, file.tell(), order="F" if fortran else "C").copy("K")
+        raise ValueError(f"{what} has {there:,} bytes for an array of shape {shape} and type {dtype}")
+    return shape, fortran, dtype
