@@ -22,49 +22,38 @@ import argparse
 import dataclasses
 import math
 import sys
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from l2l.core import archive, atomic, command
+from l2l.core import atomic, command
 from l2l.data import schema
 from l2l.media.container import MediaError
-from l2l.media.folders import there
 from l2l.media.policy import ClipPolicy
 
 from . import storage
 from .datasets import folder, lists
-from .datasets.rows import DECIDED, PrepareError, Row, one_form, say_forms
+from .datasets.rows import DECIDED, PrepareError, Row, decided, one_form, say_forms
 from .shards import feature_shards, finish, plan
+from .shards.arrays import Modality, bank, with_width
 from .shards.feature_shards import Described
 
 MODALITIES = ("image", "audio")
 REQUIRED, OPTIONAL = ("video", "label"), ("split", "start", "end")
 ACTIONS = "actions.json"
-MOST_BYTES = 2**30  # of a file: those of 2,048 float32 values a second take 36 hours to fill it
-MOST_WIDTH = 2**20
 LONGEST_HOP = 3600.0  # seconds
 APART = 2  # hops, of the longer one, that image and sound features may differ in length
 
 Stretches = dict[str, list[tuple[float, float]]]
 
 
-@dataclasses.dataclass(frozen=True)
-class Modality:
-    """Where the features of a modality lie, how many values a row has, and seconds from a row to the next."""
-
-    folder: Path
-    width: int
-    hop: float
-
-    def path(self, video: str) -> Path:
-        return Path(there(str(self.folder / f"{video}.npy")))
-
-
-def read_list(path: Path) -> tuple[list[Row], Stretches]:
+def read_list(path: Path, val: folder.Share = None, test: folder.Share = None) -> tuple[list[Row], Stretches]:
     """The videos of a CSV in the order of their first rows, and their labelled stretches in seconds by video.
+
+    Args:
+      path: the CSV.
+      val, test: shares of each class for validation and for the test, where the list has no splits; None for a fifth.
 
     Raises:
       PrepareError: a mistake in the list; the message names file, line, value and cure.
@@ -86,7 +75,7 @@ def read_list(path: Path) -> tuple[list[Row], Stretches]:
         if stretch:
             stretches.setdefault(row.video_id, []).append(stretch)
     say_forms(path, (label for row in rows.values() for label in row.labels))
-    return _with_splits(list(rows.values())), stretches
+    return _with_splits(path, list(rows.values()), val, test), stretches
 
 
 def _row(where: str, cells: Mapping[str, str]) -> tuple[Row, tuple[float, float] | None]:
@@ -109,14 +98,16 @@ def _row(where: str, cells: Mapping[str, str]) -> tuple[Row, tuple[float, float]
     return Row(video, labels, split, video_id=one_form(video)), stretch
 
 
-def _with_splits(rows: list[Row]) -> list[Row]:
+def _with_splits(path: Path, rows: list[Row], val: folder.Share, test: folder.Share) -> list[Row]:
     """The rows, shared out where the list names no splits."""
     if rows[0].split:
+        if (val, test) != (None, None):
+            decided(f"the column split of {path} decides: --val and --test change nothing")
         return rows
     classes: dict[str, list[str]] = {}
     for row in rows:
         classes.setdefault(min(row.labels), []).append(row.video_id)
-    split_of = folder.shared_out(classes, None, None)
+    split_of = folder.shared_out(classes, val, test)
     return [dataclasses.replace(row, split=split_of[row.video_id]) for row in rows]
 
 
@@ -137,59 +128,10 @@ def modalities_of(features: Path, rows: Sequence[Row], hops: Mapping[str, float 
             continue
         if hop is None:
             raise PrepareError(f"{place} needs --{name}_hop: the seconds from one of its rows to the next")
-        one = Modality(place, 0, hop)
-        found[name] = dataclasses.replace(one, width=_width(one, rows))
+        found[name] = with_width(Modality(place, hop), rows)
     if not found:
         raise PrepareError(f"{features} holds neither of the folders image and audio")
     return found
-
-
-def _width(modality: Modality, rows: Sequence[Row]) -> int:
-    """The width that most files of the listed videos have, by their headers; of two the smaller."""
-    widths: Counter[int] = Counter()
-    first = ""
-    for row in rows:
-        path = modality.path(row.path)
-        try:
-            widths[_checked(path)] += 1
-        except (OSError, ValueError) as error:
-            first = first or f"{path}: {_reason(error)}"
-    if not widths:
-        raise PrepareError(f"{modality.folder} has no usable file of the {len(rows)} listed videos; the first, {first}")
-    return min(widths, key=lambda width: (-widths[width], width))
-
-
-def _checked(path: Path) -> int:
-    """The width of the array in a file by its header. Raises OSError or ValueError if it holds no features."""
-    try:
-        shape, dtype = archive.shape_of(path)
-    except (TypeError, SyntaxError, RecursionError, MemoryError) as error:  # of a header that is no header
-        raise ValueError(f"its header cannot be read: {archive.reason(error)}") from error
-    if dtype.kind not in "fiu":
-        raise ValueError(f"it holds {dtype}, not numbers")
-    if len(shape) != 2 or not all(shape) or shape[1] > MOST_WIDTH:
-        raise ValueError(f"it has the shape {shape}, not (rows, width)")
-    return shape[1]
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or archive.reason(error)
-
-
-def bank(modality: Modality, row: Row) -> np.ndarray | None:
-    """The features (n, width) of a video; None if there is no file. Raises MediaError if they cannot be used."""
-    path = modality.path(row.path)
-    name = f"{modality.folder.name}/{path.relative_to(modality.folder)}"
-    try:
-        width = _checked(path)
-        if width != modality.width:
-            reason = f"{name}: its rows have {width} values, those of other videos {modality.width}"
-            raise MediaError("wrong_width", row.path, reason)
-        return archive.array_at(path, MOST_BYTES)
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError) as error:
-        raise MediaError("undecodable", row.path, f"{name}: {_reason(error)}") from error
 
 
 def nearest(times: np.ndarray, hop: float, rows: int) -> np.ndarray:
@@ -207,7 +149,9 @@ def describer(modalities: Mapping[str, Modality], stretches: Stretches) -> Calla
     def describe(row: Row) -> Described:
         led = bank(first, row)
         if led is None:
-            raise MediaError("missing", row.path, f"there is no {leads}/{row.path}.npy, whose rows are the positions")
+            raise MediaError(
+                "missing", row.path, f"there is no {leads}/{row.video_id}.npy, whose rows are the positions"
+            )
         times = (np.arange(len(led)) + 0.5) * first.hop
         found = dict.fromkeys(MODALITIES, np.zeros((len(led), 0), np.float16)) | {leads: led}
         notes = _beyond(stretches.get(row.video_id, []), len(led) * first.hop)
@@ -231,7 +175,14 @@ def _beyond(stretches: Sequence[tuple[float, float]], end: float) -> list[str]:
 
 
 def convert(
-    features: Path, listed: Path, out: str, hops: Mapping[str, float | None], *, retry_failed: bool = False
+    features: Path,
+    listed: Path,
+    out: str,
+    hops: Mapping[str, float | None],
+    *,
+    val: folder.Share = None,
+    test: folder.Share = None,
+    retry_failed: bool = False,
 ) -> schema.Index:
     """Writes a directory of feature shards, and what became of each video.
 
@@ -240,13 +191,14 @@ def convert(
       listed: the CSV.
       out: directory of the shards, here or in an object store; what is whole there is kept.
       hops: seconds from a row to the next, by modality; None for one that is not there.
+      val, test: as of `read_list`.
       retry_failed: whether to try the videos again that were set aside by an earlier call.
 
     Raises:
       PrepareError: a mistake in the list, the folders or the flags, or an output that cannot be written.
     """
     DECIDED.clear()
-    rows, stretches = read_list(listed)
+    rows, stretches = read_list(listed, val, test)
     labels = sorted({label for row in rows for label in row.labels})
     folder.say_numbers(labels)
     modalities = modalities_of(features, rows, hops)
@@ -267,6 +219,7 @@ def policy_of(modalities: Mapping[str, Modality]) -> dict[str, object]:
     first = next(iter(modalities.values()))
     return {
         "clips": dataclasses.asdict(ClipPolicy(frames=1, hop=first.hop)),
+        "student": {},  # which network made them is not known
         "widths": {name: modalities[name].width if name in modalities else 0 for name in MODALITIES},
         "hops": {name: modality.hop for name, modality in modalities.items()},
     }
@@ -297,6 +250,7 @@ def parser() -> argparse.ArgumentParser:
     for name in MODALITIES:
         note = f"seconds from one row of the {name} features to the next; needed where {name}/ is there"
         add(f"--{name}_hop", type=command.number(float, least, LONGEST_HOP), metavar="SECONDS", help=note)
+    folder.add_shares(result)
     add("--retry_failed", action="store_true", help="try the videos again that were set aside by an earlier call")
     return result
 
@@ -306,7 +260,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     hops = {name: getattr(args, f"{name}_hop") for name in MODALITIES}
     try:
-        index = convert(args.features, args.listed, args.out, hops, retry_failed=args.retry_failed)
+        how = {"val": args.val, "test": args.test, "retry_failed": args.retry_failed}
+        index = convert(args.features, args.listed, args.out, hops, **how)
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

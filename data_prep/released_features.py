@@ -20,24 +20,23 @@ import contextlib
 import dataclasses
 import itertools
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
-from l2l.core import archive, command, safe_pickle
-from l2l.core.atomic import demand_file
+from l2l.core import command, safe_pickle
 from l2l.data import schema
+from l2l.media.container import MediaError
 from l2l.media.policy import ClipPolicy
 
 from .datasets.lists import lines, once
-from .datasets.rows import PrepareError, stable_key
-from .shards import tfds_metadata
-from .shards.locks import locked
-from .shards.shard import encode, sha256_of
-from .storage import tensorflow
+from .datasets.rows import PrepareError, Row
+from .shards import feature_shards, plan
+from .shards.arrays import Modality, bank, with_width
+from .shards.feature_shards import Described
+from .shards.plan import Plan
+from .shards.shard import Account
 
 FUSED = "imageAudio_features/"  # what the lists name
 PAIR, DEEP = ("image", "audio"), ("r2plus1d152",)  # the folders NAME_features of the two directories
@@ -45,6 +44,7 @@ LEFT_OUT = 2  # positions: clips cut at both ends of a video and single frames f
 SPLITS = ("train", "val")
 SHARDS = 32  # of a split
 CLASSES = 10**5  # at most
+CUT = "the last positions are left out"
 HOP = 16 / 30  # seconds between positions: the release does not say; 16 frames at 30 a second fit its numbers
 
 
@@ -87,116 +87,51 @@ def read_lists(folder: Path) -> dict[str, list[Video]]:
     return videos
 
 
-def read_features(features: Path, video: Video, names: Sequence[str]) -> tuple[dict[str, np.ndarray], int]:
-    """Descriptors by name, float16 (n, d), and how many positions are left out. Raises ValueError if not usable."""
-    banks = {name: _bank(features / f"{name}_features" / video.name) for name in names}
-    said = " and ".join(f"{x.shape} in {name}_features" for name, x in banks.items())
-    if any(x.ndim != 2 or not x.size for x in banks.values()):
-        raise ValueError(f"the descriptors are {said}")
-    count, *_, most = sorted([len(x) for x in banks.values()] * 2)
-    if most - count > LEFT_OUT or len({banks[name].shape for name in PAIR if name in banks}) > 1:
-        raise ValueError(f"the descriptors are {said}: not of the same positions")
-    with np.errstate(over="ignore"):
-        banks = {name: x[:count].astype(np.float16) for name, x in banks.items()}
-    if not all(np.isfinite(x).all() for x in banks.values()):
-        raise ValueError("the descriptors have values that are not finite in float16")
-    return banks, most - count
+def kind_of(features: Path, kind: str, rows: Sequence[Row]) -> Modality:
+    """The features of a kind, and their width. Raises PrepareError if there are none."""
+    return with_width(Modality(features / f"{kind}_features", HOP), rows)
 
 
-def _bank(path: Path) -> np.ndarray:
-    demand_file(path)
-    return archive.array(path.name, path.read_bytes())
+def read_features(kinds: Mapping[str, Modality], row: Row) -> tuple[dict[str, np.ndarray], int]:
+    """Descriptors (n, d) by kind, and how many positions are left out. Raises MediaError if not usable."""
+    banks = {kind: bank(modality, row) for kind, modality in kinds.items()}
+    if lacking := next((kinds[kind].folder.name for kind, found in banks.items() if found is None), None):
+        raise MediaError("missing", row.path, f"it is not in {lacking}")
+    found = {kind: own for kind, own in banks.items() if own is not None}
+    count, *_, most = sorted([len(x) for x in found.values()] * 2)
+    if most - count > LEFT_OUT or len({len(found[kind]) for kind in PAIR if kind in found}) > 1:
+        said = " and ".join(f"{x.shape} in {kinds[kind].folder.name}" for kind, x in found.items())
+        raise MediaError("undecodable", row.path, f"the descriptors are {said}: not of the same positions")
+    return {kind: x[:count] for kind, x in found.items()}, most - count
 
 
-def record(video: Video, image: np.ndarray, audio: np.ndarray | None = None, *, hop: float) -> dict[str, list[Any]]:
-    """The values of a feature record, by field."""
-    return {
-        "video_id": [video.name.removesuffix(".npy").encode()],
-        "labels": [video.label],
-        "times": [(i + 0.5) * hop for i in range(len(image))],
-        "image": [image.astype("<f2").tobytes()],
-        "audio": [b"" if audio is None else audio.astype("<f2").tobytes()],
-        "has_audio": [int(audio is not None)],
-    }
+def describer(kinds: Mapping[str, Modality], own: Sequence[str]) -> Callable[[Row], Described]:
+    """What reads a video for the directory of its `own` kinds; it lacks in all directories where it lacks in one."""
 
+    def describe(row: Row) -> Described:
+        found, spare = read_features(kinds, row)
+        image, *audio = (found[kind] for kind in own)
+        times = (np.arange(len(image)) + 0.5) * HOP
+        nothing = np.zeros((len(image), 0), np.float16)
+        return Described(times, image, audio[0] if audio else nothing, bool(audio), (CUT,) if spare else ())
 
-class Writer:
-    """Writes the shards of all directories side by side.
-
-    Attributes:
-      outs: the kinds of features that a directory holds, `PAIR` or `DEEP` -> the directory.
-      failed: what the index says of videos that were set aside.
-      widths: of the descriptors, by kind.
-      cut: how many videos have positions that are left out.
-    """
-
-    def __init__(self, features: Path, outs: dict[tuple[str, ...], Path], hop: float):
-        self.features, self.outs, self.hop = features, outs, hop
-        self.failed: list[dict[str, str]] = []
-        self.widths: dict[str, int] = {}
-        self.cut = 0
-
-    def banks(self, split: str, video: Video) -> dict[str, np.ndarray] | None:
-        """A video's descriptors by kind; None, with the reason in `failed`, where they cannot be used."""
-        try:
-            banks, spare = read_features(self.features, video, [kind for kinds in self.outs for kind in kinds])
-            self._check_widths({kind: bank.shape[1] for kind, bank in banks.items()})
-        except (OSError, ValueError, EOFError) as error:
-            status = "missing" if isinstance(error, FileNotFoundError) else "undecodable"
-            reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-            self.failed.append({"path": video.name, "split": split, "status": status, "reason": reason})
-            return None
-        self.cut += spare > 0
-        return banks
-
-    def _check_widths(self, widths: dict[str, int]) -> None:
-        self.widths = self.widths or widths
-        if widths != self.widths:
-            raise ValueError(f"its descriptors have {widths} values, those of other videos {self.widths}")
-
-    def shards(self, name: str, split: str, videos: Sequence[Video], bar: tqdm) -> list[schema.Shard]:
-        """Writes a shard of every directory; both are there whole, or none."""
-        count, paths = 0, [out / name for out in self.outs.values()]
-        with contextlib.ExitStack() as stack:
-            writers = [stack.enter_context(whole(path)) for path in paths]
-            for video in videos:
-                banks = self.banks(split, video)
-                for kinds, writer in zip(self.outs, writers, strict=True) if banks else ():
-                    values = record(video, *(banks[kind] for kind in kinds), hop=self.hop)
-                    writer.write(encode(values, schema.FEATURE_RECORD))
-                count += banks is not None
-                bar.update()
-        return [schema.Shard(name, count, count, path.stat().st_size, sha256_of(path)) for path in paths]
-
-
-@contextlib.contextmanager
-def whole(path: Path) -> Iterator[Any]:
-    """A writer of records; the file appears when it ends well."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with tensorflow().io.TFRecordWriter(str(temporary)) as writer:
-            yield writer
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    return describe
 
 
 def convert(
     features: Path,
-    lists: Path,
+    listed: Path,
     out: Path | None,
     labels: Sequence[str] | None,
-    hop: float = HOP,
     out_r2plus1d152: Path | None = None,
 ) -> schema.Index:
     """Writes a directory of feature shards, or two that go together.
 
     Args:
       features: holds image_features/ and audio_features/, or r2plus1d152_features/.
-      lists: holds train.pkl and val.pkl.
-      out: the directory of images and sounds, which must not be finished yet; None for none.
+      listed: holds train.pkl and val.pkl.
+      out: the directory of images and sounds; None for none.
       labels: class names in the order of the numbers; None for the numbers themselves.
-      hop: seconds between positions.
       out_r2plus1d152: likewise of the features of R(2+1)D-152.
 
     Returns:
@@ -205,59 +140,46 @@ def convert(
     Raises:
       PrepareError: nothing usable there, or a number without a name.
     """
-    outs = {kinds: out for kinds, out in ((PAIR, out), (DEEP, out_r2plus1d152)) if out}
+    outs = {own: folder for own, folder in ((PAIR, out), (DEEP, out_r2plus1d152)) if folder}
     if not outs:
         raise PrepareError("name a directory to make: --out or --out_r2plus1d152")
-    videos, writer = read_lists(lists), Writer(features, outs, hop)
+    videos = read_lists(listed)
     highest = max(video.label for video in itertools.chain(*videos.values()))
     labels = tuple(labels or (str(i) for i in range(highest + 1)))
     if highest >= len(labels):
         raise PrepareError(f"the lists have class number {highest}, --labels names only {len(labels)} classes")
+    rows = [
+        Row(video.name, (labels[video.label],), split, video_id=video.name.removesuffix(".npy"))
+        for split, own in videos.items()
+        for video in own
+    ]
+    kinds = {kind: kind_of(features, kind, rows) for own in outs for kind in own}
+    facts = {f"{kind} width": modality.width for kind, modality in kinds.items()}
+    name = lambda row: row.path
+    asked = {
+        own: feature_shards.make(rows, labels, folder, facts, shards=SHARDS, name=name) for own, folder in outs.items()
+    }
     with contextlib.ExitStack() as stack:
-        for folder in outs.values():
-            stack.enter_context(locked(folder))
-            if (folder / schema.INDEX).exists():
-                raise PrepareError(f"{folder} is finished; delete it to make it again, or choose another --out")
-        return _written(writer, videos, labels)
+        for one in asked.values():
+            stack.enter_context(plan.claimed(one, 0, len(one.jobs)))
+        for own, one in asked.items():
+            feature_shards.write(one, describer(kinds, own))
+        accounts = {own: feature_shards.collect(one) for own, one in asked.items()}
+        first, *_ = [save(one, accounts[own], [kinds[kind].width for kind in own]) for own, one in asked.items()]
+        return first
 
 
-def _written(writer: Writer, videos: dict[str, list[Video]], labels: tuple[str, ...]) -> schema.Index:
-    splits = {split: list(write_split(writer, split, videos[split])) for split in SPLITS}
-    if empty := next((split for split, shards in splits.items() if not sum(own[0].records for own in shards)), None):
-        first = next(x for x in writer.failed if x["split"] == empty)
-        raise PrepareError(f"no video of split {empty} can be used; the first: {first['path']}: {first['reason']}")
-    first, *_ = [save(writer, number, labels, splits) for number in range(len(writer.outs))]
-    return first
-
-
-def save(
-    writer: Writer, number: int, labels: tuple[str, ...], splits: dict[str, list[list[schema.Shard]]]
-) -> schema.Index:
-    """Writes the index of one of the writer's directories, and returns it."""
-    kinds, out = list(writer.outs.items())[number]
-    image, *audio = (writer.widths[kind] for kind in kinds)
+def save(asked: Plan, accounts: Mapping[str, Account], widths: Sequence[int]) -> schema.Index:
+    """Writes the index of one of the directories, and returns it."""
+    image, *audio = widths
     policy = {
         "clips": dataclasses.asdict(ClipPolicy()),
         "student": {},  # which made them is not known
         "widths": {"image": image, "audio": sum(audio)},
     }
-    left_out = f"of {writer.cut} videos the last positions, up to {LEFT_OUT}, are left out: not all features have them"
-    notes = (left_out,) if writer.cut else ()
-    own = {split: tuple(shards[number] for shards in by_number) for split, by_number in splits.items()}
-    index = schema.Index("features", labels, own, policy, failed=tuple(writer.failed), notes=notes)
-    tfds_metadata.write(out, out.absolute().name, index)
-    schema.save_index(out, index)
-    return index
-
-
-def write_split(writer: Writer, split: str, videos: Sequence[Video]) -> Iterator[list[schema.Shard]]:
-    """The shards of a split in turn, each in all directories."""
-    videos = sorted(videos, key=lambda video: stable_key(video.name))
-    total = min(SHARDS, len(videos))
-    with tqdm(total=len(videos), desc=split, unit=" videos", disable=None) as bar:
-        for number in range(total):
-            name = schema.shard_name("features", split, number, total)
-            yield writer.shards(name, split, videos[number::total], bar)
+    cut = sum(CUT in notes for account in accounts.values() for notes in account.notes)
+    left_out = f"of {cut} videos the last positions, up to {LEFT_OUT}, are left out: not all features have them"
+    return feature_shards.save(asked, accounts, policy, (left_out,) if cut else ())
 
 
 def parser() -> argparse.ArgumentParser:

@@ -17,11 +17,12 @@ from data_prep.datasets import lists
 from data_prep.datasets.rows import MESSAGE, PrepareError, Row
 from data_prep.sample import __main__ as sample
 from data_prep.sample import write
-from data_prep.shards import plan, prepare
+from data_prep.shards import arrays, plan, prepare
 from data_prep.shards import shard as shards
 from data_prep.shards.locks import ACCOUNTS, locked
 from l2l.data import schema
 from l2l.media import policy
+from l2l.media.container import MediaError
 from tests.helpers.videos import write_video
 from tests.hostile.shards import BOMB, text
 
@@ -195,14 +196,14 @@ def test_released_features_that_say_they_are_larger(header, tmp_path):
     folder.mkdir()
     good = np.ones((3, 4), np.float16)
     np.save(folder / "good.npy", good)
-    read = lambda name: released_features.read_features(tmp_path, released_features.Video(name, 0), ["image"])
-    np.testing.assert_array_equal(read("good.npy")[0]["image"], good)
+    read = lambda name: arrays.bank(arrays.Modality(folder, 1.0, 4), Row(name, (), "train", video_id=name[:-4]))
+    np.testing.assert_array_equal(read("good.npy"), good)
     data = (folder / "good.npy").read_bytes()
     (folder / "odd.npy").write_bytes(data.replace(b"(3, 4), }", f"{header}, }}".encode()))
-    with pytest.raises(ValueError, match="odd.npy"):
+    with pytest.raises(MediaError, match=r"odd.npy"):
         read("odd.npy")
     os.mkfifo(folder / "pipe.npy")
-    with pytest.raises(OSError, match="pipe or a device"):
+    with pytest.raises(MediaError, match="pipe or a device"):
         read("pipe.npy")
 
 
@@ -276,8 +277,11 @@ def test_two_that_write_to_one_directory(prepared, tmp_path, monkeypatch):
     """The second is told so: preparing, rendering the sample, and converting the released features."""
     asked, _ = prepared
     out, videos = Path(asked.out), tmp_path / "sample" / "videos"
-    features, video = tmp_path / "released", released_features.Video("a.npy", 0)
-    monkeypatch.setattr(released_features, "read_lists", lambda folder: {"train": [video], "val": [video]})
+    features, (one, two) = tmp_path / "released", (released_features.Video(f"{name}.npy", 0) for name in "ab")
+    monkeypatch.setattr(released_features, "read_lists", lambda folder: {"train": [one], "val": [two]})
+    for kind in ("image", "audio"):
+        (tmp_path / f"{kind}_features").mkdir()
+        np.save(tmp_path / f"{kind}_features/a.npy", np.ones((2, 3)))
     for directory, work in (
         (out, lambda: plan.claimed(asked, 0, 1).__enter__()),
         (videos, lambda: write.make_part("trimmed", videos.parent, seed=0, workers=1)),
