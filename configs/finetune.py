@@ -5,6 +5,9 @@
 
 Without distillation, for comparison: --config.init= (nothing), and another --config.run.
 
+The variant features is for features that somebody else made: it trains what stands on them, each position labelled with
+its video's classes, and needs no pixels: --config.data.dir=DIR --config.run=RUN.
+
 The variant closer makes a student for looking closer, see configs/skim.py: fine-tuned on parts of pictures as well.
 """
 
@@ -36,6 +39,15 @@ def closer(c: ConfigDict) -> None:
     c.optim.lr, c.epochs, c.log_every = 1e-3, 16.0, 50
 
 
+def features(c: ConfigDict) -> None:
+    """Fusion and classifier alone, on the positions of data/features, see data_prep/features.py."""
+    c.data.dir, c.run = "data/features", "runs/features/finetune"
+    c.model = ConfigDict({"name": "fusion", "image": 0, "audio": 0, "feature": 512, "dropout": 0.5})
+    c.data.lengths, c.data.batch = (256,), 64
+    c.optim.name, c.optim.lr, c.optim.weight_decay = "adamw", 1e-3, 1e-3
+    c.epochs = 20.0
+
+
 def full(name: str) -> Callable[[ConfigDict], None]:
     """The paper's student on data/NAME with a fresh classifier; the paper does not give its schedule."""
 
@@ -50,7 +62,7 @@ def full(name: str) -> Callable[[ConfigDict], None]:
     return change
 
 
-VARIANTS = {"sample": sample, "closer": closer} | {
+VARIANTS = {"sample": sample, "closer": closer, "features": features} | {
     name: full(name) for name in ("kinetics_sounds", "ucf101", "activitynet", "mini_sports1m")
 }
 

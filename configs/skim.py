@@ -17,6 +17,9 @@ VARIANT_glance (of the sample: glance) chooses all moments at once: a judge that
 listener, which hears the sound alone, where to look. --config.model.listens=both adds the
 images of every config.model.stride-th position.
 
+features and features_glance are the two over features that somebody else made, from the run of
+configs/finetune.py:features: --config.data.dir=DIR --config.student=RUN --config.run=RUN.
+
 The variant closer does the same on small, far-away actions, and looks at each picture twice: whole, and at the region
 that the state chooses, closer. Over the features of configs/extract.py:closer.
 
@@ -69,6 +72,23 @@ def full(name: str) -> Callable[[ConfigDict], None]:
         c.epochs = 25.0
 
     return change
+
+
+def features(c: ConfigDict) -> None:
+    """The sample's skimmer over features that somebody else made, see data_prep/features.py."""
+    sample(c)
+    c.makers = ()
+    c.data.dir, c.run, c.student = "data/features", "runs/features/skim", "runs/features/finetune"
+    c.data.lengths = (256,)
+    c.best = "top1"
+
+
+def features_glance(c: ConfigDict) -> None:
+    """The glance over them; a video without sound is chosen for by the images of every fifth position."""
+    features(c)
+    c.run, c.mute = "runs/features/skim_glance", 0.25
+    numbers = {"steps": c.model.steps, "hidden": 128, "stride": 5, "context": 9, "dropout": 0.5}
+    c.model = ConfigDict({"name": "glance", "listens": "audio"} | numbers)
 
 
 def activitynet_released(c: ConfigDict) -> None:
@@ -145,6 +165,7 @@ VARIANTS["activitynet_released"] = activitynet_released
 FULL = tuple(VARIANTS)
 VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_released_judged)}
 VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
+VARIANTS |= {f.__name__: f for f in (features, features_glance)}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 VARIANTS |= {"glance": glance(sample, stride=2)}
 VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}

@@ -158,9 +158,14 @@ def check_splits(directory: str, index: schema.Index, recognition: str, beside: 
         )
 
 
+def reads_features(config: Mapping[str, Any]) -> bool:
+    """Whether a config's model reads feature shards; else it reads clips."""
+    return config["task"] == "skim" or config.get("model", {}).get("name") == "fusion"
+
+
 def source_of(config: Mapping[str, Any], directory: str) -> Source:
     """Opens a directory of shards the way a config's model reads it; raises as the two above."""
     data = config["data"]
-    if config["task"] == "skim":
+    if reads_features(config):
         return open_features(directory, lengths=tuple(data["lengths"]), recognition=config["recognition"])
     return open_clips(directory, **{key: data[key] for key in ("frames", "crop", "resize", "scale", "flip")})

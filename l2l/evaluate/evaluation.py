@@ -168,6 +168,8 @@ def open_for(run: Run, data: str, recognition: str) -> Source:
     fits.check(run)
     source = source_of(run.config | ({"recognition": recognition} if recognition else {}), data)
     compatibility.check_labels(run, source.index.labels, source.directory)
+    if run.config["model"]["name"] == "fusion":
+        compatibility.check_widths(source, run.config, str(run.path))
     return source
 
 

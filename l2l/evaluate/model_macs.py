@@ -14,6 +14,8 @@ from l2l.tasks.from_config import fusion_of, glances_of, model_of, widths_of
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:
     """Multiply-adds of a clip model on one clip."""
     name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
+    if name == "fusion":
+        return macs.fusion_macs(model.image + model.audio, feature=model.feature) + model.feature * classes
     if name == "i3d":
         return macs.i3d_macs(config["data"]["frames"], size, classes)
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
@@ -24,7 +26,12 @@ def clip_macs(config: Mapping[str, Any], classes: int) -> int:
 
 
 def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
-    """Multiply-adds of making the image and the audio descriptor of one position, see `widths_of`."""
+    """Multiply-adds of making the image and the audio descriptor of one position, see `widths_of`.
+
+    Of features that are given, none: what made them is not known.
+    """
+    if config["model"]["name"] == "fusion":
+        return {"image": 0, "audio": 0}
     model, crop = model_of(config, 1), config["data"]["crop"]
     if config["model"]["name"] != "student":
         return {"image": clip_macs(config, 0), "audio": 0}

@@ -30,7 +30,7 @@ def predictor(run: Run) -> tuple[Any, dict[str, Any], dict[str, Any]]:
             known["model"],
             from_config.skim_frozen(known["student"], known["recogniser"] if recogniser else None),
         )
-    return from_config.clip_task(run.config, classes), run.variables["model"], {}
+    return from_config.classify_task(run.config, classes), run.variables["model"], {}
 
 
 def jit_predict(task: Predictor, mesh: jax.sharding.Mesh, placed: Any = None) -> Callable:

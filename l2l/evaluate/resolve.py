@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from l2l.data import order
-from l2l.data.dataset import Source
+from l2l.data.dataset import Source, widths_of
 from l2l.evaluate import evaluation
 from l2l.runs import run_folder
 
@@ -26,6 +26,7 @@ def resolved(config: ConfigDict, source: Source) -> ConfigDict:
     for key, value in run_folder.OPEN_KEYS.items():
         if config.data[key] == value and key in there:
             config.data[key] = there[key]
+    decide_widths(config, source)
     config.data.test = config.data.test or evaluation.reported(source.index)
     can_choose = "val" in source.index.splits and source.index.records("val") and config.data.test != "val"
     config.data.val = config.data.val or ("val" if can_choose else "")
@@ -35,6 +36,13 @@ def resolved(config: ConfigDict, source: Source) -> ConfigDict:
     check_unseen(config)
     config.data.streams = config.data.streams or order.streams_of(config.data.batch)
     return config
+
+
+def decide_widths(config: ConfigDict, source: Source) -> None:
+    """Takes over the widths of what a model of features reads, where the config leaves them open."""
+    if config.model.name == "fusion" and not any(config.model[m] for m in run_folder.OPEN_WIDTHS):
+        for m, width in widths_of(str(source.directory), source.index).items():
+            config.model[m] = width
 
 
 def recorded(run: Path, source: Source) -> dict[str, Any]:

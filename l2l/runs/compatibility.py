@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from l2l.core.atomic import hash_of
 from l2l.data.schema import load_index
 from l2l.runs.run_folder import Run, RunError, load_run
+from l2l.tasks.from_config import widths_of
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source
@@ -40,11 +41,24 @@ def check_described(source: "Source", student: Run) -> None:
             f"{source.directory} was extracted with a run of hash {policy['student']['hash']}, {student.path} has "
             f"{student.hash}: extract again"
         )
+    if student.config["model"]["name"] == "fusion":
+        check_widths(source, student.config, str(student.path))
     head = student.variables["model"]["params"]
     reads = (head["fusion"]["hidden"] if "fusion" in head else head["classifier"])["kernel"].shape[0]
     width = sum(policy["widths"].values())
     if reads != width:
         raise RunError(f"{source.directory} has descriptors of {width} values a position, {student.path} reads {reads}")
+
+
+def check_widths(source: "Source", config: Mapping[str, Any], reads: str = "config.model") -> None:
+    """Raises RunError if a directory of features has descriptors of other widths than a clip model reads."""
+    there, wanted = source.index.policy["widths"], widths_of(config)
+    if there != wanted:
+        said = lambda widths: " and ".join(f"{width} ({m})" for m, width in widths.items())
+        raise RunError(
+            f"{source.directory} has descriptors of {said(there)} values, {reads} reads {said(wanted)}: use "
+            "features of the same networks, or train another on these"
+        )
 
 
 def labels_of(source: "Source", runs: Mapping[str, Run]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from l2l.core.trees import mismatches
 from l2l.media.policy import AUDIO_RATE
 from l2l.runs.run_folder import VARIABLES, Run, RunError
 from l2l.tasks import from_config
+from l2l.tasks.classify_positions import ClassifyPositions
 
 Tree = dict[str, Any]
 Config = Mapping[str, Any]
@@ -60,7 +61,13 @@ def only(tree: Tree, part: Sequence[str]) -> Tree:
 
 def clip_shapes(config: Config, classes: int) -> Tree:
     """The variables of a clip model as shapes, without making them."""
-    data, task = config["data"], from_config.clip_task(config, classes)
+    data, task = config["data"], from_config.classify_task(config, classes)
+    if isinstance(task, ClassifyPositions):
+        widths = from_config.widths_of(config)
+        batch = {m: jax.ShapeDtypeStruct((1, 1, width), np.float32) for m, width in widths.items()}
+        batch |= {"valid": jax.ShapeDtypeStruct((1, 1), np.bool_)}
+        batch |= dict.fromkeys(("mask", "has_audio"), jax.ShapeDtypeStruct((1,), np.bool_))
+        return jax.eval_shape(lambda batch: task.init(jax.random.key(0), batch, {}), batch)
     batch = {
         "frames": jax.ShapeDtypeStruct((1, from_config.frames_of(config), data["crop"], data["crop"], 3), np.uint8),
         "audio": jax.ShapeDtypeStruct((1, AUDIO_RATE), np.int16),

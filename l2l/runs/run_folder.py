@@ -28,12 +28,14 @@ from l2l.models.student import modalities
 from l2l.runs import run_rules
 from l2l.runs.provenance import code_version, utc, versions
 from l2l.runs.run_rules import ADDED_KEYS
+from l2l.tasks.from_config import BLIND
 
 CONFIG, DONE, VARIABLES, LOCK = "config.json", "done.json", "variables.npz", ".lock"
 MEASURED = ("curves", "sure", "sound_trials")  # commands that write a file of their name into a finished run
 MOST_JSON = 2**26  # bytes of a JSON file that is read
 # Keys of config.data, with the value that leaves them open; a run decides them once, see l2l/evaluate/resolve.py.
 OPEN_KEYS = {"val": "", "test": "", "streams": 0}
+OPEN_WIDTHS = ("image", "audio")  # keys of config.model of a fusion; open where both are 0
 # Where and how fast a run works, not what comes out of it.
 FREE_KEYS = ("run", "mesh", "shard_min", "distributed", "patience", "log_every", "profile", "makers")
 # Keys of config.data that say in which order examples come; of a run without that order's number they meant others.
@@ -232,7 +234,10 @@ def settled(asked: dict[str, Any], there: dict[str, Any]) -> dict[str, Any]:
     is_open = lambda key, value: key in OPEN_KEYS and key in has and value == OPEN_KEYS[key]
     left = lambda key, value: is_open(key, value) or (key in ORDER_KEYS and not ordered)
     data = {key: has.get(key) if left(key, value) else value for key, value in asked.get("data", {}).items()}
-    return asked | {"data": data}
+    model, decided = asked.get("model", {}), there["config"].get("model", {})
+    if model.get("name") == "fusion" and not any(model[m] for m in OPEN_WIDTHS):
+        model = model | {m: decided.get(m) for m in OPEN_WIDTHS}
+    return asked | {"data": data} | ({"model": model} if model else {})
 
 
 def check_order(path: Path, record: dict[str, Any]) -> None:
@@ -346,6 +351,8 @@ def student_of(run: Run) -> Run:
     Raises:
       RunError: the skimmer was imported without it, or is none.
     """
+    if run.student and run.student["model"]["name"] == "fusion":
+        raise RunError(f"{run.path} cannot take videos: {BLIND}")
     if run.config["model"]["name"] != "skimmer":
         kind = run.config["model"]["name"]
         if kind == "glance":

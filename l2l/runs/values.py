@@ -118,6 +118,8 @@ RULES: dict[str, Rule] = {
     "model.listens": one_of(*LISTENS),
     "model.context": (lambda x: whole(1, 2**10)[0](x) and x % 2 == 1, "an odd whole number from 1 to 1024"),
     "model.dropout": RATIO,
+    "model.image": whole(0, 2**20),
+    "model.audio": whole(0, 2**20),
     "model.closer": one_of("", *CHOICES),
 }
 
@@ -129,5 +131,9 @@ def check_values(config: ConfigDict) -> None:
         fits, words = RULES.get(key, ANY)
         if not fits(value):
             raise ValueError(f"config.{key}={value!r}: it must be {words}")
+    if config["mode"] == "train" and config["model"]["name"] == "fusion" and config["task"] != "classify":
+        raise ValueError(
+            f"config.model.name=fusion reads features: it is trained with config.task=classify, not {config['task']}"
+        )
     if config["best"] == "agree" and config["task"] not in ("distill", "preview"):
         raise ValueError(f"config.best=agree: task {config['task']} has no teacher to agree with, choose top1 or mAP")

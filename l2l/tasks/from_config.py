@@ -9,13 +9,20 @@ import jax.numpy as jnp
 from l2l import models
 from l2l.models.backbones.audio_preview import Preview
 from l2l.models.baselines import NonRecurrent
+from l2l.models.fusion_only import FusionOnly
 from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Fusion, Student, Unfused, modalities
 from l2l.tasks import Classify, Skim
+from l2l.tasks.classify_positions import ClassifyPositions
 from l2l.tasks.glances import Glances
 from l2l.tasks.skim_at_once import SkimAtOnce
 
+# What a model that reads features says where it is asked about a video.
+BLIND = (
+    "a fusion reads features that somebody else made and has no network for pictures and sounds: ask it about features "
+    "(python -m l2l.evaluate RUN --data=DIR), or about videos a run with such a network"
+)
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
@@ -45,6 +52,13 @@ def clip_task(config: Mapping[str, Any], classes: int) -> Classify:
     data = config["data"]
     colours = tuple(data["mean"]), tuple(data["std"])
     return Classify(model_of(config, classes), data["crop"], *colours, config["multi_label"])
+
+
+def classify_task(config: Mapping[str, Any], classes: int) -> Classify | ClassifyPositions:
+    """As `clip_task`, also of a model that reads features."""
+    if config["model"]["name"] == "fusion":
+        return ClassifyPositions(model_of(config, classes), config["multi_label"])
+    return clip_task(config, classes)
 
 
 def glances_of(config: Mapping[str, Any]) -> Glances | None:
@@ -98,7 +112,7 @@ def skim_task(
 
 def fusion_of(config: Mapping[str, Any]) -> nn.Module:
     """The module between a clip model's descriptors and its feature."""
-    if config["model"]["name"] != "student":
+    if config["model"]["name"] not in ("student", "fusion"):
         return Unfused()
     model = model_of(config, 1)
     return Fusion(model.feature, dtype=model.dtype)
@@ -107,6 +121,8 @@ def fusion_of(config: Mapping[str, Any]) -> nn.Module:
 def widths_of(config: Mapping[str, Any]) -> dict[str, int]:
     """Widths of a clip model's descriptors; one that sees whole clips has its feature in the place of the image's."""
     model = model_of(config, 1)
+    if isinstance(model, FusionOnly):
+        return {"image": model.image, "audio": model.audio}
     if config["model"]["name"] != "student":
         return {"image": model.feature, "audio": 0}
     chosen = modalities(model.modality)
@@ -115,7 +131,13 @@ def widths_of(config: Mapping[str, Any]) -> dict[str, int]:
 
 def skim_frozen(student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """What a video model takes of the variables of the clip models whose features it reads."""
-    own = lambda clip_model: {name: clip_model["params"].get(name, {}) for name in ("fusion", "classifier")}
+
+    def own(clip_model: Mapping[str, Any]) -> dict[str, Any]:
+        found = {name: clip_model["params"].get(name, {}) for name in ("fusion", "classifier")}
+        statistics = clip_model.get("batch_stats", {})
+        norm = {m: statistics[f"norm_{m}"] for m in ("image", "audio") if f"norm_{m}" in statistics}
+        return found | ({"norm": norm} if norm else {})
+
     return own(student) | ({} if recogniser is None else {"recogniser": own(recogniser)})
 
 
@@ -126,5 +148,11 @@ def preview_of(config: Mapping[str, Any]) -> Preview:
 
 
 def frames_of(config: Mapping[str, Any]) -> int:
-    """How many images of a clip its model looks at: a student reads the first one, whatever its shards hold."""
+    """How many images of a clip its model looks at: a student reads the first one, whatever its shards hold.
+
+    Raises:
+      ValueError: the model sees no images.
+    """
+    if config["model"]["name"] == "fusion":
+        raise ValueError(BLIND)
     return 1 if config["model"]["name"] == "student" else config["data"]["frames"]

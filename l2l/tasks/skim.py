@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.fusion_only import standardised
 from l2l.models.positions import mean_logits
 from l2l.models.skimmer import Skimmer
 from l2l.tasks import losses
@@ -22,7 +23,8 @@ GLANCES = ("cells", "regions")
 class Skim:
     """A video model; `frozen` holds what it takes of clip models.
 
-    Of the model that made the indexing features, "fusion" and "classifier" parameters. Where other features recognise,
+    Of the model that made the indexing features, "fusion" and "classifier" parameters, and "norm", statistics of each
+    modality, if it reads descriptors standardised. Where other features recognise,
     which batches then bring as "recognition" (b, n, d), "recogniser" has the same two of the model that made those. The
     last of the classifiers starts the video model's, if it has one.
 
@@ -53,7 +55,7 @@ class Skim:
 
     def inputs(self, batch: Tree, frozen: Tree) -> tuple:
         """What the model is called with."""
-        image, audio = (batch[m].astype(jnp.float32) for m in ("image", "audio"))
+        image, audio = descriptors(batch, frozen)
         fusion, has_audio = {"params": frozen["fusion"]}, batch["has_audio"] if self.falls_back else None
         inputs = image, audio, batch["valid"], fusion, self._recognition(batch, frozen), has_audio
         return (*inputs, {key: batch[key] for key in GLANCES}) if self.looks_closer else inputs
@@ -137,6 +139,15 @@ class Skim:
         known = {name: choose for name, choose in SELECTIONS.items() if name != "oracle" or "labels" in batch}
         chosen = {name: choose(videos, count) for name, choose in known.items()}
         return {f"logits_{name}": mean_logits(scores, marks, self.multi_label) for name, marks in chosen.items()}
+
+
+def descriptors(batch: Tree, frozen: Tree) -> tuple[jax.Array, jax.Array]:
+    """Image and audio descriptors (b, n, d), (b, n, e) float32 of a batch, standardised where the clip model's are."""
+    banks = {m: batch[m].astype(jnp.float32) for m in ("image", "audio")}
+    banks |= {m: standardised(banks[m], own) for m, own in frozen.get("norm", {}).items()}
+    if "audio" in frozen.get("norm", {}):  # the mean stands for what lacks
+        banks["audio"] = jnp.where(batch["has_audio"][:, None, None], banks["audio"], 0)
+    return banks["image"], banks["audio"]
 
 
 def scores_of(clip_model: Tree, feature: jax.Array, multi_label: bool) -> jax.Array:

@@ -7,10 +7,10 @@ import flax.linen as nn
 import numpy as np
 
 from l2l.models.student import modalities
-from l2l.runs.compatibility import check_described, check_labels, labels_of
+from l2l.runs.compatibility import check_described, check_labels, check_widths, labels_of
 from l2l.runs.run_folder import Run
 from l2l.tasks import TASKS, Distill, DistilPreview, Task
-from l2l.tasks.from_config import clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
+from l2l.tasks.from_config import classify_task, clip_task, fusion_of, model_of, preview_of, skim_frozen, skim_task
 
 if TYPE_CHECKING:  # it needs TensorFlow, which a finished run does without
     from l2l.data.dataset import Source
@@ -36,12 +36,16 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
             f"config has task={name}, best={config['best']}"
         )
     if name == "classify":
-        return clip_task(config, len(labels)), {}
+        if config["model"]["name"] == "fusion":
+            check_widths(source, config)
+        return classify_task(config, len(labels)), {}
     needed = {"distill": "teacher", "preview": "teacher", "skim": "student"}[name]
     if needed not in runs:
         raise ValueError(f"task {name} needs --config.{needed}=RUN, a finished run")
     other = runs[needed]
     check_labels(other, labels_of(source, runs), source.directory)
+    if needed == "teacher" and other.config["model"]["name"] == "fusion":
+        raise ValueError(f"config.teacher={other.path} reads features, not clips: name a run that sees clips")
     if name == "distill":
         return distill_task(config, source.reader.side, other), other.variables["model"]
     if name == "preview":

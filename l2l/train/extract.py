@@ -30,6 +30,8 @@ def extract(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
     student = run_folder.load_run(config.student)
     if student.config["task"] == "skim":
         raise ValueError(f"config.student={config.student} is a {student.config['model']['name']}, not a clip model")
+    if student.config["model"]["name"] == "fusion":
+        raise ValueError(f"config.student={config.student} reads features: there is nothing to extract, skim over them")
     fits.check(student)
     reading = {"task": "classify", "data": student.config["data"] | {"frames": from_config.frames_of(student.config)}}
     source = source_of(reading, config.data.dir)

@@ -125,7 +125,7 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "order": order.NUMBER,
         "inputs": inputs,
         "labels": compatibility.labels_of(job.source, job.runs),
-        "policy": policy.get("clips", policy) if student else policy,
+        "policy": policy["clips"] if job.source.index.kind == "features" else policy,
         "student": student.config if student else None,
         "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
     }

@@ -28,6 +28,12 @@ CLASSES = 5
 
 
 def clip_batch(config) -> dict:
+    """What the clip model of a config reads: clips, or features of two widths."""
+    if config.model.name == "fusion":
+        config.model.image, config.model.audio = 20, 12
+        banks = {m: jax.ShapeDtypeStruct((2, 7, config.model[m]), jnp.float16) for m in ("image", "audio")}
+        marks = dict.fromkeys(("mask", "has_audio"), jax.ShapeDtypeStruct((2,), jnp.bool_))
+        return banks | marks | {"valid": jax.ShapeDtypeStruct((2, 7), jnp.bool_)}
     side = config.data.crop
     frames = jax.ShapeDtypeStruct((2, config.data.frames, side, side, 3), jnp.uint8)
     return {"frames": frames, "audio": jax.ShapeDtypeStruct((2, 16_000), jnp.int16)}
@@ -47,21 +53,22 @@ def test_variant_builds(stage, variant):
         assert config.student
         return
     if stage != "skim":
-        variables = shapes(from_config.clip_task(config, CLASSES), clip_batch(config), {})
+        batch = clip_batch(config)
+        variables = shapes(from_config.classify_task(config, CLASSES), batch, {})
         optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
     whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen|glance)", "", variant)
     whose = whose.replace("listen", "sample").replace("glance", "sample")
-    student = load_config(f"configs/{'preview' if re.search('listen|glance', variant) else 'finetune'}.py:{whose}")
-    clip_variables = shapes(from_config.clip_task(student, CLASSES), clip_batch(student), {})
-    task, width = from_config.skim_task(config, CLASSES, plain(student)), 8 * student.model.width
-    bank = jax.ShapeDtypeStruct((2, config.data.lengths[0], width), jnp.float16)
-    valid = jax.ShapeDtypeStruct(bank.shape[:2], jnp.bool_)
-    batch = {"image": bank, "audio": bank, "valid": valid, "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
-    if task.looks_closer:
-        widths = from_config.glances_of(plain(student)).widths
-        batch |= {key: jax.ShapeDtypeStruct((*bank.shape[:2], n), jnp.float16) for key, n in widths.items()}
+    previewed = re.search("listen|glance", variant) and whose != "features"
+    student = load_config(f"configs/{'preview' if previewed else 'finetune'}.py:{whose}")
+    seen = clip_batch(student)
+    clip_variables = shapes(from_config.classify_task(student, CLASSES), seen, {})
+    task, places = from_config.skim_task(config, CLASSES, plain(student)), (2, config.data.lengths[0])
+    widths = from_config.widths_of(plain(student))
+    widths |= from_config.glances_of(plain(student)).widths if task.looks_closer else {}
+    batch = {key: jax.ShapeDtypeStruct((*places, n), jnp.float16) for key, n in widths.items()}
+    batch |= {"valid": jax.ShapeDtypeStruct(places, jnp.bool_), "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
     last = "classifier" if variant.endswith(("nonrecurrent", "glance")) else "head"
     variables = shapes(task, batch, from_config.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
