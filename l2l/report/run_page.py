@@ -98,6 +98,7 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
     return {
         "run": run,
         "model": model,
+        "given": student["model"]["name"] == "fusion",
         "positions": video_macs.positions(arrays).mean(),
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
