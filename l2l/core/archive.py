@@ -107,7 +107,10 @@ def _header(file: BinaryIO, size: int, what: str) -> tuple[tuple[int, ...], bool
     version = np.lib.format.read_magic(file)
     if version not in readers:
         raise ValueError(f"{what} is an array of version {version}, which is not read")
-    shape, fortran, dtype = readers[version](file)
+    try:
+        shape, fortran, dtype = readers[version](file)
+    except Exception as error:  # numpy lets those of Python's own readers out
+        raise ValueError(f"{what} has a header that cannot be read: {reason(error)}") from error
     if dtype.hasobject or not dtype.itemsize or not safe_pickle.is_shape(shape):
         raise ValueError(f"{what} is no plain array")
     there = size - file.tell()

@@ -370,3 +370,37 @@ def test_the_index_is_no_pipe(tmp_path):
     with pytest.raises(schema.ShardError, match="holds no finished shards") as caught:
         schema.load_index(tmp_path)
     one_line(tmp_path, caught)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (10**9, 4), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000, 4), }",
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (5, 4), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': ((((",
+        b"[" * 110,
+        b"\xff" * 20,
+        b"{'descr': [('a', '<f4', -1)], 'fortran_order': False, 'shape': (5,), }",
+    ],
+)
+def test_an_array_in_a_file_of_its_own_is_refused_by_its_header(tmp_path, header):
+    path = tmp_path / "a.npy"
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", 128) + header.ljust(127) + b"\n" + bytes(80))
+    for read in (archive.shape_of, lambda path: archive.array_at(path, 10**6)):
+        with within(ROOM), pytest.raises(ValueError, match="^it "):
+            read(path)
+
+
+def test_an_array_in_a_file_of_its_own(tmp_path):
+    """In both orders, and none that is larger than is asked for or shorter than it says."""
+    path = tmp_path / "a.npy"
+    for array in (np.arange(6, dtype=np.float16).reshape(2, 3), np.asfortranarray(np.ones((3, 2), np.uint8)) * 7):
+        np.save(path, array)
+        np.testing.assert_array_equal(archive.array_at(path, 10**4), array)
+        assert archive.shape_of(path) == (array.shape, array.dtype)
+    with pytest.raises(ValueError, match="more than 100"):
+        archive.array_at(path, 100)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match="5 bytes for an array of shape"):
+        archive.shape_of(path)
