@@ -20,7 +20,6 @@ A second call does only what is missing. What is stored is not read again: to ta
 
 import argparse
 import dataclasses
-import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -42,7 +41,7 @@ from .shards.feature_shards import Described
 MODALITIES = ("image", "audio")
 REQUIRED, OPTIONAL = ("video", "label"), ("split", "start", "end")
 ACTIONS = "actions.json"
-LONGEST_HOP = 3600.0  # seconds
+HOPS = 1e-3, 3600.0  # seconds, at least and at most
 APART = 2  # hops, of the longer one, that image and sound features may differ in length
 
 Stretches = dict[str, list[tuple[float, float]]]
@@ -237,7 +236,7 @@ def parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add, least = result.add_argument, math.ulp(0.0)
+    add = result.add_argument
     add("--features", required=True, type=Path, help="folder with image/VIDEO.npy, audio/VIDEO.npy, or both")
     add(
         "--list",
@@ -249,7 +248,7 @@ def parser() -> argparse.ArgumentParser:
     add("--out", required=True, help="directory for the shards, here or gs://bucket/folder")
     for name in MODALITIES:
         note = f"seconds from one row of the {name} features to the next; needed where {name}/ is there"
-        add(f"--{name}_hop", type=command.number(float, least, LONGEST_HOP), metavar="SECONDS", help=note)
+        add(f"--{name}_hop", type=command.number(float, *HOPS), metavar="SECONDS", help=note)
     folder.add_shares(result)
     add("--retry_failed", action="store_true", help="try the videos again that were set aside by an earlier call")
     return result

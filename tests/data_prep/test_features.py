@@ -79,7 +79,8 @@ def test_the_same_bytes_and_nothing_to_do_a_second_time(folder):
         assert name == "dataset_info.json" or (out / name).read_bytes() == data
 
 
-def test_what_lacks_is_marked_and_what_cannot_be_used_is_set_aside(folder, capsys):
+def test_what_lacks_is_marked_and_what_cannot_be_used_is_set_aside(tmp_path, capsys):
+    folder = feature_folder(tmp_path / "features", {"train": 8, "test": 5})
     good = np.load(folder / "image/train/0.npy")
     (folder / "audio/train/1.npy").unlink()
     (folder / "image/train/2.npy").unlink()
@@ -90,6 +91,7 @@ def test_what_lacks_is_marked_and_what_cannot_be_used_is_set_aside(folder, capsy
     np.save(folder / "image/test/0.npy", np.zeros((0, 6), np.float32))
     np.save(folder / "image/test/1.npy", good[None])
     np.save(folder / "image/test/2.npy", np.full((3, 6), 1e6))
+    np.save(folder / "image/test/3.npy", np.zeros((10**6 + 1, 1), np.uint8))
     cut = (folder / "audio/train/7.npy").read_bytes()
     (folder / "audio/train/7.npy").write_bytes(cut[:-1])
     assert convert(folder) == 0
@@ -105,6 +107,7 @@ def test_what_lacks_is_marked_and_what_cannot_be_used_is_set_aside(folder, capsy
         "test/0": "image/test/0.npy: it has the shape (0, 6), not (rows, width)",
         "test/1": f"image/test/1.npy: it has the shape (1, {len(good)}, 6)",
         "test/2": "not finite in float16",
+        "test/3": "image/test/3.npy: it has the shape (1000001, 1), more than 1,000,000 rows",
     }
     reasons = {x["path"]: x["reason"] for x in index.failed}
     assert reasons.keys() == words.keys()
