@@ -72,7 +72,8 @@ SHARDS = "Each entry of `splits` is a list of shards, in order, with these keys:
 POLICY_TEXT = """\
 `policy` says how the records were made. Of features it has `clips` (the policy of the clips), `student` (`{path, hash}`
 of the run that described them; null where there is none), `widths` (how many values an `image` and an `audio`
-descriptor has) and, with regions, `glances` (the same of `cells` and `regions`). Of teacher records it has all that the
+descriptor has), of features that were given `hops` (seconds from a row of a modality to the next) and, with regions,
+`glances` (the same as `widths` of `cells` and `regions`). Of teacher records it has all that the
 outputs depend on: the clips, the teacher, and what it saw. Of clips it has these keys:"""
 
 
