@@ -1,6 +1,6 @@
 """Features that somebody else made, a .npy per video and modality, and a CSV -> feature shards to skim over.
 
-    python -m data_prep.features --features=FOLDER --list=CSV --out=DIR --image_hop=SECONDS --audio_hop=SECONDS
+    python -m data_prep.features --features=FOLDER --list=FILE.csv --out=DIR --image_hop=1 --audio_hop=0.96
 
 - files: FOLDER/image/VIDEO.npy and FOLDER/audio/VIDEO.npy, numbers of shape (rows, width); one of the two folders may
   lack. The width is that of most files of a modality. Rows follow each other in time: row i of a modality with a hop of
