@@ -160,7 +160,7 @@ def check_splits(directory: str, index: schema.Index, recognition: str, beside: 
 
 def reads_features(config: Mapping[str, Any]) -> bool:
     """Whether a config's model reads feature shards; else it reads clips."""
-    return config["task"] == "skim" or config.get("model", {}).get("name") == "fusion"
+    return config["task"] == "skim" or config["model"]["name"] == "fusion"
 
 
 def source_of(config: Mapping[str, Any], directory: str) -> Source:

@@ -33,7 +33,8 @@ def extract(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
     if student.config["model"]["name"] == "fusion":
         raise ValueError(f"config.student={config.student} reads features: there is nothing to extract, skim over them")
     fits.check(student)
-    reading = {"task": "classify", "data": student.config["data"] | {"frames": from_config.frames_of(student.config)}}
+    reading = student.config["data"] | {"frames": from_config.frames_of(student.config)}
+    reading = {"task": "classify", "model": student.config["model"], "data": reading}
     source = source_of(reading, config.data.dir)
     compatibility.check_labels(student, source.index.labels, source.directory)
     mesh = sharding.make_mesh(config.mesh)

@@ -72,13 +72,10 @@ def records(source, split):
 def test_a_teachers_feature_takes_the_pictures_place(work):
     index = schema.load_index(work / "teacher_features", kind="features")
     assert index.policy["widths"] == {"image": 16, "audio": 0}
-    task, variables, frozen = predict.predictor(run_folder.load_run(work / "teacher"))
-    batch = next(
-        source_of(
-            {"task": "classify", "data": {"frames": 2, "crop": 14, "resize": 16, "scale": 1, "flip": False}},
-            work / "clips",
-        ).eval("val", batch=6)
-    )
+    run = run_folder.load_run(work / "teacher")
+    task, variables, frozen = predict.predictor(run)
+    data = {"frames": 2, "crop": 14, "resize": 16, "scale": 1, "flip": False}
+    batch = next(source_of(run.config | {"data": data}, work / "clips").eval("val", batch=6))
     said = task.predict(variables, frozen, {k: batch[k] for k in ("frames", "audio")})
     first = records(open_features(work / "teacher_features", lengths=(CLIPS,)), "val")[batch["video_id"][0]]
     np.testing.assert_allclose(first["image"][0], said["feature"][0], rtol=2e-2, atol=2e-3)
