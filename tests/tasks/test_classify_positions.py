@@ -243,3 +243,25 @@ def test_one_modality_alone_is_skimmed(tmp_path):
     frozen = from_config.skim_frozen(shapes)
     found = jax.eval_shape(lambda batch, frozen: task.init(jax.random.key(0), batch, frozen), batch, frozen)
     assert found["params"]["keys_audio"]["linear"]["kernel"].shape[0] == 4
+
+
+def test_several_labels_are_judged_each_by_itself(batch, variables):
+    """With a sigmoid for every class; the answer is the mean probability."""
+    task = ClassifyPositions(MODEL, multi_label=True)
+    several = batch | {"labels": np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]], np.float32)}
+    found = np.asarray(jit(task.predict)(variables, {}, several)["logits"])
+    image, audio = (np.asarray(x) for x in descriptors(several, from_config.skim_frozen(variables)))
+    for video, n in enumerate(LENGTHS[:3]):
+        mean = (1 / (1 + np.exp(-plain(variables, image[video, :n], audio[video, :n])))).mean(0)
+        np.testing.assert_allclose(1 / (1 + np.exp(-found[video])), mean, rtol=1e-3, atol=1e-5)
+    loss = jit(task.loss)(variables["params"], variables["batch_stats"], {}, several, jax.random.key(0))[0]
+    alone = [several | {"labels": several["labels"] * (np.arange(3) == k)} for k in range(3)]
+    each = [jit(task.loss)(variables["params"], variables["batch_stats"], {}, b, jax.random.key(0))[0] for b in alone]
+    none = jit(task.loss)(
+        variables["params"],
+        variables["batch_stats"],
+        {},
+        several | {"labels": 0 * several["labels"]},
+        jax.random.key(0),
+    )[0]
+    np.testing.assert_allclose(loss - none, sum(each) - 3 * none, rtol=1e-3)  # the classes add up
