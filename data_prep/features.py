@@ -161,7 +161,9 @@ def describer(modalities: Mapping[str, Modality], stretches: Stretches) -> Calla
                 heard, rows = False, np.zeros((1, other.width), np.float16)
                 notes.append(f"no {name} features: marked as without sound")
             elif abs(len(rows) * other.hop - len(led) * first.hop) > APART * max(other.hop, first.hop):
-                notes.append("image and audio features are not equally long: the last row stands for what lacks")
+                notes.append(
+                    f"image and audio features differ by more than {APART} hops in length: are the hops right?"
+                )
             found[name] = rows[nearest(times, other.hop, len(rows))]
         return Described(times, found["image"], found["audio"], heard, tuple(notes))
 

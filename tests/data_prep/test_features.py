@@ -164,7 +164,7 @@ def test_lengths_and_stretches_that_a_wrong_hop_would_explain(folder, capsys):
     (folder / "list.csv").write_text("\n".join([f"{text[0]},start,end", *(f"{line},90,95" for line in text[1:])]))
     assert convert(folder, hops={"image": 1.0, "audio": 4.0}) == 0
     said = capsys.readouterr().out
-    assert "image and audio features are not equally long: the last row stands for what lacks: 12 videos" in said
+    assert "image and audio features differ by more than 2 hops in length: are the hops right?: 12 videos" in said
     assert "a labelled stretch begins after the last position: is the hop right?: 12 videos" in said
 
 
