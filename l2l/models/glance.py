@@ -38,6 +38,33 @@ class GatedAttention(nn.Module):
         return nn.Dense(1, use_bias=False, name="score")(gated)[..., 0].astype(jnp.float32)
 
 
+class Context(nn.Module):
+    """Convolution over time: every position takes in its neighbours, zeros where a video has none.
+
+    Written as one matrix product for each place of the kernel: of models side by side, one for each seed, these stay
+    matrix products, where a convolution becomes one in groups, which CPUs do slowly.
+
+    Attributes:
+      features: width of what comes out.
+      size: positions, the middle one included; odd.
+      dtype: of the inputs of matrix products.
+    """
+
+    features: int
+    size: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """(b, n, d) -> (b, n, features)."""
+        init = nn.initializers.lecun_normal(in_axis=(0, 1))
+        kernel = self.param("kernel", init, (self.size, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        wide = jnp.pad(x.astype(self.dtype), [(0, 0), (self.size // 2, self.size // 2), (0, 0)])
+        n = x.shape[1]
+        return sum(wide[:, i : i + n] @ kernel[i].astype(self.dtype) for i in range(self.size)) + bias
+
+
 class Listener(nn.Module):
     """Scores of all positions from what is cheap of each and of its neighbours in time.
 
@@ -56,8 +83,7 @@ class Listener(nn.Module):
         """Inputs (b, n, d), bool (b, n) -> scores float32 (b, n); what is padding changes nothing."""
         x = nn.LayerNorm(name="norm")(x)
         x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="embed")(x)) * mask[..., None]
-        width = (self.context,)
-        x = nn.relu(nn.Conv(self.hidden, width, padding="SAME", dtype=self.dtype, name="context")(x)) + x
+        x = nn.relu(Context(self.hidden, self.context, self.dtype, name="context")(x)) + x
         return nn.Dense(1, name="score")(x)[..., 0].astype(jnp.float32)
 
 
