@@ -20,7 +20,8 @@ def clip_macs(config: Mapping[str, Any], classes: int) -> int:
         return macs.i3d_macs(config["data"]["frames"], size, classes)
     numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
     if name == "student":
-        return macs.student_macs(size, modality=model.modality, feature=model.feature, **numbers)
+        fusion = macs.fusion_macs(sum(widths_of(config).values()), feature=model.feature)
+        return sum(trunk_macs(config).values()) + fusion + model.feature * classes
     count = macs.r2plus1d_bottleneck_macs if model.bottleneck else macs.r2plus1d_macs
     return count(config["data"]["frames"], size, **numbers)
 
