@@ -7,6 +7,8 @@ It builds on the runs of `make paper`, whose students and skimmers are what ever
     python -m l2l.sweep --sweep=configs/sweep_ablations.py --out=runs/ablations
     python -m l2l.report --table=ablations runs/ablations runs/paper/distill_both runs/paper/finetune_both \
         runs/paper/skim --out=runs/ablations/report.html
+
+What a glance answers, by itself and with the teacher, is in runs/ablations/sweep.md.
 """
 
 from typing import Any
@@ -33,15 +35,17 @@ SKIMS: dict[str, dict[str, Any]] = {
     "index_image": {"model.index_by": "image"},
     "index_audio": {"model.index_by": "audio"},
 }
+# Who answers for what a glance reads: the student that describes the videos, or the teacher.
+GLANCES: dict[str, dict[str, Any]] = {"glance": {}, "glance_teacher": {"recognition": f"{PAPER}/extract_teacher/0"}}
 
 
 def get_runs(out: str) -> list[dict]:
     """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
     runs = []
 
-    def add(name: str, stage: str, seed: int, **changes: object) -> None:
+    def add(name: str, stage: str, seed: int, variant: str = "", **changes: object) -> None:
         overrides = changes | {"run": f"{out}/{name}/{seed}"}
-        runs.append({"name": name, "config": f"configs/{stage}.py", "seed": seed, "overrides": overrides})
+        runs.append({"name": name, "config": f"configs/{stage}.py{variant}", "seed": seed, "overrides": overrides})
 
     for seed in SEEDS:
         for arm, change in DISTILLATIONS.items():
@@ -51,4 +55,6 @@ def get_runs(out: str) -> list[dict]:
         inputs = {"student": f"{PAPER}/finetune_both/{seed}", "data.dir": f"{PAPER}/extract/{seed}"}
         for arm, change in SKIMS.items():
             add(f"skim_{arm}", "skim", seed, **inputs, **change)
+        for arm, change in GLANCES.items():
+            add(arm, "skim", seed, ":glance", **inputs, **change)
     return runs

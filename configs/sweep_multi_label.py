@@ -1,14 +1,18 @@
-"""Videos of two classes each: skimmers that judge every class by itself, beside those that share one softmax.
+"""Videos of two classes each: every class judged by itself, beside one softmax for all; a skimmer, and one glance.
 
     python -m l2l.sweep --sweep=configs/sweep_multi_label.py --out=runs/multi_label
 
-Both learn from the same features and labels of the built-in set's untrimmed_pairs, with five seeds; what counts is mAP.
+All learn from the same features and labels of the built-in set's untrimmed_pairs, with five seeds; what counts is mAP.
 The student is the first of `make paper`, trained on clips of one class, which has to be there.
 """
 
 STUDENT = "runs/paper/finetune_both/0"
 SEEDS = (0, 1, 2, 3, 4)
-ARMS = {"softmax": False, "sigmoid": True}
+ARMS = {
+    "skim_softmax": ("configs/skim.py", False),
+    "skim_sigmoid": ("configs/skim.py", True),
+    "glance_sigmoid": ("configs/skim.py:glance", True),
+}
 
 
 def get_runs(out: str) -> list[dict]:
@@ -17,8 +21,7 @@ def get_runs(out: str) -> list[dict]:
     extract = {"student": STUDENT, "data.dir": "data/sample/untrimmed_pairs", "run": features}
     runs = [{"name": "extract", "config": "configs/extract.py", "seed": 0, "overrides": extract}]
     for seed in SEEDS:
-        for arm, key in ARMS.items():
-            overrides = {"student": STUDENT, "data.dir": features, "multi_label": key}
-            overrides["run"] = f"{out}/{seed}/skim_{arm}"
-            runs.append({"name": f"skim_{arm}", "config": "configs/skim.py", "seed": seed, "overrides": overrides})
+        for arm, (config, key) in ARMS.items():
+            overrides = {"student": STUDENT, "data.dir": features, "multi_label": key, "run": f"{out}/{seed}/{arm}"}
+            runs.append({"name": arm, "config": config, "seed": seed, "overrides": overrides})
     return runs

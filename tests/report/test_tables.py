@@ -261,8 +261,12 @@ def test_multi_label(tmp_path):
     for (key, seed), value in values.items():
         metrics = {"mAP": value, "mAP_micro": 0.3, "top1": 0.2}
         tables_runs.finished(tmp_path / f"{key}{seed}", "skim.py", metrics, seed=seed, multi_label=key)
+    for seed in SEEDS:
+        tables_runs.finished(tmp_path / f"g{seed}", "skim.py:glance", {"mAP": 0.7}, seed=seed, multi_label=True)
     (table,), _ = formats.build("multi_label", [tmp_path])
-    softmax, sigmoid = table.rows
+    softmax, sigmoid, glance = sorted(table.rows, key=lambda row: row.mean("mAP"))
+    assert glance.name == "each class by itself (sigmoid), one glance"
+    assert glance.mean("mAP") == pytest.approx(70)
     assert list(sigmoid.values["mAP"].values()) == pytest.approx([100 * values[True, s] for s in SEEDS])
     assert softmax.mean("mAP") == pytest.approx(10)
     assert table.claims[0].mean == pytest.approx(10)

@@ -100,14 +100,16 @@ def compared(groups: Sequence[Group], values: Callable[[Group], Mapping[str, Val
 
 def several_labels(groups: Sequence[Group]) -> list[Table]:
     """Several labels a video: each class by itself beside one softmax for all, on the same videos."""
-    several = [g for g in groups if g.model.get("name") == "skimmer" and g.config["multi_label"]]
+    chooses = lambda g: g.model.get("name") in ("skimmer", "glance")
+    several = [g for g in groups if chooses(g) and g.config["multi_label"]]
     if not several:
         raise RunError("no skim run with config.multi_label=True is among these")
     data = {g.members[0].data for g in several}
-    plain = [g for g in groups if g.model.get("name") == "skimmer" and not g.config["multi_label"]]
+    plain = [g for g in groups if chooses(g) and not g.config["multi_label"]]
     plain = [g for g in plain if g.members[0].data in data]
     keys = ("mAP", "mAP_micro", "top1")
-    row = lambda g, name: Row(f"{name}, {way(g)}", {key: g.percent(key) for key in keys})
+    who = lambda g: "one glance" if g.model["name"] == "glance" else way(g)
+    row = lambda g, name: Row(f"{name}, {who(g)}", {key: g.percent(key) for key in keys})
     sigmoid = [row(g, "each class by itself (sigmoid)") for g in several]
     softmax = [row(g, "one softmax for all classes") for g in plain]
     columns = [Column("mAP", "mAP, macro, %"), Column("mAP_micro", "mAP, micro, %"), Column("top1", "top-1, %")]
