@@ -31,9 +31,10 @@ ablations: paper  ## what each part of the method is worth, and several labels a
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_multi_label.py --out=runs/multi_label
 	$(BIN)/python -m l2l.report --table=multi_label runs/multi_label --out=runs/multi_label/report.html
 
-listen: $(BIN)/.ready  ## choosing moments by sound, beside everything else; ends with the path of a page
+listen: $(BIN)/.ready  ## choosing all moments by sound, beside everything else: runs/listen/compare/results.md
 	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
-	$(BIN)/python -m l2l.report --table=all runs/listen --out=runs/listen/report.html
+	$(BIN)/python -m l2l.compare choose runs/listen
+	$(BIN)/python -m l2l.compare measure runs/listen
 
 lint: style layers types  ## all that is checked without running anything
 

@@ -2,61 +2,55 @@
 
     python -m benchmarks.frontier --json [--runs=runs/listen] [--films=16] [--plot=frontier.png]
 
-Of the runs of `make listen`: the dense student, both modalities at strides 1, 2, 5 and 10, and listening first with 1
-to 10 looks and until it is sure. Seconds are those of the first films of the test split, one after another in a warm
-process, a film's mean; methods take turns, medians of rounds. Top-1 is the mean over the seeds, as their curves.json
-and sure.json say. Uniform and most confident positions cannot be asked for in `infer`.
+Of the runs of `make listen`: the dense student, the LSTM skimmer with both modalities, and one glance by the preview's
+sound with 1 to 10 looks. Seconds are those of the first films of the test split, one after another in a warm process, a
+film's mean; methods take turns, medians of rounds. Top-1 is that of results.json, over all students and seeds. Uniform
+and most confident positions cannot be asked for in `infer`.
 """
 
 import argparse
 import dataclasses
 import functools
 import itertools
-import json
-import statistics
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import rounds
+from l2l.compare import results
+from l2l.compare.__main__ import WHERE
 from l2l.inference import from_run
 from l2l.inference.model import Model
 from l2l.inference.programs import Programs
 from l2l.runs import run_folder
-from l2l.runs.names import CURVES
 
 FILMS = Path("data/sample/videos/untrimmed_large/test")
-STRIDES, LOOKS = (1, 2, 5, 10), (1, 2, 3, 5, 10)
+LOOKS = (3, 5, 10)
 
 
 def with_looks(run: run_folder.Run, steps: int) -> Programs:
-    """A skimmer that looks so often; when it is sure was measured of as many looks as it was trained for."""
+    """A video model that looks so often; when it is sure was measured of as many looks as it was trained for."""
     fewer = dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"steps": steps}})
     return dataclasses.replace(from_run.of_run(fewer), sure=None)
 
 
 def methods(where: Path) -> Iterator[tuple[str, Model, float]]:
-    """Every method by name, with its top-1 over all seeds in percent."""
-    both, hearing = run_folder.load_run(where / "both" / "0"), run_folder.load_run(where / "listen" / "0")
-    student = from_run.of_run(run_folder.student_of(both))
-    yield "dense student", Model(student), mean(where / "both", "selections", way="dense")
-    for s in STRIDES:
-        top1 = mean(where / "both", "points", way="hard", stride=s, steps=10)
-        yield f"both modalities, s = {s}", Model(from_run.of_run(both), stride=s), top1
-    for t in LOOKS:
-        top1 = mean(where / "listen", "points", way="hard", stride=1, steps=t)
-        yield f"listening first, T = {t}", Model(with_looks(hearing, t)), top1
-    sure = [json.loads(path.read_text())["test"]["top1"] for path in (where / "listen").glob("*/sure.json")]
+    """Every method by name, with its top-1 in percent."""
+    both, glance = (run_folder.load_run(where / name / "0") for name in ("both", "glance"))
     yield (
-        "listening first, until sure",
-        Model(from_run.of_run(hearing), stop_when_sure=True),
-        100 * statistics.mean(sure),
+        "dense student",
+        Model(from_run.of_run(run_folder.student_of(both))),
+        top1(where, "everything, clip model", "all"),
     )
+    lstm = "LSTM, straight-through, weighed"
+    yield "LSTM, both modalities, T = 10", Model(from_run.of_run(both)), top1(where, lstm, "T=10")
+    for t in LOOKS:
+        yield f"one glance, T = {t}", Model(with_looks(glance, t)), top1(where, "glance, preview", f"T={t}")
 
 
-def mean(group: Path, table: str, **place: object) -> float:
-    """Top-1 in percent, over the seeds, of what their curves say about one place."""
-    rows = (json.loads(path.read_text())[table] for path in group.glob(f"*/{CURVES}"))
-    return 100 * statistics.mean([next(row["top1"] for row in own if place.items() <= row.items()) for own in rows])
+def top1(where: Path, arm: str, way: str) -> float:
+    """Top-1 in percent of a row of the comparison."""
+    rows = run_folder.read_json(where / WHERE / results.JSON)["rows"]
+    return next(row["top1"] for row in rows if (row["arm"], row["way"]) == (arm, way))
 
 
 def answer_all(model: Model, films: Sequence[Path]) -> None:

@@ -36,6 +36,7 @@ GROUPS = {
         "curves": ("l2l.curves", "accuracy against cost of a skimmer"),
         "sure": ("l2l.sure", "fit the rule by which a skimmer stops early"),
         "sound_trials": ("l2l.sound_trials", "a finished run on videos with other sound"),
+        "compare": ("l2l.compare", "ways to choose moments beside each other, with intervals"),
         "report": ("l2l.report", "finished runs -> one HTML page, or tables over seeds"),
     },
     "This machine": {

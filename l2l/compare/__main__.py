@@ -1,0 +1,63 @@
+"""Ways to choose the moments of a video beside each other: the same features, the same videos, settings of their own.
+
+    python -m l2l.compare choose DIR      # settings, on the validation split alone: DIR/compare/choice.json
+    python -m l2l.compare measure DIR     # the test split: DIR/compare/results.md and results.json
+
+DIR is what configs/sweep_listen.py made: students, their previews, and the features of both. `measure` refuses to read
+the test split without the choice, or when what was chosen on has changed. Both go on where they were interrupted.
+"""
+
+import argparse
+import time
+from pathlib import Path
+
+from l2l.compare import choice, measure, results
+from l2l.compare.sample import study_of
+from l2l.compare.study import Study
+from l2l.core import command
+from l2l.core.terminal import say
+from l2l.core.texts import clock
+
+WHERE = "compare"
+EXIT_INTERRUPTED = 130
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(prog=command.program("l2l.compare"), description=__doc__.splitlines()[0])
+    made.add_argument("what", choices=("choose", "measure"), help="choose settings, or measure with those chosen")
+    made.add_argument("runs", type=Path, metavar="DIR", help="folder that l2l.sweep --sweep=listen made")
+    return made
+
+
+def run(what: str, study: Study, out: Path) -> None:
+    """One of the two steps.
+
+    Raises:
+      ChoiceError, ShardError, RunError, ValueError: what it needs is not there, or does not fit.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    if what == "choose":
+        choice.choose(study, out)
+        say(f"{out / choice.FILE}: the test split may be read now")
+        return
+    groups, chosen = measure.measure(study, out)
+    print(results.write(results.Results(study, groups, chosen, out), out), end="")
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    since = time.perf_counter()
+    try:
+        run(args.what, study_of(args.runs), args.runs / WHERE)
+    except KeyboardInterrupt:
+        say("interrupted; the same command goes on")
+        return EXIT_INTERRUPTED
+    except (ValueError, OSError) as error:
+        say(f"error: {error}")
+        return 1
+    say(f"took {clock(time.perf_counter() - since)}")
+    return 0
+
+
+if __name__ == "__main__":
+    command.run(main)

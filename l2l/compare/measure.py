@@ -1,0 +1,84 @@
+"""Asks every arm, as it was chosen, about the test split; one file for each arm of each group, so that it resumes."""
+
+import dataclasses
+import time
+from pathlib import Path
+
+import numpy as np
+
+from l2l.compare import arms, choice
+from l2l.compare.arms import Arm
+from l2l.compare.choice import Choice, family_of, numbers_of, settings_of
+from l2l.compare.films import Features
+from l2l.compare.study import SAMPLER, Groups, Study
+from l2l.core import trees
+from l2l.core.atomic import hash_of
+from l2l.core.terminal import say
+from l2l.core.texts import clock
+
+SPLIT = "test"
+FOLDER = "answers"
+DROPPED = ("inside_steps",)  # only for the share of looks inside, by number of looks
+
+
+def measure(study: Study, out: Path) -> tuple[Groups, Choice]:
+    """Trains and asks whatever is not there yet. Raises ChoiceError without a choice of the same features."""
+    chosen = choice.read(study, study.groups(("train", "val")), out)
+    groups = study.groups(("train", SPLIT))
+    work = [(number, arm) for number in range(len(groups)) for arm in study.arms]
+    left = [(number, arm) for number, arm in work if not is_there(study, groups[number], arm, chosen, out, number)]
+    since = time.perf_counter()
+    for done, (number, arm) in enumerate(left):
+        spent = time.perf_counter() - since
+        say(f"[{done + 1}/{len(left)}] {number}, {arm.name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
+        found = ask(study, groups[number], arm, chosen)
+        key = {"key": np.asarray(key_of(study, groups[number], arm, chosen))}
+        path = path_of(out, number, arm)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        trees.save_arrays(path, found | key)
+    return groups, chosen
+
+
+def rest(spent: float, done: int, count: int) -> str:
+    """How long the rest takes, if it takes as long as what is done."""
+    return clock(spent / done * (count - done)) if done else "?"
+
+
+def path_of(out: Path, group: int, arm: Arm) -> Path:
+    """Where an arm's answers are."""
+    return out / FOLDER / str(group) / f"{arm.name.replace(', ', '_').replace(' ', '-')}.npz"
+
+
+def key_of(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice) -> str:
+    """Hash of all that an arm's answers depend on."""
+    return hash_of([chosen.hash, dataclasses.asdict(arm), group[arm.features].hash, list(study.seeds)])
+
+
+def is_there(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice, out: Path, number: int) -> bool:
+    """Whether an arm was asked already, as it is now."""
+    path = path_of(out, number, arm)
+    return path.is_file() and str(trees.load_arrays(path)["key"]) == key_of(study, group, arm, chosen)
+
+
+def ask(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice) -> dict[str, np.ndarray]:
+    """See `arms.answers`; logits as float16."""
+    features = group[arm.features]
+    if arm.kind == "scores":
+        found = arms.answers(arm, features, settings_of({"lr": 0.0, "epochs": 0}), study.seeds, SPLIT)
+    else:
+        values = chosen.families[family_of(arm)]
+        tried, settings = arm.chosen(numbers_of(values)), settings_of(values)
+        if arm.kind != "sampler" and arm.selection == SAMPLER:
+            sampler = study.arm(SAMPLER)
+            both = {"sampler": settings_of(chosen.families[family_of(sampler)]), "reader": settings}
+            found = arms.after_sampler(sampler, tried, features, both, study.seeds, SPLIT)
+        else:
+            found = arms.answers(tried, features, settings, study.seeds, SPLIT)
+    kept = {name: value for name, value in found.items() if name not in DROPPED}
+    if "inside_steps" in found:  # share of the first t looks that lie inside, float32 (seeds, v, T)
+        counted = np.maximum(np.cumsum(found["counted"], axis=2), 1)
+        kept["inside_first"] = (np.cumsum(found["inside_steps"], axis=2) / counted).astype(np.float32)
+    return {
+        name: value.astype(np.float16) if value.ndim > 2 and value.dtype.kind == "f" else value
+        for name, value in kept.items()
+    }

@@ -1,0 +1,97 @@
+"""Trains a model from several seeds at once: one program, in which every seed has its own order and its own noise."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from l2l.compare.films import Tree
+from l2l.train import optim
+
+WEIGHT_DECAY = 1e-4
+CLASSIFIER = (("classifier/.*", 0.1),)  # one that starts from the clip model's learns at a tenth of the rate
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a model is trained: AdamW, whose rate `lr` falls along a cosine over so many `epochs`."""
+
+    lr: float = 2e-3
+    epochs: int = 30
+    batch: int = 64
+    lr_scale: optim.Rules = CLASSIFIER
+
+
+def train(
+    task: Any, frozen: Tree, videos: Tree, settings: Settings, seeds: range, *, of_each_seed: bool = False
+) -> Tree:
+    """Variables of a task's model, trained on all the videos; the first axis of every leaf is that of the seeds.
+
+    Args:
+      task: has `init` and `loss` as a `tasks.Task` has.
+      frozen: what it takes of clip models.
+      videos: see `films.Features`.
+      settings: of the training.
+      seeds: of initialisation, order and noise.
+      of_each_seed: whether the arrays of the videos have a first axis, that of the seeds.
+    """
+    videos = {name: jnp.asarray(value) for name, value in videos.items()}
+    axis = 0 if of_each_seed else None
+    count = videos["mask"].shape[-1]
+    per_epoch = -(-count // settings.batch)
+    keys = jax.vmap(jax.random.key)(jnp.array(seeds))
+    first = {name: (value[0] if of_each_seed else value)[:2] for name, value in videos.items()}
+    variables = jax.jit(jax.vmap(lambda key: task.init(key, first, frozen)))(keys)
+    optimizer = optimiser_of(jax.tree.map(lambda x: x[0], variables["params"]), settings, per_epoch)
+    state = (variables["params"], variables.get("batch_stats", {}), jax.vmap(optimizer.init)(variables["params"]))
+
+    def step(state: tuple, key: jax.Array, rows: jax.Array, number: jax.Array, videos: Tree) -> tuple:
+        params, batch_stats, opt_state = state
+        batch = {name: value[rows] for name, value in videos.items()}
+        rng = jax.random.fold_in(key, number)
+        grads, (batch_stats, _) = jax.grad(task.loss, has_aux=True)(params, batch_stats, frozen, batch, rng)
+        updates, opt_state = optimizer.update(grads, opt_state, params)
+        return optax.apply_updates(params, updates), batch_stats, opt_state
+
+    steps = jax.jit(jax.vmap(step, in_axes=(0, 0, 0, None, axis)), donate_argnums=0)
+    orders = [np.random.default_rng((seed, 1)) for seed in seeds]
+    for epoch in range(settings.epochs):
+        rows = np.stack([whole_batches(rng, count, settings.batch) for rng in orders], axis=1)  # (steps, seeds, b)
+        for number, own in enumerate(rows, epoch * per_epoch):
+            state = steps(state, keys, jnp.asarray(own), jnp.int32(number), videos)
+    return {"params": state[0], "batch_stats": state[1]}
+
+
+def optimiser_of(params: Tree, settings: Settings, per_epoch: int) -> optax.GradientTransformation:
+    """That of one seed's parameters, by `optim`, as a run of `l2l.main` has it."""
+    numbers: dict[str, Any] = {"name": "cosine", "warmup": 0, "milestones": (), "factor": 1.0}
+    schedule = optim.make_schedule(lr=settings.lr, total=settings.epochs * per_epoch, **numbers)
+    plain: dict[str, Any] = {"name": "adamw", "momentum": 0.0, "clip_norm": 0.0}
+    return optim.make_optimizer(params, schedule, weight_decay=WEIGHT_DECAY, lr_scale=settings.lr_scale, **plain)
+
+
+def whole_batches(rng: np.random.Generator, count: int, batch: int) -> np.ndarray:
+    """Rows (steps, batch) of one epoch: every video once, and enough of them twice to fill the last batch."""
+    steps = -(-count // batch)
+    rows = [rng.permutation(count) for _ in range(-(-steps * batch // count))]
+    return np.concatenate(rows)[: steps * batch].reshape(steps, batch)
+
+
+def each_seed(
+    answer: Callable[[Tree, Tree, Tree], Any],
+    variables: Tree,
+    frozen: Tree,
+    videos: Tree,
+    *,
+    of_each_seed: bool = False,
+) -> Any:
+    """What a function of one seed's variables, the frozen ones and the videos gives, for all seeds: (seeds, ...)."""
+    program = jax.jit(answer)
+    of = lambda tree, seed: jax.tree.map(lambda x: x[seed], tree)
+    seeds = range(len(jax.tree.leaves(variables)[0]))
+    found = [program(of(variables, s), frozen, of(videos, s) if of_each_seed else videos) for s in seeds]
+    return jax.tree.map(lambda *x: np.stack([np.asarray(v) for v in x]), *found)
