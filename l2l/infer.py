@@ -110,7 +110,7 @@ def look(args: argparse.Namespace) -> int:
     """Prints every video's answer, or why there is none; 1 if that happens."""
     from tqdm import tqdm
 
-    from l2l.inference.paths import paths_of
+    from l2l.media.paths import paths_of
 
     model, paths, failed = load(args), paths_of(args.videos, args.list), []
     quiet, pages, calibrated = True if len(paths) == 1 else None, pages_of(args), True

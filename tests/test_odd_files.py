@@ -11,8 +11,8 @@ import pytest
 
 from l2l import import_weights, infer, main, sweep
 from l2l.core import texts
-from l2l.inference.paths import paths_of
 from l2l.media.decoding.decoder import Decoder
+from l2l.media.paths import paths_of
 from l2l.media.scan import MediaError
 from l2l.serve import __main__ as serve
 from tests.helpers import untrained

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from l2l.inference.paths import paths_of
+from l2l.media.paths import paths_of
 from l2l.media.scan import MediaError
 from tests.helpers.videos import touch
 
