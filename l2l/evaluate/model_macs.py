@@ -68,12 +68,8 @@ def video_macs(
     """
     model, trunks = model_of(config, classes, fusion=None), trunk_macs(student)
     if isinstance(model, Glance):
-        read = positions if soft else looks
-        skim = own_macs(model, student, recogniser, positions=positions, steps=steps, looks=read)
-        cheap, look = glance_indexing(model, trunks, positions, has_audio)
-        rest = positions * sum(trunks.values()) - cheap if soft else looks * look
-        last = read * clip_macs(recogniser, 0) if recogniser else 0
-        return {"indexing": cheap, "skimming": skim, "recognition": rest + last}
+        numbers = {"positions": positions, "pictures": -(-positions // model.stride), "looks": looks}
+        return glance_macs(model, student, recogniser, **numbers, soft=soft, has_audio=has_audio)
     if isinstance(model, Skimmer) and model.fallback and not has_audio:
         model, trunks, soft = (
             model.clone(index_by="image", stride=model.fallback, fallback=0),
@@ -94,16 +90,34 @@ def video_macs(
     )
 
 
-def glance_indexing(model: Glance, trunks: Mapping[str, int], positions: int, has_audio: bool) -> tuple[int, int]:
-    """Multiply-adds of what a glance chooses by, and of what it still makes of one position that it reads.
+def glance_macs(
+    model: Glance,
+    student: Mapping[str, Any],
+    recogniser: Mapping[str, Any] | None,
+    *,
+    positions: int,
+    pictures: int,
+    looks: int,
+    soft: bool = False,
+    has_audio: bool = True,
+) -> dict[str, int]:
+    """Multiply-adds of a glance and its clip models on one video, by parts, see `video_macs`.
 
     With "both" a look may fall on an image that is there already; it is counted again, so that is at most too much.
+
+    Args:
+      pictures: how many positions there are at the model's stride: those whose images help to choose, if any do.
     """
+    trunks, read = trunk_macs(student), positions if soft else looks
     audio, image = trunks["audio"] if has_audio else 0, trunks["image"]
-    every = -(-positions // model.stride)
     if model.listens == "image" or not has_audio:
-        return every * image, audio
-    return positions * audio + (every * image if model.listens == "both" else 0), image
+        cheap, look = pictures * image, audio
+    else:
+        cheap, look = positions * audio + (pictures * image if model.listens == "both" else 0), image
+    rest = positions * sum(trunks.values()) - cheap if soft else looks * look
+    last = read * clip_macs(recogniser, 0) if recogniser else rest
+    skim = own_macs(model, student, recogniser, positions=positions, steps=0, looks=read)
+    return {"indexing": cheap, "skimming": skim, "recognition": last}
 
 
 def second_glances(student: Mapping[str, Any], soft: bool) -> int:

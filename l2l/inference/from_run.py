@@ -7,15 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from l2l.core import sharding
 from l2l.data.batching import Arrays
 from l2l.data.preprocess import crop_side
 from l2l.evaluate import model_macs, predict
 from l2l.evaluate.early_exit import Sure
-from l2l.inference.programs import CLIPS_AT_ONCE, VIDEOS_AT_ONCE, Closer, Listen, Macs, Programs, Recogniser, compiled
+from l2l.inference.programs import (
+    CLIPS_AT_ONCE,
+    VIDEOS_AT_ONCE,
+    Closer,
+    Glance,
+    Listen,
+    Macs,
+    Programs,
+    Recogniser,
+    by_seconds,
+    compiled,
+    halves,
+)
 from l2l.inference.track_preview import hearer
 from l2l.media.policy import ClipPolicy
+from l2l.models import glance
 from l2l.models.regions import Regions
 from l2l.models.student import Student
 from l2l.runs import names, run_folder
@@ -23,6 +37,7 @@ from l2l.runs.names import EARLY_EXIT
 from l2l.runs.run_folder import student_of
 from l2l.tasks import from_config
 from l2l.tasks.skim import by_step
+from l2l.tasks.skim_at_once import SkimAtOnce
 
 
 def of_run(run: run_folder.Run) -> Programs:
@@ -32,7 +47,8 @@ def of_run(run: run_folder.Run) -> Programs:
       ValueError: the run does not fit this code, or is a skimmer without the network that describes clips.
     """
     skims = run.config["task"] == "skim"
-    clip_run, stride = (student_of(run), from_config.numbers_of(run.config).stride) if skims else (run, 1)
+    clip_run = student_of(run) if skims else run
+    stride = from_config.numbers_of(run.config).stride if skims and not at_once(run) else 1
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     if not skims:
@@ -57,6 +73,7 @@ def of_run(run: run_folder.Run) -> Programs:
         listen=listen,
         recogniser=recogniser_of(run, mesh) if run.recogniser else None,
         closer=closer,
+        glance=glance_of(run, clip_run, mesh) if skims and at_once(run) else None,
         stride=stride,
         multi_label=run.config["multi_label"],
         sure=sure_of(run) if skims else None,
@@ -91,8 +108,48 @@ def guarded(run: run_folder.Run, program: Callable[[Arrays], Arrays]) -> Callabl
     return call
 
 
+def at_once(run: run_folder.Run) -> bool:
+    """Whether a skim run chooses all its looks at once."""
+    return isinstance(from_config.numbers_of(run.config), glance.Glance)
+
+
+def glance_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.Mesh) -> Glance:
+    """What a glance needs of its student; where that hears through a preview, whole tracks run through it at once."""
+    model, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
+    task, variables, frozen = predict.predictor(student)
+    data, room = student.config["data"], -(-model.steps // mesh.shape["data"]) * mesh.shape["data"]
+    side = crop_side(data["crop"], data["resize"], ClipPolicy(**run.policy).short_side)
+    # Its constants are compiled into it: of few pictures, a CPU is done much sooner.
+    program = lambda _, batch: task.predict(variables, frozen, batch)
+    see, ear = halves(program, (), mesh, frames=from_config.frames_of(student.config), side=side)
+    heard = isinstance(describer, Student) and describer.preview
+    return Glance(
+        listens=model.listens,
+        stride=model.stride,
+        steps=model.steps,
+        context=model.context,
+        widths=from_config.widths_of(student.config),
+        see=see,
+        ear=ear,
+        hear=preview_hearer(student) if heard else by_seconds(ear, room),
+        at_once=room,
+    )
+
+
+def preview_hearer(student: run_folder.Run) -> Callable[..., Any]:
+    """`hearer` of a student's preview."""
+    ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
+    trunk = from_config.preview_of(student.config)
+    return hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False))
+
+
 def without_stride(run: run_folder.Run) -> run_folder.Run:
-    """The same skimmer over described positions alone: with hard selection it reads no others."""
+    """The same skimmer over described positions alone: with hard selection it reads no others.
+
+    What chooses all its looks at once has its stride for the pictures that it chooses by, and keeps it.
+    """
+    if at_once(run):
+        return run
     fallback = {"fallback": 1} if from_config.numbers_of(run.config).fallback else {}
     return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
 
@@ -104,16 +161,16 @@ def listen_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.M
       RunError: it has a fallback, but no preview to listen first with.
     """
     skimmer, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
+    if at_once(run):
+        return None
     if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
         if skimmer.fallback:
             raise run_folder.RunError(
                 f"{run.path} has a fallback (model.fallback), but no preview to listen first with"
             )
         return None
-    ear = {kind: tree["audio"] for kind, tree in student.variables["model"].items()}
-    trunk = from_config.preview_of(student.config)
     return Listen(
-        hear=hearer(lambda mel: trunk.apply(ear, mel, train=False, pool=False)),
+        hear=preview_hearer(student),
         see=with_constants(seer(student, cells=bool(skimmer.closer)), mesh),
         next=with_constants(next_look(without_stride(run)), mesh),
         steps=skimmer.steps,
@@ -176,7 +233,7 @@ def closer_of(
     Raises:
       RunError: it looks closer, but describes every picture first.
     """
-    if not from_config.numbers_of(run.config).closer:
+    if at_once(run) or not from_config.numbers_of(run.config).closer:
         return None
     if listen is None:
         raise run_folder.RunError(
@@ -227,6 +284,9 @@ class Hard:
     def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
         """See `Programs.skim`."""
         _, out = self.task.model.apply(variables, *self.task.inputs(batch, frozen), train=False, hard=True)
+        if isinstance(self.task, SkimAtOnce):
+            steps = {name: jnp.swapaxes(out[name], 0, 1) for name in ("step_logits", "picked", "counted", "worth")}
+            return steps | {"looks": out["looks"], "listener": out["scores"], "may": out["may"]}
         return by_step(out, head=self.task.head > 0) | {"looks": out["looks"]}
 
 

@@ -9,8 +9,7 @@ from typing import Any, overload
 import numpy as np
 
 from l2l.core import compile_cache
-from l2l.data.batching import fit_positions
-from l2l.inference import from_export, programs, scoring, sequential, stream
+from l2l.inference import at_once, from_export, programs, scoring, sequential, stream
 from l2l.inference.result import Asked, Result
 from l2l.inference.session import Clock, View, records_of, stack
 from l2l.inference.stream import Source
@@ -51,7 +50,8 @@ class Model:
     """Classifies whole videos. Any number of threads may use one.
 
     A clip model sees all clips of a video, however few of each were stored to learn from, and its scores are averaged.
-    A skimmer's student describes the clips, and the skimmer decides with hard selection which ones count.
+    A skimmer's student describes the clips, and the skimmer decides with hard selection which ones count. One that
+    chooses all its looks at once is described what is cheap, and then what it has chosen.
 
     Files that have a name are decoded in processes of their own, one for each that is read at the same time: one of
     which such a process dies is an error of that file, and the next is read by another process. Videos in memory and
@@ -87,6 +87,10 @@ class Model:
         self.programs, self.stop_when_sure = parts, stop_when_sure
         self.decoders, self.reading = decoders or Decoders(), policy.Reading(audio_track, trust_length)
         self.stride = parts.stride if stride is None else stride
+        if parts.glance and stride not in (None, 1):
+            raise ValueError(
+                f"stride={stride}: this run chooses all its looks at once, at no other stride: leave it out"
+            )
         if not 1 <= self.stride <= (STRIDE if parts.skim else 1):
             raise ValueError(f"stride={stride}: it must be from 1 to {STRIDE:,}, and 1 for a run that is not a skimmer")
         if stop_when_sure and not parts.sure:
@@ -95,8 +99,16 @@ class Model:
             )
         self.labels = parts.labels
         self.asked = Asked(parts.name, parts.hash, len(parts.labels), self.stride, stop_when_sure)
-        blank = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
-        self._describe([{"frames": blank, "audio": np.zeros(policy.AUDIO_RATE, np.int16)}])  # compiles
+        self._compile()
+
+    def _compile(self) -> None:
+        """Compiles what every video needs."""
+        parts = self.programs
+        frames = np.zeros((parts.frames, parts.side, parts.side, 3), np.uint8)
+        if parts.glance is None:
+            self._describe([{"frames": frames, "audio": np.zeros(policy.AUDIO_RATE, np.int16)}])
+        elif parts.glance.widths["image"] and not parts.recogniser:
+            parts.glance.see(stack([{"frames": frames}], parts.glance.at_once))
 
     @overload
     def classify(self, videos: Video) -> Result: ...  # type: ignore[overload-overlap]  # a text is one video
@@ -125,11 +137,15 @@ class Model:
 
     def each(self, videos: Iterable[Video]) -> Iterator[Result | MediaError]:
         """`classify` of several videos, each as soon as it is known, in their order."""
+        if self.programs.glance:
+            for views in at_once.grouped(map(self._view, videos), max(self.programs.videos_at_once)):
+                yield from at_once.results(views, self.programs, self.asked)
+            return
         if self.programs.listen or self.programs.recogniser:
             yield from map(self._looked, videos)
             return
-        at_once = max(self.programs.videos_at_once) if self.programs.skim else 1
-        for views in chunks(self._views(map(self._view, videos), self.stride), at_once):
+        most = max(self.programs.videos_at_once) if self.programs.skim else 1
+        for views in chunks(self._views(map(self._view, videos), self.stride), most):
             yield from self._answers(views)
 
     def stream(self, source: Source, *, every: float = 1.0, patience: float = 5.0) -> Iterator[Result]:
@@ -225,11 +241,16 @@ class Model:
         rows.clear()
 
     def describe(self, view: View, records: list[dict[str, Any]]) -> None:
-        """Describes the next clips of one video, no more than `programs.clips_at_once`."""
+        """Describes the next clips of a video that is still coming, no more than `programs.clips_at_once`."""
+        if self.programs.glance:
+            at_once.take(view, records, self.programs)
+            return
         self._fill([(view, record) for record in records])
 
     def answer(self, view: View) -> Result | MediaError:
         """What is known of one video from what is described of it."""
+        if self.programs.glance:
+            return at_once.answers([view], self.programs, self.asked)[0]
         return self._answers([view])[0]
 
     def _describe(self, records: Sequence[dict[str, Any]]) -> dict[str, np.ndarray]:
@@ -247,24 +268,9 @@ class Model:
         """
         if self.programs.closer:
             return [view.error or self._closer(view) for view in views]
-        found: list[Any] = [view.error for view in views]
-        groups: dict[int, list[tuple[int, dict[str, np.ndarray]]]] = {}
-        for i, view in enumerate(views):
-            if not view.error:
-                length, banks = fit_positions(view.banks(), self.programs.lengths)
-                if self.programs.listen and self.programs.listen.fallback:
-                    banks |= {"has_audio": np.bool_(view.heard)}
-                groups.setdefault(length, []).append((i, banks))
-        for group in groups.values():
-            room = next(size for size in self.programs.videos_at_once if size >= len(group))
-            batch = stack([banks for _, banks in group], room)
-            with Clock() as clock:
-                out = self.programs.skim(batch)
-            for row, (i, _) in enumerate(group):
-                views[i].spend("skimming", clock, among=len(group))
-                own = {key: x[row] for key, x in out.items()}
-                found[i] = scoring.skimmed(self.programs, views[i], own, self.asked)
-        return found
+        good = [view for view in views if not view.error]
+        outs = iter(sequential.together(good, self.programs))
+        return [view.error or scoring.skimmed(self.programs, view, next(outs), self.asked) for view in views]
 
     def _closer(self, view: View) -> Result | MediaError:
         """A described video, whose pictures are then seen once more where the skimmer wants to."""

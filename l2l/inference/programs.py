@@ -10,12 +10,13 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from l2l.core import sharding
-from l2l.data.batching import Arrays
+from l2l.data.batching import Arrays, descriptions
 from l2l.evaluate.early_exit import Sure
-from l2l.media.policy import ClipPolicy
+from l2l.media.policy import AUDIO_RATE, ClipPolicy
 
 if TYPE_CHECKING:  # its package needs flax, which an exported model does without
     from l2l.models.regions import Regions
@@ -85,6 +86,34 @@ class Closer:
 
 
 @dataclasses.dataclass(frozen=True)
+class Glance:
+    """What choosing all looks at once needs, see `models.glance.Glance`.
+
+    Attributes:
+      listens: what chooses: the "audio" of every position, the "image" of every stride-th, or "both".
+      stride: see there; of a video without sound, images at this stride choose whatever `listens` says.
+      steps: T, how many positions are read at most.
+      context: positions, the middle one included, that the score of one depends on.
+      widths: of the "image" and the "audio" descriptor; 0 where the clip model has none.
+      see: {"frames": as `describe` takes them} -> {"image": (b, d)}.
+      ear: {"audio": int16 (b, 16000)} -> {"audio": (b, d)}.
+      hear: (what reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
+        of those seconds.
+      at_once: b of `see` and `ear`: T, rounded up to a multiple of the devices.
+    """
+
+    listens: str
+    stride: int
+    steps: int
+    context: int
+    widths: Mapping[str, int]
+    see: Callable[[Arrays], Arrays]
+    ear: Callable[[Arrays], Arrays]
+    hear: Callable[[Callable[[int, int], np.ndarray], np.ndarray], np.ndarray]
+    at_once: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Programs:
     """A run's two networks and the constants around them; an exported artefact is read into the same.
 
@@ -102,7 +131,7 @@ class Programs:
       skim: {"image", "audio": float16 (b, n, d), "valid": bool (b, n)} -> with hard selection
         {"step_logits": (b, T, k), "modality": (b, T, 2), "counted": (b, T), "looks": (b,), and for every modality that
         indexes "picked_<modality>": (b, T), "weights_<modality>": (b, T, n)}; where the classifier on the LSTM's state
-        is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe.
+        is trained, "head_logits": (b, T, k). None for a clip model. Likewise safe. See `glance` for another one.
       videos_at_once: b of `skim` is 1 or this, times the number of devices.
       lengths: n that `skim` is compiled for; the largest one doubled for longer videos.
       listen: of a skimmer that chooses moments by sound; see there.
@@ -110,6 +139,10 @@ class Programs:
         that model's descriptors, which it reads at its looks alone.
       closer: of a skimmer that sees regions of the pictures which it picks once more; see there. `skim` then also gives
         "region" (b, T) and "closer" (b, T, r).
+      glance: of a skimmer that chooses all its looks at once; see there. `skim` then takes "has_audio", bool (b,), too,
+        and gives "step_logits", "counted" and "looks" as above, with "picked" and "worth" (b, T), and "listener" and
+        "may" (b, n), what scores the positions and which may be picked. What it picks depends on what it listens to
+        alone, so the rest of other positions may be zeros. `macs` takes has_audio=, too.
       macs: (positions that are described, steps, different positions looked at) -> multiply-adds by
         "indexing", "skimming" and "recognition".
       stride: of a skimmer, at which it was trained: every stride-th position is described; `skim` takes those alone.
@@ -134,9 +167,44 @@ class Programs:
     listen: Listen | None = None
     recogniser: Recogniser | None = None
     closer: Closer | None = None
+    glance: Glance | None = None
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None
+
+
+def by_seconds(
+    ear: Callable[[Arrays], Arrays], at_once: int
+) -> Callable[[Callable[[int, int], np.ndarray], np.ndarray], np.ndarray]:
+    """`Glance.hear` by a network that hears each second by itself, so many of them at once."""
+
+    def heard(read: Callable[[int, int], np.ndarray], places: np.ndarray) -> np.ndarray:
+        found = []
+        for first in range(0, len(places), at_once):
+            own = [int(at) for at in places[first : first + at_once]]
+            waves = np.zeros((at_once, AUDIO_RATE), np.int16)
+            for wave, at in zip(waves, own, strict=False):  # before the track's beginning there is silence
+                wave[max(-at, 0) :] = read(max(at, 0), at + AUDIO_RATE)
+            found.append(ear({"audio": waves})["audio"][: len(own)])
+        return np.concatenate(found)
+
+    return heard
+
+
+def halves(
+    describe: Callable[[Any, Any], Any], constants: Any, mesh: jax.sharding.Mesh, *, frames: int, side: int
+) -> tuple[Callable[[Arrays], Arrays], Callable[[Arrays], Arrays]]:
+    """(`Glance.see`, `Glance.ear`) of a clip model, describe(constants, batch): each computes its half alone."""
+
+    def see(constants: Any, batch: Any) -> Any:
+        silence = jnp.zeros((len(batch["frames"]), AUDIO_RATE), jnp.int16)
+        return {"image": descriptions(describe(constants, batch | {"audio": silence}))["image"]}
+
+    def ear(constants: Any, batch: Any) -> Any:
+        black = jnp.zeros((len(batch["audio"]), frames, side, side, 3), jnp.uint8)
+        return {"audio": descriptions(describe(constants, batch | {"frames": black}))["audio"]}
+
+    return compiled(see, constants, mesh), compiled(ear, constants, mesh)
 
 
 class Compiling(threading.local):

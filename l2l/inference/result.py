@@ -53,6 +53,21 @@ class Closer:
     attention: np.ndarray
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Choice:
+    """How all looks were chosen at once.
+
+    Attributes:
+      by: what chose: the "audio" of every position, the "image" of every few, or "both".
+      times: float32 (m,), centres of the positions that might be chosen, seconds.
+      shares: float32 (m,), how much each called for a look; they sum to 1.
+    """
+
+    by: str
+    times: np.ndarray
+    shares: np.ndarray
+
+
 @dataclasses.dataclass(frozen=True)
 class Asked:
     """Which run gave an answer, and how it was to look.
@@ -89,6 +104,8 @@ class Result:
         too.) Of a clip model, the clips that speak most for the best class, strongest first; the weight is a clip's
         share of that class's score. None is "audio" or "both" where nothing was heard: what a skimmer then picks for
         its sound shows a picture as well, and is named "image" with its weight. A run that listens alone names none.
+        Where all looks were chosen at once, they come in the order of the choice, the likeliest first, and the weight
+        is what the judge gave it; what is read there is a picture and its sound, "both".
       times: float32 (n,), centres of the positions, seconds.
       indexed: bool (n,), which positions were described; the others (with a stride) were filled in between.
       attention: modality that indexes -> float32 (T, n). Of a skimmer, the attention of every look, rows sum to 1. Of
@@ -108,6 +125,7 @@ class Result:
         Programs are compiled for the first video of a length, and kept.
       decoded: "image", "audio" -> how much of the file's pictures and sound was decoded; nothing of a video in memory.
       closer: of a skimmer that looks closer.
+      choice: of a skimmer that chooses all its looks at once; it has no attention then.
     """
 
     path: str
@@ -128,6 +146,7 @@ class Result:
     seconds: dict[str, float]
     decoded: dict[str, Decoded]
     closer: Closer | None = None
+    choice: Choice | None = None
 
     @property
     def has_audio(self) -> bool:
@@ -146,11 +165,13 @@ class Result:
 
     def to_json(self, top: int = TOP) -> dict[str, Any]:
         """The object that `infer --json` prints, see `infer --help`; without attention and evidence."""
+        chosen = {"chosen_by": self.choice.by} if self.choice else {}
         return {
             "path": self.path,
             "top": [{"label": label, "score": score} for label, score in self.best(top)],
             "calibrated": self.calibrated,
             "moments": [moment.to_json() for moment in self.moments],
+            **chosen,
             "looks": self.looks,
             "positions": len(self.times),
             "has_audio": self.has_audio,

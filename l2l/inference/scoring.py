@@ -8,7 +8,7 @@ import numpy as np
 from l2l.core import atomic
 from l2l.evaluate import metrics
 from l2l.inference.programs import Programs
-from l2l.inference.result import NO_SOUND, NOT_READ, SILENT, Asked, Closer, Moment, Result
+from l2l.inference.result import NO_SOUND, NOT_READ, SILENT, Asked, Choice, Closer, Moment, Result
 from l2l.inference.session import View
 from l2l.media.scan import MediaError
 
@@ -91,6 +91,57 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], asked: A
     return finite(found)
 
 
+def read_at_once(programs: Programs, view: View, out: dict[str, np.ndarray], asked: Asked) -> Result | MediaError:
+    """What was chosen at once and read together; `out` is one row of `Programs.skim` of a glance."""
+    evidence, calibrated = judged(programs, out, asked.stop_when_sure)
+    looks, n, listens = len(evidence), len(view.times), programs.glance.listens
+    may = out["may"][:n]
+    wish = np.exp(out["listener"][:n][may] - out["listener"][:n][may].max())
+    worth = out["worth"][:looks] / max(out["worth"][:looks].sum(), 1e-30)
+    name, picked = named_at_once(programs, view), out["picked"][:looks]
+    own = MODALITIES if name == "both" else (name,)
+    found = Result(
+        path=view.path,
+        asked=asked,
+        labels=programs.labels,
+        scores=evidence[-1],
+        calibrated=calibrated,
+        moments=tuple(
+            moment(name, view.times[place], weight, look + 1)
+            for look, (place, weight) in enumerate(zip(picked, worth, strict=True))
+            if name
+        ),
+        times=view.times,
+        indexed=may,
+        attention={},
+        shares=np.tile(np.array([m in own for m in MODALITIES], np.float32) / len(own), (looks, 1)),
+        evidence=evidence,
+        looks=looks,
+        silence=silence(programs, view),
+        notes=(*notes(programs, view, by_sound=listens != "image"), *lost(view)),
+        gmacs=gmacs(programs, n, looks, looks, has_audio=view.heard),
+        seconds=dict(view.seconds),
+        decoded=dict(view.tally.decoded),
+        choice=Choice(listens if view.heard else "image", view.times[may], wish / wish.sum()),
+    )
+    return finite(found)
+
+
+def named_at_once(programs: Programs, view: View) -> str:
+    """What is read at a look that was chosen at once: "image", "audio" or "both"; "" where that is nothing."""
+    if programs.recogniser:
+        return "image"
+    if view.heard:
+        return programs.modality
+    return "" if programs.modality == "audio" else "image"
+
+
+def lost(view: View) -> tuple[str, ...]:
+    """A note where clips that were chosen had been forgotten."""
+    count = len(view.lost)
+    return (f"{count} of the moments were chosen after their clips had gone by: they count as blank",) if count else ()
+
+
 def finite(found: Result) -> Result | MediaError:
     """The result, or why it is none."""
     if np.isfinite(found.scores).all():
@@ -113,7 +164,8 @@ def notes(programs: Programs, view: View, *, by_sound: bool = False) -> tuple[st
     if not view.heard and programs.modality == "audio":
         said.append(HEARD_NOTHING)
     elif not view.heard and by_sound:
-        said.append(BY_PICTURES if programs.listen and programs.listen.fallback else NO_CHOICE)
+        by_pictures = programs.glance or (programs.listen and programs.listen.fallback)
+        said.append(BY_PICTURES if by_pictures else NO_CHOICE)
     if atomic.hash_of(list(programs.labels)) == BUILT_IN:
         said.append(DRAWN)
     return tuple(dict.fromkeys(filter(None, said)))

@@ -6,7 +6,7 @@ at, its clips are read at these moments alone. Where a picture is looked at clos
 With `stop_when_sure` no more is read than that needs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -24,16 +24,7 @@ def listen(view: View, how: Programs) -> bool:
 
     False, and the film is muted, where there is nothing to hear and the skimmer has a fallback for that.
     """
-    film = view.film
-
-    def sound(begin: int, stop: int) -> np.ndarray:
-        with Clock() as clock:
-            wave = film.sound(begin, stop)
-        view.spend("decode", clock)
-        view.seconds["features"] -= clock.seconds  # it is read while it is heard
-        view.heard = view.heard or not silent(wave)
-        return wave
-
+    film, sound = view.film, sound_of(view)
     if film.has_audio or not how.listen.fallback:
         place(view, film, stride=1)
         with Clock() as clock:
@@ -45,6 +36,20 @@ def listen(view: View, how: Programs) -> bool:
     blank = np.zeros(how.listen.image, np.float16)
     view.rows, view.unseen = [{"image": blank, "audio": row} for row in heard], True
     return True
+
+
+def sound_of(view: View) -> Callable[[int, int], np.ndarray]:
+    """What reads the samples [begin, stop) of an opened film's sound while it is heard, and notes if any was."""
+
+    def sound(begin: int, stop: int) -> np.ndarray:
+        with Clock() as clock:
+            wave = view.film.sound(begin, stop)
+        view.spend("decode", clock)
+        view.seconds["features"] -= clock.seconds  # it is read while it is heard
+        view.heard = view.heard or not silent(wave)
+        return wave
+
+    return sound
 
 
 def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
@@ -114,12 +119,42 @@ def recognised(view: View, recogniser: Recogniser) -> Open:
 
 def skimmed(view: View, how: Programs) -> Record:
     """The skimmer's answer as far as the film was seen."""
-    _, banks = fit_positions(view.banks(), how.lengths)
-    banks |= {"has_audio": np.bool_(view.heard)} if how.listen and how.listen.fallback else {}
-    with Clock() as clock:
-        out = how.skim(stack([banks], how.videos_at_once[0]))
-    view.spend("skimming", clock)
-    return {key: value[0] for key, value in out.items()}
+    (out,) = together([view], how)
+    return out
+
+
+def together(views: Sequence[View], how: Programs) -> list[Record]:
+    """A row of `Programs.skim` for each video, as far as it was described; those of one length share a batch."""
+    found: list[Record] = [{} for _ in views]
+    groups: dict[int, list[tuple[int, Record]]] = {}
+    for i, view in enumerate(views):
+        length, banks = fit_positions(banks_of(view, how), how.lengths)
+        groups.setdefault(length, []).append((i, banks))
+    for group in groups.values():
+        room = next(size for size in how.videos_at_once if size >= len(group))
+        batch = stack([banks for _, banks in group], room)
+        with Clock() as clock:
+            out = how.skim(batch)
+        for row, (i, _) in enumerate(group):
+            views[i].spend("skimming", clock, among=len(group))
+            found[i] = {key: x[row] for key, x in out.items()}
+    return found
+
+
+def banks_of(view: View, how: Programs) -> Record:
+    """What is known of a video's positions, as `Programs.skim` takes it but for the padding.
+
+    For a glance, what is not known is zeros.
+    """
+    heard = {"has_audio": np.bool_(view.heard)}
+    if how.glance is None:
+        return view.banks() | (heard if how.listen and how.listen.fallback else {})
+    widths = {**how.glance.widths} | ({"recognition": how.recogniser.width} if how.recogniser else {})
+    banks = {name: np.zeros((len(view.rows), width), np.float16) for name, width in widths.items()}
+    for i, row in enumerate(view.rows):
+        for name, values in row.items():
+            banks[name][i] = values
+    return banks | heard
 
 
 def glances(out: Record, how: Programs, stop_when_sure: bool) -> Iterator[Glance]:

@@ -53,6 +53,9 @@ class View:
       rows: what is known of each described position, see `Programs`.
       unseen: whether it was described by its sound alone, as far as it was not looked at.
       pictures: described position -> its square, uint8 (side, side, 3), of those that may be looked at closer.
+      live: whether it is still coming.
+      kept: of a glance, position -> its clip, or the sound of it, while these may still be read.
+      lost: of a glance, positions that were chosen after their clips had been forgotten.
     """
 
     def __init__(
@@ -69,6 +72,8 @@ class View:
         self.film: Open | LiveFilm | FarLive | None = None
         self.tally, self.unseen = Tally(), False
         self.pictures: dict[int, np.ndarray] = {}
+        self.live, self.lost = False, set[int]()
+        self.kept: dict[int, Record] = {}
 
     @property
     def path(self) -> str:

@@ -1,7 +1,8 @@
 """Classifies a video while it is still coming: from a pipe, a file that grows, or stretches in memory.
 
 What is kept of the past is its descriptors, about 2 kB a clip, and none is ever dropped: at the end of the video the
-answer is the one that the whole video gets. `cut.CLIPS` clips, 200 MB, are the most.
+answer is the one that the whole video gets. `cut.CLIPS` clips, 200 MB, are the most. Where all looks are chosen at
+once, the clips that may still be among the chosen are kept as well, a few dozen; see `at_once.take`.
 """
 
 import contextlib
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 def results(model: "Model", source: Source, every: float, patience: float) -> Iterator[Result]:
     """See `Model.stream`."""
     view, since, answered = View(coming.name_of(source)), time.perf_counter(), float("-inf")
+    view.live = True
     with far(source) as decoder:  # whose end is one for a thread that waits for it
         ahead = Ahead(positions(model, source, patience, decoder), 2 * model.programs.clips_at_once)
         try:

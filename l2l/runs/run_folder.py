@@ -353,10 +353,7 @@ def student_of(run: Run) -> Run:
     """
     if run.student and run.student["model"]["name"] == "fusion":
         raise RunError(f"{run.path} cannot take videos: {BLIND}")
-    if run.config["model"]["name"] != "skimmer":
-        kind = run.config["model"]["name"]
-        if kind == "glance":
-            raise RunError(f"{run.path} is a glance, which reads features alone (l2l.evaluate): use a skimmer's run")
+    if (kind := run.config["model"]["name"]) not in ("skimmer", "glance"):
         raise RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
     needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
     missing = {*needed} - run.variables["student"]["params"].keys()

@@ -1,0 +1,259 @@
+"""All looks at once: what is cheap of every position is read, a glance chooses, and what it chose is read together.
+
+A film is heard once, or the pictures of every few positions are seen, in one ascending pass; the frames at the best T
+positions are decoded in one more and described in one batch. No look waits for another. With `stop_when_sure` they do:
+pictures then are read one after another, in the order of the choice, until that is enough.
+"""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from l2l.data.batching import descriptions
+from l2l.data.preprocess import silent
+from l2l.inference import scoring
+from l2l.inference.programs import Glance, Programs
+from l2l.inference.result import Asked, Result
+from l2l.inference.sequential import recognised, sound_of, together
+from l2l.inference.session import Clock, Open, Record, View, place, record_of, stack
+from l2l.media.decoding.cut_film import CutFilm
+from l2l.media.policy import AUDIO_RATE
+from l2l.media.scan import MediaError
+
+KEPT = 64  # clips that are kept of a video that is still coming, or four times T; between two prunings twice as many
+
+Wanted = tuple[View, int, Record]  # a row of a video, and what is to be described of it
+
+
+def grouped(views: Iterable[View], most: int) -> Iterator[list[View]]:
+    """Videos that were cut ahead share batches, so many of them; others come one by one, as their files are read."""
+    for cut, own in itertools.groupby(views, lambda view: isinstance(view.video, CutFilm)):
+        while chunk := list(itertools.islice(own, most if cut else 1)):
+            yield chunk
+
+
+def results(views: Sequence[View], how: Programs, asked: Asked) -> list[Result | MediaError]:
+    """The answers to whole videos, which share batches."""
+    for view in views:
+        guarded(view, lambda view=view: opened(view, how))
+    good = [view for view in views if not view.error]
+    if how.glance.listens != "image" and how.glance.widths["audio"]:
+        cut = [view for view in good if isinstance(view.film, CutFilm)]
+        hear(how.glance, (x for view in cut if view.heard for x in seconds(view)))
+        for view in good:
+            if view not in cut and view.film.has_audio:
+                guarded(view, lambda view=view: hear_track(view, how.glance))
+    see(how.glance, (x for view in good for x in pictures(view, how, at_stride(view, how.glance, len(view.rows)))))
+    ready = [view for view in good if not view.error]
+    found = iter(answers(ready, how, asked))
+    return [next(found) if view in ready else view.error for view in views]
+
+
+def guarded(view: View, work: Callable[[], None]) -> None:
+    """Does what an error of the video ends; the error stays in the view."""
+    try:
+        work()
+    except MediaError as error:
+        view.error = error
+    except ValueError as error:  # of a library, for content that it cannot make sense of
+        view.error = MediaError("undecodable", view.path, str(error))
+
+
+def opened(view: View, how: Programs) -> None:
+    """Opens a video and places its positions, of which nothing is known yet."""
+    with Clock() as clock:
+        film = view.open(how.policy)
+    view.spend("decode", clock)
+    place(view, film, stride=1)
+    view.rows = [{} for _ in film.clips]
+    if isinstance(film, CutFilm):
+        view.heard = not all(silent(clip.audio) for clip in film.content)
+
+
+def seconds(view: View) -> Iterator[Wanted]:
+    """The sound of all positions of a video that was cut ahead."""
+    return ((view, row, {"audio": clip.audio}) for row, clip in enumerate(view.film.content))
+
+
+def hear_track(view: View, glance: Glance) -> None:
+    """Describes every position of a file by its sound."""
+    read = sound_of(view)
+    with Clock() as clock:
+        heard = glance.hear(read, np.array([clip.second for clip in view.film.clips])).astype(np.float16)
+    view.spend("features", clock)
+    for row, audio in zip(view.rows, heard, strict=True):
+        row["audio"] = audio
+
+
+def at_stride(view: View, glance: Glance, stop: int, start: int = 0) -> Iterable[int]:
+    """Rows from `start` on, before `stop`, whose pictures help to choose."""
+    if not glance.widths["image"] or (view.heard and glance.listens == "audio"):
+        return []
+    return range(-(-start // glance.stride) * glance.stride, stop, glance.stride)
+
+
+def answers(views: Sequence[View], how: Programs, asked: Asked) -> list[Result | MediaError]:
+    """Chooses by what is known of videos, reads what was chosen, and answers."""
+    recut: Open | None = None
+    if how.recogniser and views:  # such a run takes one video after another
+        (view,) = views
+        try:
+            recut = recognised(view, how.recogniser)
+        except MediaError as error:
+            return [error]
+    outs = together(views, how)
+    for view, out in zip(views, outs, strict=True):
+        guarded(view, lambda view=view, out=out: hear_chosen(view, how, chosen(out)))
+    if asked.stop_when_sure:
+        outs = [until_sure(view, how, recut) for view in views]
+    else:
+        read(how, recut, [(view, chosen(out)) for view, out in zip(views, outs, strict=True) if not view.error])
+        outs = together(views, how)
+    ready = zip(views, outs, strict=True)
+    return [view.error or scoring.read_at_once(how, view, out, asked) for view, out in ready]
+
+
+def chosen(out: Record, steps: int | None = None) -> list[int]:
+    """The rows of the first so many looks, or of all, in the order of the choice."""
+    return out["picked"][:steps][out["counted"][:steps]].tolist()
+
+
+def until_sure(view: View, how: Programs, recut: Open | None) -> Record:
+    """Reads what was chosen, one after another, until the run is sure; its answer."""
+    seen: set[int] = set()
+    while True:
+        (out,) = together([view], how)
+        steps = how.sure.looks({key: out[key][None] for key in (how.sure.source, "looks")})[0]
+        row = next((row for row in chosen(out, steps) if row not in seen), None)
+        if row is None or view.error:
+            return out
+        read(how, recut, [(view, [row])])
+        seen.add(row)
+
+
+def read(how: Programs, recut: Open | None, wanted: Sequence[tuple[View, Sequence[int]]]) -> None:
+    """Describes what is not yet known of some rows of each video, and is read there: all in one ascending pass."""
+    if recut:
+        ((view, rows),) = wanted or ((None, ()),)
+        clips = pictures(view, how, sorted(rows), recut) if rows else ()
+        described(clips, how.recogniser.describe, how.glance.at_once, "image", "recognition")
+        return
+    lacking = lambda view, rows, name: sorted(row for row in rows if name not in view.rows[row])
+    if how.glance.widths["image"]:
+        see(how.glance, (x for view, rows in wanted for x in pictures(view, how, lacking(view, rows, "image"))))
+    if how.glance.widths["audio"]:
+        heard = [(view, row) for view, rows in wanted if view.heard for row in lacking(view, rows, "audio")]
+        hear(
+            how.glance,
+            [(view, row, {"audio": sound}) for view, row in heard if (sound := second(view, row)) is not None],
+        )
+
+
+def pictures(view: View, how: Programs, rows: Iterable[int], recut: Open | None = None) -> Iterator[Wanted]:
+    """The clips of a video at some rows, ascending, as they are decoded; an error ends them and stays in the view."""
+    own, film, rows = how.recogniser if recut else how, recut or view.film, list(rows)
+    if view.live:
+        view.lost |= {row for row in rows if row not in view.kept}
+        yield from ((view, row, {"frames": view.kept[row]["frames"]}) for row in rows if row in view.kept)
+        return
+    if not rows:
+        return
+    since = time.perf_counter()
+    try:
+        clips = (film.content[row] for row in rows) if isinstance(film, CutFilm) else film.seen(rows, own.frames)
+        for row, clip in zip(rows, clips, strict=True):
+            record = record_of(clip, own, view.path)
+            view.seconds["decode"] += time.perf_counter() - since
+            yield view, row, record if recut else {"frames": record["frames"]}
+            since = time.perf_counter()
+    except MediaError as error:
+        view.error = error
+    except ValueError as error:  # of a library, for content that it cannot make sense of
+        view.error = MediaError("undecodable", view.path, str(error))
+
+
+def second(view: View, row: int) -> np.ndarray | None:
+    """The sound of a row, as far as it is at hand."""
+    if isinstance(view.film, CutFilm):
+        return view.film.content[row].audio
+    if row not in view.kept:
+        view.lost.add(row)
+    return view.kept.get(row, {}).get("audio")
+
+
+def hear_chosen(view: View, how: Programs, rows: Sequence[int]) -> None:
+    """Reads the sound at the rows of a file that was not heard, and whether there is anything on it."""
+    film = view.film
+    if how.glance.listens != "image" or view.live or isinstance(film, CutFilm) or not film.has_audio:
+        return
+    sound, last = sound_of(view), max(rows)
+    with Clock() as clock:
+        for row, clip in enumerate(film.clips):
+            if row in rows or not view.heard:
+                wave = sound(max(clip.second, 0), clip.second + AUDIO_RATE)
+                if row in rows:
+                    view.kept[row] = {"audio": np.pad(wave, (AUDIO_RATE - len(wave), 0))}
+            if view.heard and row >= last:
+                break
+    view.spend("features", clock)
+
+
+def see(glance: Glance, wanted: Iterable[Wanted]) -> None:
+    """Describes pictures."""
+    described(wanted, glance.see, glance.at_once, "image")
+
+
+def hear(glance: Glance, wanted: Iterable[Wanted]) -> None:
+    """Describes seconds of sound."""
+    described(wanted, glance.ear, glance.at_once, "audio")
+
+
+def described(
+    wanted: Iterable[Wanted], program: Callable[[Record], Record], at_once: int, name: str, kept_as: str = ""
+) -> None:
+    """Describes so many rows at once, whichever videos they are of; each video keeps what belongs to it, float16."""
+    rows = iter(wanted)
+    while batch := list(itertools.islice(rows, at_once)):
+        with Clock() as clock:
+            found = descriptions(program(stack([record for *_, record in batch], at_once)))[name].astype(np.float16)
+        for (view, row, _), values in zip(batch, found, strict=False):
+            view.rows[row] = view.rows[row] | {kept_as or name: values}
+            view.spend("features", clock, among=len(batch))
+
+
+def take(view: View, records: Sequence[Record], how: Programs) -> None:
+    """The next positions of a video that is still coming.
+
+    All are heard; their clips are kept while they may still be among the best T. A score is settled once the positions
+    that it depends on have come, so that these are the T best of the settled ones, whatever comes, and those that are
+    not settled. As long as nothing was heard the pictures at the stride are described, too: they may have to choose.
+    """
+    start, glance = len(view.rows), how.glance
+    view.heard = view.heard or not all(silent(record["audio"]) for record in records)
+    for row, record in enumerate(records, start):
+        view.rows.append({})
+        view.kept[row] = record
+    new = range(start, len(view.rows))
+    if glance.listens != "image" and glance.widths["audio"]:
+        hear(glance, [(view, row, {"audio": view.kept[row]["audio"]}) for row in new])
+    see(glance, [(view, row, {"frames": view.kept[row]["frames"]}) for row in at_stride(view, glance, new.stop, start)])
+    room = max(KEPT, 4 * glance.steps)
+    if len(view.kept) > 2 * room:
+        prune(view, how, room)
+
+
+def prune(view: View, how: Programs, room: int) -> None:
+    """Forgets clips of a video that is still coming but for the best settled ones, so many, and those not settled.
+
+    More than T of them are kept, since equal scores may be rounded differently next time.
+    """
+    heard, view.heard = view.heard, True  # as long as nothing was heard, what may be picked by sound later is kept
+    (out,) = together([view], how)
+    view.heard, settled = heard, len(view.rows) - how.glance.context // 2
+    may = np.flatnonzero(out["may"][: len(view.rows)])
+    early = may[may < settled]
+    best = early[np.argsort(-out["listener"][early], kind="stable")[:room]].tolist()
+    wanted = {*best, *range(settled, len(view.rows))}
+    view.kept = {row: record for row, record in view.kept.items() if row in wanted}
