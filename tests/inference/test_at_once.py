@@ -1,27 +1,29 @@
 """All looks at once: `infer` says what the prepared path says, whatever chooses, and reads no more than is chosen."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import l2l
-from configs import extract, finetune, preview, skim, teacher
+from configs import extract
 from data_prep.datasets.rows import Row
 from data_prep.shards.prepare import write_dataset
 from l2l.core import sharding
 from l2l.data.dataset import source_of
-from l2l.evaluate import model_macs, predict
+from l2l.evaluate import metrics, model_macs, predict
 from l2l.evaluate.early_exit import Sure
 from l2l.evaluate.evaluation import evaluate
 from l2l.inference import at_once, scoring
+from l2l.inference.session import View
 from l2l.inference.summary import text
 from l2l.media.decoding import cut_film
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import ClipPolicy
 from l2l.runs.run_folder import load_run
-from tests.helpers import small
+from tests.helpers import small, untrained
 from tests.helpers.videos import write_video
 from tests.inference.test_model import in_memory, same
 
@@ -37,50 +39,37 @@ VIDEOS = {
 }
 STEPS, STRIDE = 3, 2
 RUNS = {
-    "audio": {"model.listens": "audio"},
-    "both": {"model.listens": "both", "multi_label": True},
-    "image": {"model.listens": "image"},
-    "plain": {"model.listens": "audio"},  # over the features of a student without a preview
-    "judged": {"model.listens": "audio"},  # its looks are judged by a teacher
+    "audio": {"model__listens": "audio"},
+    "both": {"model__listens": "both", "multi_label": True},
+    "image": {"model__listens": "image"},
+    "plain": {"model__listens": "audio"},  # over the features of a student without a preview
+    "judged": {"model__listens": "audio"},  # its looks are judged by a teacher
 }
 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """Videos, their shards, clip models without a step, and glances that choose by each."""
+    """Videos, their shards, and untrained runs: clip models, their features, and glances that choose by each."""
     work = tmp_path_factory.mktemp("at_once")
     for name, how in VIDEOS.items():
         write_video(work / f"{name}.mp4", **how)
-    rows = [
-        Row(str(work / f"{name}.mp4"), (LABELS[i % 3],), split, video_id=f"{split}/{name}")
-        for split in ("train", "val")
-        for i, name in enumerate(VIDEOS)
-    ]
+    rows = [Row(str(work / f"{name}.mp4"), (LABELS[i % 3],), "val", video_id=name) for i, name in enumerate(VIDEOS)]
     for name, policy in (("pictures", PICTURES), ("clips", CLIPS)):
         write_dataset(rows, LABELS, work / name, policy, shards=2)
-    batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "best": ""}
-    clips = {"data.dir": str(work / "pictures"), "data.crop": 28, "data.resize": 32, "epochs": 0.0, "model.width": 4}
-    clips |= {"model.stages": (1, 1)} | batches
-    small.stage(finetune.get_config("sample"), work / "student", **clips | {"init": ""})
-    small.stage(
-        preview.get_config("sample"), work / "preview", teacher=str(work / "student"), **clips | {"model.preview": 2}
-    )
-    size = {"data.dir": str(work / "clips"), "data.crop": 20, "data.resize": 24, "data.frames": 2}
-    small.stage(teacher.get_config("sample"), work / "teacher", **clips | size)
-    for name, of, cut in (
-        ("plain", "student", "pictures"),
-        ("heard", "preview", "pictures"),
-        ("seen", "teacher", "clips"),
-    ):
+    size = {"data__crop": 28, "data__resize": 32, "model__width": 4}
+    small.untrained(small.config("finetune", work / "student", work / "pictures", **size), 0.6)
+    small.untrained(small.config("finetune", work / "preview", work / "pictures", **size, model__preview=2), 0.6)
+    size = {"data__crop": 20, "data__resize": 24, "model__width": 4}
+    small.untrained(small.config("teacher", work / "teacher", work / "clips", **size))
+    for of, cut in (("student", "pictures"), ("preview", "pictures"), ("teacher", "clips")):
         data = {"data.dir": str(work / cut), "data.eval_batch": 8}
-        small.stage(extract.get_config("sample"), work / name, student=str(work / of), **data)
-    numbers = {"model.hidden": 16, "model.steps": STEPS, "model.stride": STRIDE, "data.lengths": (4, 8, 16)}
-    numbers |= {"data.test": "val", "epochs": 0.0} | batches
+        small.stage(extract.get_config("sample"), work / f"{of}_features", student=str(work / of), **data)
+    numbers = {"model__hidden": 16, "model__steps": STEPS, "model__stride": STRIDE, "data__lengths": (4, 8, 16)}
     for name, how in RUNS.items():
-        own = {"data.dir": str(work / "heard"), "student": str(work / "preview")}
-        own = {"data.dir": str(work / "plain"), "student": str(work / "student")} if name == "plain" else own
-        own |= {"recognition": str(work / "seen")} if name == "judged" else {}
-        small.stage(skim.get_config("glance"), work / f"glance_{name}", **numbers | own | how)
+        student = "student" if name == "plain" else "preview"
+        judge = {"recognised": (work / "teacher", work / "teacher_features")} if name == "judged" else {}
+        own = work / f"glance_{name}", work / student, work / f"{student}_features"
+        untrained.glance_run(*own, **numbers, **how, **judge)
     return work
 
 
@@ -99,7 +88,7 @@ def prepared(work):
         mesh = sharding.make_mesh((-1, 1))
         source = source_of(run.config, run.config["data"]["dir"])
         arrays = evaluate(predict.jit_predict(task, mesh), variables, frozen, source, "val", batch=8, mesh=mesh)
-        names = [video_id.decode().split("/")[1] for video_id in arrays["video_id"]]
+        names = [video_id.decode() for video_id in arrays["video_id"]]
         found[name] = {video: {key: x[i] for key, x in arrays.items()} for i, video in enumerate(names)}
     return found
 
@@ -109,8 +98,7 @@ def prepared(work):
 def test_it_says_what_the_prepared_path_says(work, models, prepared, name, video):
     found, expected = models[name].classify(work / f"{video}.mp4"), prepared[name][video]
     looks = expected["counted"]
-    scores = np.float64(expected["step_logits"][looks])
-    scores = 1 / (1 + np.exp(-scores)) if name == "both" else np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    scores = metrics.probabilities(np.float64(expected["step_logits"][looks]), name == "both")
     np.testing.assert_allclose(found.evidence, scores, atol=1e-3)
     np.testing.assert_allclose([m.at for m in found.moments], expected["times"][expected["picked"][looks]], atol=1e-3)
     np.testing.assert_allclose([m.weight for m in found.moments], expected["worth"][looks], atol=1e-3)
@@ -122,5 +110,124 @@ def test_it_says_what_the_prepared_path_says(work, models, prepared, name, video
     np.testing.assert_array_equal(found.choice.times, found.times[may])
     named = "image" if video == "silent" or name == "judged" else "both"
     assert {m.modality for m in found.moments} == {named}
-    assert found.choice.by == ("image" if video == "silent" else RUNS[name]["model.listens"])
+    assert found.choice.by == ("image" if video == "silent" else RUNS[name]["model__listens"])
     assert (scoring.BY_PICTURES in found.notes) == (video == "silent" and name != "image")
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """The positions of every pass over a file's frames, by how many of each clip are read."""
+    asked, cut = {1: [], 2: []}, FarFilm._cut
+    spy = lambda film, at, n, **how: (asked[n].append(at := list(at)), cut(film, at, n, **how))[1]
+    monkeypatch.setattr(FarFilm, "_cut", spy)
+    return asked
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"),
+    [("audio", 1), ("both", 2), ("image", 1), ("judged", 1)],
+    ids=["audio", "both", "image", "judged"],
+)
+def test_frames_are_read_once_and_ascending(work, models, asked, name, passes):
+    found = models[name].classify(work / "long.mp4")
+    chosen = sorted(np.searchsorted(found.times, [m.at - 1e-3 for m in found.moments]).tolist())
+    strided = list(range(0, len(found.times), STRIDE))
+    expected = {"audio": [chosen], "image": [strided], "judged": [chosen]}
+    expected["both"] = [strided, [row for row in chosen if row % STRIDE]]
+    assert asked == ({1: [], 2: expected[name]} if name == "judged" else {1: expected[name], 2: []})
+    assert len(expected[name]) == passes
+    run = load_run(work / f"glance_{name}")
+    numbers = {"positions": len(found.times), "steps": 0, "looks": STEPS}
+    costs = model_macs.video_macs(
+        run.config, run.student, 3, **numbers, recogniser=run.recogniser and run.recogniser["config"]
+    )
+    assert found.gmacs == pytest.approx({part: count / 1e9 for part, count in costs.items()})
+
+
+def test_silent_films_are_chosen_for_by_pictures_that_are_read_once(work, models, asked):
+    found = models["audio"].classify(work / "silent.mp4")
+    assert asked == {1: [[0, 2, 4, 6]], 2: []}
+    np.testing.assert_array_equal(found.indexed, np.arange(8) % 2 == 0)
+    assert (found.silence, found.gmacs["recognition"]) == ("no sound", 0)
+    told = found.to_json()
+    assert told["chosen_by"] == "image"
+    assert scoring.BY_PICTURES in told["notes"]
+    assert scoring.BY_PICTURES in text(told)
+    assert models["audio"].classify(work / "long.mp4").to_json()["chosen_by"] == "audio"
+
+
+@pytest.mark.parametrize("name", ["audio", "image", "judged"])
+def test_when_it_is_sure_it_reads_no_further(work, models, prepared, asked, name):
+    expected, parts = prepared[name]["long"], models[name].programs
+    confidence = metrics.probabilities(np.float64(expected["step_logits"]), multi_label=False).max(-1)
+    second = confidence[1] > confidence[0]
+    threshold = float(confidence[:2].mean() if second else 0.0)
+    knows = dataclasses.replace(parts, sure=Sure("step_logits", (1.0,) * STEPS, threshold))
+    found = l2l.Model(knows, stop_when_sure=True).classify(work / "long.mp4")
+    looks = 2 if second else 1
+    assert (found.looks, len(found.moments), found.calibrated) == (looks, looks, True)
+    np.testing.assert_allclose(
+        found.scores, metrics.probabilities(expected["step_logits"][looks - 1], False), atol=1e-3
+    )
+    own = expected["worth"][:looks] / expected["worth"][:looks].sum()
+    np.testing.assert_allclose([m.weight for m in found.moments], own, atol=1e-3)
+    one_by_one = [[int(row)] for row in expected["picked"][:looks]]
+    assert asked[2 if name == "judged" else 1] == ([list(range(0, 10, 2))] if name == "image" else one_by_one)
+
+
+def test_many_at_once_and_a_bad_one(work, models):
+    (work / "empty.mp4").write_bytes(b"")
+    names = ("empty", "other", "long")
+    for model in models.values():
+        found = model.classify([work / f"{name}.mp4" for name in names])
+        assert "empty" in found[0].reason
+        for name, result in zip(names[1:], found[1:], strict=True):
+            same(result, model.classify(work / f"{name}.mp4"), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["audio", "both", "image", "plain"])
+def test_films_that_were_cut_ahead_share_batches_and_say_the_same(work, models, name):
+    how = {"policy": PICTURES, "frames": 1, "stride": 1, "longest": 60.0}
+    with Decoder() as decoder:
+        films = [cut_film.cut(decoder, work / f"{video}.mp4", **how) for video in VIDEOS]
+    for found, video in zip(models[name].classify(films), VIDEOS, strict=True):
+        same(found, models[name].classify(work / f"{video}.mp4"), atol=2e-3)
+
+
+@pytest.mark.parametrize("name", ["audio", "image"])
+def test_a_video_in_memory_is_the_file(work, models, name):
+    arrays = in_memory(work / "long.mp4", fps=10.0)
+    same(models[name].classify(arrays), models[name].classify(work / "long.mp4"), atol=2e-2)
+
+
+@pytest.mark.parametrize("name", ["audio", "both", "image", "plain"])
+@pytest.mark.parametrize("video", ["long", "silent"])
+def test_of_a_video_that_is_still_coming_the_end_is_the_whole(work, models, name, video):
+    whole = models[name].classify(work / f"{video}.mp4")
+    found = list(models[name].stream(work / f"{video}.mp4", every=0.0, patience=0.1))
+    same(found[-1], whole, atol=2e-3)
+    assert [len(result.times) for result in found] == sorted(len(result.times) for result in found)
+    for result in found:
+        assert len(result.moments) == min(STEPS, result.indexed.sum())
+
+
+@pytest.mark.parametrize("name", ["audio", "image"])
+def test_of_what_comes_no_more_is_kept_than_may_be_read(models, name, monkeypatch):
+    """A beginning without sound, then sound: what is forgotten is never chosen."""
+    monkeypatch.setattr(at_once, "KEPT", 4 * STEPS)
+    rng, model = np.random.default_rng(0), models[name]
+    parts, view = model.programs, View("")
+    view.live, view.film, most = True, SimpleNamespace(notes=()), 0
+    for first in range(0, 120, 8):
+        loud = 3000 if first >= 64 else 0
+        records = [
+            {"frames": rng.integers(0, 256, (1, 28, 28, 3), np.uint8), "audio": rng.normal(0, 1, 16_000) * loud}
+            for _ in range(8)
+        ]
+        records = [record | {"audio": record["audio"].astype(np.int16)} for record in records]
+        at_once.take(view, records, parts)
+        most = max(most, len(view.kept))
+        view.times, view.indexed = np.arange(len(view.rows)) + 0.5, np.ones(len(view.rows), bool)
+        model.answer(view)
+    assert not view.lost
+    assert most <= 2 * 4 * STEPS + 8

@@ -57,6 +57,10 @@ def same(a: Result, b: Result, atol: float = 0.0) -> None:
         elif field.name == "moments":
             assert [(m.modality, m.seconds) for m in x] == [(m.modality, m.seconds) for m in y]
             np.testing.assert_allclose([m.weight for m in x], [m.weight for m in y], rtol=0, atol=atol)
+        elif field.name == "choice" and x is not None:
+            assert x.by == y.by
+            np.testing.assert_allclose(x.times, y.times)
+            np.testing.assert_allclose(x.shares, y.shares, rtol=0, atol=atol)
         elif field.name not in ("path", "seconds", "decoded"):
             assert x == y, field.name
 
