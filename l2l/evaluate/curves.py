@@ -4,7 +4,8 @@
 
 Writes RUN/curves.json. Its "points" are the run's own model at strides of 1 to 30 positions (figure 6a of the paper),
 stopped after each look (figure 6b), with hard and with soft selection; its "selections" are those that do not learn,
-of as many positions, some also of fewer. Each has top1, mAP, and the mean GMACs per video in all and by parts
+of as many positions, some also of fewer. (A model that chooses all its looks at once has one stride; "soft" is its
+judge over everything.) Each has top1, mAP, and the mean GMACs per video in all and by parts
 (figure 7). One pass over the videos per stride.
 """
 
@@ -56,9 +57,11 @@ class Measured:
         for way, (logits, out) in ways.items():
             found[way] = jnp.swapaxes(out["step_logits"], 0, 1) if "step_logits" in out else logits[:, None]
         out = ways["hard"][1]
-        if "counted" in out:
+        if isinstance(self.task.model, Glance):
+            found |= {"counted": out["counted"].T}
+        elif "counted" in out:
             found |= {f"picked_{m}": picked.T for m, picked in out["picked"].items()} | {"counted": out["counted"].T}
-        dense = getattr(self.task.model, "stride", 1) == 1  # selections have no stride
+        dense = not isinstance(self.task.model, Skimmer) or self.task.model.stride == 1  # selections have no stride
         return found | (self.selected(frozen, batch) if "looks" in out and dense else {})
 
     def selected(self, frozen: Any, batch: Any) -> dict[str, jax.Array]:
@@ -105,6 +108,9 @@ def strides(model: Any, arrays: Arrays) -> list[int]:
 
 def points(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     """The model's own points from what it says with one stride."""
+    if isinstance(model, Glance):
+        yield from at_once(trial, model, arrays)
+        return
     if not isinstance(model, Skimmer):
         yield from whole(trial, model, arrays)
         return
@@ -122,6 +128,17 @@ def points(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
             gmacs = mean_gmacs(config, trial.run.student, len(trial.run.labels), **numbers, soft=way == "soft")
             logits = arrays[way][:, t - 1]
             yield trial.point(logits, arrays["labels"], gmacs, way=way, stride=model.stride, steps=t)
+
+
+def at_once(trial: Trial, model: Glance, arrays: Arrays) -> Iterator[Point]:
+    """The points of a model that chooses all its looks at once: after each, and when everything is read."""
+    for way, steps in [*(("hard", t + 1) for t in range(model.steps)), ("soft", model.steps)]:
+        looks = arrays["counted"][:, :steps].sum(axis=1)
+        numbers: dict[str, Any] = {"positions": positions(arrays), "steps": looks, "looks": looks}
+        numbers |= {"has_audio": arrays["has_audio"], "recogniser": trial.recogniser, "soft": way == "soft"}
+        gmacs = mean_gmacs(trial.run.config, trial.run.student, len(trial.run.labels), **numbers)
+        logits = arrays[way][:, steps - 1 if way == "hard" else 0]
+        yield trial.point(logits, arrays["labels"], gmacs, way=way, stride=1, steps=steps)
 
 
 def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
@@ -160,8 +177,6 @@ def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
 def curves(trial: Trial) -> dict[str, Any]:
     """The content of the file."""
     task, variables, frozen = predictor(trial.run)
-    if isinstance(task.model, Glance):
-        raise ValueError(f"{trial.run.path} is a glance, which has no curve over strides: use a skimmer's run")
     dense = at_stride(task, 1)
     first = trial.arrays(dense, variables, frozen)
     found = list(points(trial, dense.model, first))

@@ -119,9 +119,7 @@ def find(
     """
     from l2l.evaluate import evaluation, measure_early_exit  # they need TensorFlow, which `infer` does without
 
-    if run.config["model"]["name"] == "glance":
-        raise ValueError(f"{run.path} is a glance, whose looks are not measured yet: use a skimmer's run")
-    if run.config["model"]["name"] != "skimmer" or run.config["multi_label"]:
+    if run.config["model"]["name"] not in ("skimmer", "glance") or run.config["multi_label"]:
         raise ValueError(f"{run.path} is no skimmer that gives a video one label: it cannot be sure of one")
     val, test = splits_of(run, val, test)
     source = evaluation.open_for(run, data, recognition)

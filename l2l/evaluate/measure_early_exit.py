@@ -10,6 +10,7 @@ import numpy as np
 from l2l.evaluate import metrics, model_macs
 from l2l.evaluate.fit_early_exit import Sure, difference, right
 from l2l.evaluate.video_macs import looked_at, positions
+from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.runs.run_folder import Run
 from l2l.tasks import from_config
@@ -69,10 +70,17 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
 
     columns = []
     for t in range(1, model.steps + 1):
-        picks = t - model.count_start  # the start is a look that no step has to pick
-        steps = arrays["counted"][:, :picks].sum(axis=1)
-        looks = looked_at(arrays, modalities(model.index_by), picks)
+        steps, looks = taken(model, arrays, t)
         heard = arrays["has_audio"].astype(bool).tolist()
         rows = zip(positions(arrays).tolist(), steps.tolist(), looks.tolist(), heard, strict=True)
         columns.append([of(*row) for row in rows])
     return np.array(columns).T
+
+
+def taken(model: Any, arrays: Arrays, looks: int) -> tuple[np.ndarray, np.ndarray]:
+    """(steps, different positions) int (n,) that a video's first so many looks have taken."""
+    if isinstance(model, Glance):
+        steps = arrays["counted"][:, :looks].sum(axis=1)
+        return steps, steps
+    picks = looks - model.count_start  # the start is a look that no step has to pick
+    return arrays["counted"][:, :picks].sum(axis=1), looked_at(arrays, modalities(model.index_by), picks)

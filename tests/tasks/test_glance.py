@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.evaluate import curves, fit_early_exit, sound_robustness
+from l2l.evaluate import curves, fit_early_exit, model_macs, sound_robustness
 from l2l.models.glance import Glance
 from l2l.models.student import Fusion
 from l2l.report import __main__ as report
@@ -109,9 +109,36 @@ def test_its_page_is_made(run, tmp_path):
     assert run.name in page.read_text()
 
 
-def test_what_takes_skimmers_alone_says_so(run, capsys):
-    with pytest.raises(run_folder.RunError, match="is a glance, which reads features alone"):
-        run_folder.student_of(run_folder.load_run(run))
-    for command in (curves, fit_early_exit, sound_robustness):
-        assert command.main([str(run), f"--data={run.parent / 'features'}"]) == 1
-        assert "is a glance" in capsys.readouterr().err
+def test_it_is_measured_after_every_look(run):
+    assert curves.main([str(run), f"--data={run.parent / 'features'}"]) == 0
+    found, done = (json.loads((run / name).read_text()) for name in ("curves.json", "done.json"))
+    points = {(point["way"], point["steps"]): point for point in found["points"]}
+    assert points.keys() == {("hard", 1), ("hard", 2), ("hard", 3), ("soft", 3)}
+    assert points["hard", 3]["top1"] == pytest.approx(done["metrics"]["top1"])
+    assert points["soft", 3]["top1"] == pytest.approx(done["metrics"]["all_top1"])
+    cheap, dear = points["hard", 1], points["soft", 3]
+    assert cheap["gmacs"] < points["hard", 3]["gmacs"] < dear["gmacs"]
+    (uniform,) = (p for p in found["selections"] if (p["way"], p["steps"]) == ("uniform", 3))
+    assert uniform["top1"] == pytest.approx(done["metrics"]["uniform_top1"])
+
+
+def test_it_stops_in_the_order_of_its_choice(run):
+    assert fit_early_exit.main([str(run), f"--data={run.parent / 'features'}"]) == 0
+    found = json.loads((run / "sure.json").read_text())
+    with np.load(run / "predictions.npz") as arrays:
+        right = arrays["labels"][np.arange(8), arrays["step_logits"][:, 0].argmax(-1)]
+        lengths = (arrays["times"] > 0).sum(1)
+    assert (found["source"], found["fixed"][0]["looks"], found["fixed"][0]["top1"]) == ("step_logits", 1, right.mean())
+    loaded = run_folder.load_run(run)
+    costs = [
+        model_macs.video_macs(loaded.config, loaded.student, 3, positions=int(n), steps=1, looks=1) for n in lengths
+    ]
+    assert found["fixed"][0]["gmacs"] == pytest.approx(np.mean([sum(each.values()) for each in costs]) / 1e9)
+
+
+def test_its_sound_is_tried(run):
+    assert sound_robustness.main([str(run), f"--data={run.parent / 'features'}"]) == 0
+    found = json.loads((run / "sound_trials.json").read_text())["trials"]
+    done = json.loads((run / "done.json").read_text())["metrics"]
+    assert found["as it is"]["hard"] == pytest.approx(done["top1"])
+    assert set(found) == {"as it is", "muted", "swapped", "hiss", "music"}
