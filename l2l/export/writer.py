@@ -5,17 +5,18 @@ import dataclasses
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import flax.traverse_util
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 
 from l2l.core import atomic
-from l2l.evaluate import predict
+from l2l.evaluate import model_macs, predict
 from l2l.inference import export_rules, from_export, from_run
 from l2l.inference.programs import Programs
 from l2l.media import policy
@@ -41,7 +42,7 @@ def export(path: str, out: str) -> str:
     lowered = lower_run(run, parts)
     about = about_of(run, parts, {name: program for name, (program, _) in lowered.items()})
     with atomic.replacing(Path(out)) as temporary, zipfile.ZipFile(temporary, "w") as file:
-        file.writestr(from_export.ABOUT, json.dumps(dataclasses.asdict(about), indent=1, ensure_ascii=False))
+        file.writestr(from_export.ABOUT, json.dumps(from_export.said(about), indent=1, ensure_ascii=False))
         for name, (program, constants) in lowered.items():
             file.writestr(f"{name}.jax", program.serialize(), zipfile.ZIP_DEFLATED)
             file.writestr(f"{name}.npz", npz(constants))
@@ -65,13 +66,32 @@ def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.expor
         raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
     describe, constants = lower(*predict.predictor(run_folder.student_of(run)), clips)
     skimmer = from_run.skimmer(from_run.without_stride(run))
+    widths = from_config.widths_of(run.student)
+    banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
+    if parts.glance:
+        banks["has_audio"] = shape((b,), np.bool_)
+        task, *rest = skimmer
+        return {"describe": (describe, constants), "skim": lower(Longer(task, parts.glance.steps), *rest, banks)}
     if skimmer[0].task.falls_back:
         raise ValueError(
             f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
         )
-    widths = from_config.widths_of(run.student)
-    banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     return {"describe": (describe, constants), "skim": lower(*skimmer, banks)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Longer:
+    """A glance over videos to which T places are added, so that there are T to read, whatever n turns out to be."""
+
+    task: Predictor
+    steps: int
+
+    def predict(self, variables: Any, frozen: Any, batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
+        """See `Programs.skim`."""
+        n = batch["valid"].shape[1]
+        longer = lambda x: jnp.pad(x, [(0, 0), (0, self.steps), *[(0, 0)] * (x.ndim - 2)]) if x.ndim > 1 else x
+        out = self.task.predict(variables, frozen, {name: longer(x) for name, x in batch.items()})
+        return out | {name: out[name][:, :n] for name in ("listener", "may")}
 
 
 def lower(task: Predictor, variables: Any, frozen: Any, batch: Shapes) -> tuple[jax.export.Exported, Constants]:
@@ -112,11 +132,24 @@ def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.expor
         stride=parts.stride,
         multi_label=parts.multi_label,
         sure=parts.sure and dataclasses.asdict(parts.sure),
-        macs=from_export.factors_of(parts.macs),
+        macs=from_export.factors_of(at_once_macs(run, has_audio=True) if parts.glance else parts.macs),
         platforms=list(PLATFORMS),
         programs={name: export_rules.described(program) for name, program in programs.items()},
         made_of=run.hash,
         versions=provenance.versions(),
+        glance=parts.glance
+        and {
+            **{key: getattr(parts.glance, key) for key in ("listens", "stride", "context")},
+            "silent": from_export.factors_of(at_once_macs(run, has_audio=False)),
+        },
+    )
+
+
+def at_once_macs(run: run_folder.Run, *, has_audio: bool) -> Callable[[int, int, int], dict[str, int]]:
+    """(positions, those at the stride, looks) -> multiply-adds of a glance on videos with sound, or without."""
+    model, student = from_config.model_of(run.config, len(run.labels), fusion=None), run.student
+    return lambda positions, pictures, looks: model_macs.glance_macs(
+        model, student, None, positions=positions, pictures=pictures, looks=looks, has_audio=has_audio
     )
 
 

@@ -32,6 +32,14 @@ _SURE = {
     "threshold": number(0, 1),
     "calibrates": SWITCH,
 }
+_MACS = record(dict.fromkeys(("indexing", "skimming", "recognition"), each(_MULTIPLY_ADDS, 8, 8)))
+_GLANCE = {
+    "listens": one_of("audio", "image", "both"),
+    "stride": whole(1, 10**6),
+    "context": whole(1, LONGEST),
+    "silent": _MACS,
+}
+OPTIONAL: dict[str, Rule] = {"glance": record(_GLANCE)}
 RULES: dict[str, Rule] = {
     "format": whole(1),
     "labels": each(WORD, 1),
@@ -43,7 +51,7 @@ RULES: dict[str, Rule] = {
     "stride": whole(1, 10**6),
     "multi_label": SWITCH,
     "sure": maybe(record(_SURE)),
-    "macs": record(dict.fromkeys(("indexing", "skimming", "recognition"), each(_MULTIPLY_ADDS, 8, 8))),
+    "macs": _MACS,
     "platforms": each(WORD, 1),
     "programs": (lambda x: not problem(x, {"describe": _PROGRAM}, {"skim": _PROGRAM}), "describe and perhaps skim"),
     "made_of": WORD,
@@ -53,7 +61,7 @@ RULES: dict[str, Rule] = {
 
 def wrong(said: Any) -> str:
     """What keeps the content of artefact.json from being one, "" if nothing does; or raises ValueError."""
-    if found := problem(said, RULES):
+    if found := problem(said, RULES, OPTIONAL):
         return found
     clips = policy.ClipPolicy(**said["policy"])
     if max(clips.short_side, clips.width or 0) > LARGEST:
@@ -80,7 +88,22 @@ def _unlike(said: Mapping[str, Any]) -> str:
         return f"sure has {len(said['sure']['temperatures'])} temperatures, its programs give {name} {given[name]}"
     if said["sure"] and said["sure"]["source"] not in given:
         return f"sure goes by {said['sure']['source']}, which its programs do not give"
-    return ""
+    return _no_glance(said, scores[1]) if "glance" in said else ""
+
+
+def _no_glance(said: Mapping[str, Any], steps: str) -> str:
+    """What keeps its programs, of so many looks, from being those of a run that chooses all of them at once."""
+    if "skim" not in said["programs"]:
+        return "glance is there, without a skim program"
+    skim = said["programs"]["skim"]
+    gives = {"picked": f"int32[b,{steps}]", "counted": f"bool[b,{steps}]", "worth": f"float32[b,{steps}]"}
+    gives |= {"looks": "int32[b]", "listener": "float32[b,n]", "may": "bool[b,n]"}
+    if lacking := [name for name, kind in gives.items() if skim["gives"].get(name) != kind]:
+        return f"glance is there, its skim program gives no {lacking[0]} {gives[lacking[0]]}"
+    described = {name: skim["takes"].get(name) for name in ("valid", "has_audio")}
+    return (
+        "" if described == {"valid": "bool[b,n]", "has_audio": "bool[b]"} else "glance is there, has_audio is not taken"
+    )
 
 
 def unlike(said: Mapping[str, Any], programs: Mapping[str, jax.export.Exported]) -> str:

@@ -25,7 +25,9 @@ Pixels and samples go in as they are: sizes, normalisation and log-mel are insid
     seen = program("describe")(frames=clips["frames"], audio=clips["audio"])
     if "skim" in about["programs"]:
         banks = {m: seen[m][None].astype(np.float16) for m in ("image", "audio")}
-        logits = program("skim")(**banks, valid=np.ones((1, len(clips["audio"])), bool))["step_logits"][0, -1]
+        heard = {"has_audio": np.ones(1, bool)} if "has_audio" in about["programs"]["skim"]["takes"] else {}
+        valid = np.ones((1, len(clips["audio"])), bool)
+        logits = program("skim")(**banks, **heard, valid=valid)["step_logits"][0, -1]
     else:
         logits = jax.nn.softmax(seen["logits"]).mean(0)
     print(about["labels"][logits.argmax()])
@@ -49,6 +51,7 @@ import numpy as np
 
 from l2l.core import archive, atomic, sharding
 from l2l.core.rules import whole
+from l2l.data.batching import descriptions
 from l2l.evaluate.early_exit import Sure
 from l2l.inference import export_rules, programs
 from l2l.media.policy import ClipPolicy
@@ -75,6 +78,9 @@ class About:
       programs: name -> {"takes", "gives"}: name of an array -> "dtype[shape]"; b clips or videos, n positions.
       made_of: hash of the run.
       versions: of what made it.
+      glance: of a run that chooses all its looks at once: listens, stride, context as in `programs.Glance`, and silent,
+        the `macs` of videos without sound. In its macs the positions at the stride stand in the place of steps. None
+        of any other run; the file then does not have it.
     """
 
     format: int
@@ -92,6 +98,12 @@ class About:
     programs: dict[str, dict[str, dict[str, str]]]
     made_of: str
     versions: dict[str, str]
+    glance: dict[str, Any] | None = None
+
+
+def said(about: About) -> dict[str, Any]:
+    """The content of artefact.json."""
+    return {key: value for key, value in dataclasses.asdict(about).items() if key != "glance" or value}
 
 
 def load(path: str | os.PathLike) -> programs.Programs:
@@ -178,11 +190,48 @@ def programs_of(
         skim=ready.get("skim"),
         videos_at_once=(ways, programs.VIDEOS_AT_ONCE * ways),
         lengths=tuple(about.lengths),
-        macs=lambda *numbers: {part: evaluated(factors, numbers) for part, factors in about.macs.items()},
+        macs=macs_of(about),
+        glance=glance_of(about, read, mesh),
         stride=about.stride,
         multi_label=about.multi_label,
         sure=about.sure and Sure(**about.sure),
     )
+
+
+def glance_of(
+    about: About, read: dict[str, tuple[jax.export.Exported, dict[str, np.ndarray]]], mesh: jax.sharding.Mesh
+) -> programs.Glance | None:
+    """What choosing all looks at once needs; each second of sound is heard by itself."""
+    if about.glance is None:
+        return None
+    exported, constants = read["describe"]
+    see, ear = programs.halves(exported.call, constants, mesh, frames=about.frames, side=about.side)
+    given = descriptions(export_rules.signature(exported)[1])
+    steps = export_rules.signature(read["skim"][0])[1]["step_logits"].shape[1]
+    room = -(-steps // mesh.shape["data"]) * mesh.shape["data"]
+    return programs.Glance(
+        **{key: about.glance[key] for key in ("listens", "stride", "context")},
+        steps=steps,
+        widths={name: given[name].shape[-1] if name in given else 0 for name in ("image", "audio")},
+        see=see,
+        ear=ear,
+        hear=programs.by_seconds(ear, room),
+        at_once=room,
+    )
+
+
+def macs_of(about: About) -> programs.Macs:
+    """See `Programs.macs`."""
+    if about.glance is None:
+        return lambda *numbers: {part: evaluated(factors, numbers) for part, factors in about.macs.items()}
+    stride, silent = about.glance["stride"], about.glance["silent"]
+
+    def at_once(positions: int, steps: int, looks: int, *, has_audio: bool) -> dict[str, int]:
+        del steps
+        numbers = positions, -(-positions // stride), looks
+        return {part: evaluated(factors, numbers) for part, factors in (about.macs if has_audio else silent).items()}
+
+    return at_once
 
 
 def factors_of(macs: programs.Macs) -> dict[str, list[int]]:

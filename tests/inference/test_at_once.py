@@ -15,6 +15,7 @@ from l2l.data.dataset import source_of
 from l2l.evaluate import metrics, model_macs, predict
 from l2l.evaluate.early_exit import Sure
 from l2l.evaluate.evaluation import evaluate
+from l2l.export import writer
 from l2l.inference import at_once, scoring
 from l2l.inference.session import View
 from l2l.inference.summary import text
@@ -231,3 +232,25 @@ def test_of_what_comes_no_more_is_kept_than_may_be_read(models, name, monkeypatc
         model.answer(view)
     assert not view.lost
     assert most <= 2 * 4 * STEPS + 8
+
+
+@pytest.mark.parametrize("name", ["audio", "both", "image", "plain"])
+def test_exported_it_says_the_same(work, models, asked, name):
+    file = work / f"{name}.l2l"
+    writer.export(str(work / f"glance_{name}"), str(file))
+    model = l2l.load(file)
+    for video in VIDEOS:
+        asked[1].clear()
+        whole = models[name].classify(work / f"{video}.mp4")
+        read, asked[1] = list(asked[1]), []
+        same(dataclasses.replace(model.classify(work / f"{video}.mp4"), asked=whole.asked), whole, atol=2e-3)
+        assert asked[1] == read
+
+
+def test_what_does_not_take_such_runs_says_so(work, models, tmp_path):
+    with pytest.raises(ValueError, match="recognises with a second model .recognition., which cannot be exported"):
+        writer.export(str(work / "glance_judged"), str(tmp_path / "a.l2l"))
+    with pytest.raises(ValueError, match="needs a whole file"):
+        models["judged"].stream(work / "long.mp4")
+    with pytest.raises(ValueError, match="stride=5: this run chooses all its looks at once"):
+        l2l.Model(models["audio"].programs, stride=5)
