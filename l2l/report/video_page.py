@@ -85,7 +85,7 @@ def html_of(
     reel = (
         Reel(missing="the video's file is not at hand") if video is None else read(decoder, Path(video), seen, reading)
     )
-    place = axis(result.times[result.indexed], reel.length)
+    place = axis(result.times if result.choice else result.times[result.indexed], reel.length)
     return render.render(
         "video.html",
         result=result,
@@ -96,7 +96,7 @@ def html_of(
         axis=place,
         sound=None if reel.mel is None else sound_of(reel.mel),
         lanes=lanes(result),
-        prior=prior_of(result, place) if listened(result) else None,
+        prior=prior_of(result, place),
         moments=moments(result, reel) | closer(decoder, result, video, reel, reading),
         names=NAMES,
         evidence=evidence(result),
@@ -151,9 +151,16 @@ def listened(result: Result) -> bool:
 
 
 def prior_of(result: Result, place: Axis) -> Prior | None:
-    """What the first look's attention says of the sound, before anything was seen."""
-    chosen = [m.at for m in result.moments]
-    return prior(place, result.attention["audio"][0][result.indexed], chosen, COLUMNS) if chosen else None
+    """What was thought of every position before what was chosen was seen; None of what chose otherwise.
+
+    That is how much each called for a look where all were chosen at once, and else the first look's attention to sound.
+    """
+    at = [m.at for m in result.moments]
+    if not at:
+        return None
+    if choice := result.choice:
+        return prior(axis(choice.times), choice.shares, at, COLUMNS, log=False)
+    return prior(place, result.attention["audio"][0][result.indexed], at, COLUMNS) if listened(result) else None
 
 
 def lanes(result: Result) -> list[Lane]:
@@ -168,9 +175,9 @@ def lanes(result: Result) -> list[Lane]:
 
 
 def moments(result: Result, reel: Reel) -> dict[str, list[Moment]]:
-    """What was seen and heard, by modality."""
+    """What was seen and heard, by modality; where all was chosen at once, what counted most comes first."""
     found: dict[str, list[Moment]] = {}
-    for m in result.moments:
+    for m in sorted(result.moments, key=lambda m: -m.weight) if result.choice else result.moments:
         for modality in (m.modality, "image") if listened(result) else (m.modality,):
             own = found.setdefault(modality, [])
             image = heard(reel.mel, m.at) if modality == "audio" else reel.pictures.get(m.at, "")

@@ -63,7 +63,7 @@ class Lane:
 
 @dataclasses.dataclass(frozen=True)
 class Prior:
-    """Where a skimmer wanted to look first, by what it had heard and nothing else.
+    """Where a skimmer wanted to look, by what it had heard, or seen of a few positions, and nothing else.
 
     Attributes:
       outline: SVG path of the area below the curve; x in seconds, y from 1, nothing, up to 0, most.
@@ -124,16 +124,18 @@ def lane(modality: str, weights: np.ndarray, picks: list[tuple[int, int]], share
     return Lane(modality, NAMES[modality], len(weights), heat, picks, shares.astype(float).tolist())
 
 
-def prior(place: Axis, attention: np.ndarray, chosen: Sequence[float], most: int) -> Prior:
-    """The curve of the first look's attention (n,), on a logarithmic scale.
+def prior(place: Axis, attention: np.ndarray, chosen: Sequence[float], most: int, *, log: bool = True) -> Prior:
+    """The curve of how much each position called for a look, (n,).
 
     Args:
       place: of the positions.
       attention: of these.
       chosen: see `Prior`.
       most: points of the curve; where there are more positions, each point is the highest of several.
+      log: whether the scale is logarithmic.
     """
-    height = 1 - np.log(np.maximum(attention / max(attention.max(), 1e-9), LEAST)) / np.log(LEAST)
+    height = attention / max(attention.max(), 1e-9)
+    height = 1 - np.log(np.maximum(height, LEAST)) / np.log(LEAST) if log else height
     step = -(-len(height) // most)
     peaks = [float(height[i : i + step].max()) for i in range(0, len(height), step)]
     xs = place.start + place.hop * (step * (np.arange(len(peaks)) + 0.5))

@@ -13,7 +13,7 @@ from PIL import Image
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from l2l.inference.result import Asked, Moment, Result
+from l2l.inference.result import Asked, Choice, Moment, Result
 from l2l.media.decoding.decoder import Decoders
 from l2l.media.picture import jpeg
 from l2l.media.picture.thumbnails import read_pictures
@@ -378,3 +378,38 @@ def test_fits_a_phone(browser, page, scheme):
         for name in ("color", "backgroundColor")
     )
     assert (ink > 600 and ground < 150) if scheme == "dark" else (ink < 150 and ground > 600)
+
+
+def at_once(path, **changes):
+    """What a run might find that chooses all its looks at once, by sound."""
+    shares = np.zeros(12, np.float32)
+    shares[[9, 3, 5]] = 0.5, 0.3, 0.2
+    moments = tuple(
+        Moment("both", float(TIMES[i]), w, t + 1) for t, (i, w) in enumerate(((9, 0.2), (3, 0.7), (5, 0.1)))
+    )
+    costs = {"indexing": 0.5, "skimming": 0.5, "recognition": 0.75}
+    own = {"attention": {}, "moments": moments, "gmacs": costs, "choice": Choice("audio", TIMES, shares)}
+    return result_of(path, **own | changes)
+
+
+def test_what_was_chosen_at_once(video):
+    result = at_once(video)
+    found = video_page.prior_of(result, video_parts.axis(TIMES, SECONDS))
+    heights = [1 - float(pair.split()[1]) for pair in found.outline[1:-1].split("L")[1:-1]]
+    assert [round(h, 3) for h in heights] == [0, 0, 0, 0.6, 0, 0.4, 0, 0, 0, 1, 0, 0]
+    assert found.chosen == (9.5, 3.5, 5.5)
+    shown = video_page.moments(result, video_page.read(Decoders(), video, [9.5, 3.5, 5.5]))
+    assert [(x.number, x.seconds, x.weight) for x in shown["both"]] == [(1, 3.5, 0.7), (2, 9.5, 0.2), (3, 5.5, 0.1)]
+    assert number_of(np.asarray(picture(shown["both"][0].image).convert("RGB"))) in (52, 53)
+    page = video_page.html_of(result, video)
+    for words in (
+        "what it heard: how much each position called for a look",
+        "What counted most comes first",
+        "it chose all its moments at once and read them until it was sure",
+    ):
+        assert words in page
+    silent = at_once(video, silence="no sound", choice=Choice("image", TIMES[::4], np.array([0.2, 0.5, 0.3])))
+    assert video_page.prior_of(silent, video_parts.axis(TIMES, SECONDS)).outline.startswith(
+        "M0.5 1L0.5 0.600L4.5 0.000L8.5 "
+    )
+    assert "what it saw of every few positions" in video_page.html_of(silent, None)
