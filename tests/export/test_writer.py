@@ -20,7 +20,7 @@ from l2l.export import writer
 from l2l.inference import from_export, from_run
 from l2l.runs import run_folder
 from tests.helpers import xla
-from tests.helpers.untrained import LABELS, clip_run, skim_run
+from tests.helpers.untrained import LABELS, clip_run, glance_run, skim_run
 from tests.helpers.videos import write_video
 
 ROOT = Path(__file__).parents[2]
@@ -29,11 +29,12 @@ BLOCKED = ("flax", "l2l.models", "l2l.tasks", "l2l.tasks.from_config", "orbax", 
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):
-    """A teacher and a skimmer, exported, and two videos."""
+    """A teacher, a skimmer and a glance, exported, and two videos."""
     work = tmp_path_factory.mktemp("export")
     clip_run(work / "teacher", "teacher")
     skim_run(work / "skim")
-    for name in ("teacher", "skim"):
+    glance_run(work / "glance", clip_run(work / "student"), work, model__steps=3, data__lengths=(4, 8, 24))
+    for name in ("teacher", "skim", "glance"):
         assert export.main([str(work / name), f"--out={work / name}.l2l"]) == 0
     write_video(work / "long.mp4", seconds=6.3, clicks=(0.4, 2.2, 2.9, 5.1))
     write_video(work / "silent.mp4", seconds=1.1, audio=False)
@@ -63,12 +64,12 @@ def same(a, b):
 
 def test_fresh_process_without_flax_agrees_with_infer(work, capsys):
     videos = [str(work / "long.mp4"), str(work / "silent.mp4")]
-    runs = [work / "teacher", work / "skim"]
+    runs = [work / "teacher", work / "skim", work / "glance"]
     for run in runs:
         assert infer.main([*videos, f"--run={run}", "--json"]) == 0
     expected = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     code = (
-        "from l2l import infer; sys.exit(sum(infer.main([*sys.argv[3:], f'--run={run}.l2l']) for run in sys.argv[1:3]))"
+        "from l2l import infer; sys.exit(sum(infer.main([*sys.argv[4:], f'--run={run}.l2l']) for run in sys.argv[1:4]))"
     )
     out = without(BLOCKED, code, *runs, *videos, "--json")
     found = [json.loads(line) for line in out.splitlines()]
@@ -92,33 +93,36 @@ def answer(model, frames, sound):
         return LABELS[jax.nn.softmax(seen["logits"][:count], -1).mean(0).argmax()]
     room = parts.videos_at_once[0]
     banks = {m: np.stack([seen[m][:count]] * room).astype(np.float16) for m in ("image", "audio")}
+    banks |= {"has_audio": np.ones(room, bool)} if parts.glance else {}
     return LABELS[parts.skim(banks | {"valid": np.ones((room, count), bool)})["step_logits"][0, -1].argmax()]
 
 
 def test_documented_program_runs_with_jax_alone(work, tmp_path):
     """Twenty-odd lines, without any of this project, for a skimmer and for a clip model."""
     rng, expected, arguments = np.random.default_rng(0), [], []
-    for name in ("skim", "teacher"):
+    for name in ("skim", "teacher", "glance"):
         model, file = l2l.load(work / f"{name}.l2l"), tmp_path / f"{name}.npz"
         shape = (5, model.programs.frames, model.programs.side, model.programs.side, 3)
         frames, sound = rng.integers(0, 256, shape, np.uint8), rng.integers(-9999, 9999, (5, 16000), np.int16)
         np.savez(file, frames=frames, audio=sound)
         expected.append(answer(model, frames, sound))
         arguments += [work / f"{name}.l2l", file]
-    twice = f"code = {documented()!r}\nexec(code)\nsys.argv[1:3] = sys.argv[3:5]\nexec(code)"
-    out = without((*BLOCKED, "l2l"), twice, *arguments, path=())
+    thrice = f"code = {documented()!r}\nfor _ in range(3):\n exec(code)\n del sys.argv[1:3]"
+    out = without((*BLOCKED, "l2l"), thrice, *arguments, path=())
     assert out.splitlines() == expected
 
 
+@pytest.mark.parametrize("name", ["skim", "glance"])
 @pytest.mark.parametrize(("b", "n"), [(1, 1), (3, 40)])
-def test_any_number_of_videos_and_positions(work, b, n):
-    run = run_folder.load_run(work / "skim")
+def test_any_number_of_videos_and_positions(work, name, b, n):
+    run = run_folder.load_run(work / name)
     task, variables, frozen = from_run.skimmer(run)
-    with zipfile.ZipFile(work / "skim.l2l") as file:
+    with zipfile.ZipFile(work / f"{name}.l2l") as file:
         program, constants = from_export.program(file, "skim")
     rng, width = np.random.default_rng(n), 16
     banks = {m: rng.normal(size=(b, n, width)).astype(np.float16) for m in ("image", "audio")}
     batch = banks | {"valid": np.arange(n) < rng.integers(1, n + 1, (b, 1))}
+    batch |= {"has_audio": rng.random(b) < 0.5} if name == "glance" else {}
     found, expected = jax.jit(program.call)(constants, batch), jax.jit(task.predict)(variables, frozen, batch)
     assert found.keys() == expected.keys()
     for key in expected:
@@ -186,6 +190,23 @@ def test_files_that_cannot_be_used(work, tmp_path):
             l2l.load(path)
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
+
+
+def test_it_says_no_more_of_choosing_at_once_than_its_programs_do(work, tmp_path):
+    about = {}
+    for name in ("skim", "glance"):
+        with zipfile.ZipFile(work / f"{name}.l2l") as file:
+            about[name] = json.loads(file.read("artefact.json"))
+    assert "glance" not in about["skim"]
+    lies = {
+        "gives no picked": about["skim"] | {"glance": about["glance"]["glance"]},
+        "glance is ": about["glance"] | {"glance": about["glance"]["glance"] | {"stride": 0}},
+    }
+    for message, lie in lies.items():
+        name = "skim" if "picked" in message else "glance"
+        change = {"artefact.json": json.dumps(lie).encode()}
+        with pytest.raises(from_export.ArtefactError, match=message):
+            l2l.load(rewritten(work / f"{name}.l2l", tmp_path / "x", change))
 
 
 def test_runs_that_cannot_be_exported(tmp_path, capsys):

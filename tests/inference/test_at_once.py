@@ -24,6 +24,7 @@ from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import ClipPolicy
 from l2l.runs.run_folder import load_run
+from l2l.serve import __main__ as serve
 from tests.helpers import small, untrained
 from tests.helpers.videos import write_video
 from tests.inference.test_model import in_memory, same
@@ -254,3 +255,5 @@ def test_what_does_not_take_such_runs_says_so(work, models, tmp_path):
         models["judged"].stream(work / "long.mp4")
     with pytest.raises(ValueError, match="stride=5: this run chooses all its looks at once"):
         l2l.Model(models["audio"].programs, stride=5)
+    with pytest.raises(ValueError, match="`infer` takes it, the service does not"):
+        serve.prepared(serve.parser().parse_args([f"--run={work / 'glance_judged'}"]))
