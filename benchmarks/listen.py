@@ -1,11 +1,12 @@
-"""Seconds from a film to its answer with full-size models: listening first, the paper's method, the dense student.
+"""Seconds from a film to its answer with full-size models: listening first, all looks at once, the paper's, dense.
 
     python -m benchmarks.listen --json [--minutes 1 10 60]
 
 Random weights; 640x360, 25 frames a second, H.264 and AAC. Films of 60 s with keyframes 30 and 250 frames apart are
-answered by each method, T = 10, the paper's with features of every fifth position (0.53 s apart), all with the same
-decoder, taking turns; medians of rounds. Then longer films, whose keyframes are 30 apart, are listened to once each:
-seconds of every stage, beside decoding the whole film with FFmpeg, both on all cores.
+answered by each method, T = 10 (glance: all of them chosen at once by sound), the paper's with features of every fifth
+position (0.53 s apart), all with the same decoder, taking turns; medians of rounds. Then longer films, whose keyframes
+are 30 apart, are listened to once each: seconds of every stage, beside decoding the whole film with FFmpeg, both on all
+cores.
 """
 
 import argparse
@@ -26,17 +27,18 @@ from l2l.inference.session import View
 from l2l.runs import config
 
 SIZE, SECONDS, KEYFRAMES, STRIDE = (640, 360), 60.0, (30, 250), 5
-NAMES = ("listen", "paper", "dense")
+NAMES = ("listen", "glance", "paper", "dense")
 
 
 def models(where: Path) -> dict[str, Model]:
-    """The three methods by name."""
+    """The four methods by name."""
     of = lambda stage, variant="activitynet": config.load_config(f"configs/{stage}.py:{variant}")
     student, ear = of("finetune"), of("preview")
     whole, small = untrained.clip_variables(student), untrained.clip_variables(ear)
     untrained.write(where / "dense", student, {"model": whole})
     untrained.skimmer(where / "paper", of("skim"), student, whole)
     untrained.skimmer(where / "listen", of("skim", "activitynet_listen"), ear, small)
+    untrained.skimmer(where / "glance", of("skim", "activitynet_glance"), ear, small)
     stride = {"paper": {"stride": STRIDE}}
     return {name: load(where / name, **stride.get(name, {})) for name in NAMES}
 

@@ -25,6 +25,8 @@ EPILOG = """\
   moments, a list of {modality, at, weight}: modality is image, audio, or both, at is the place in the film in
   seconds, weight the share of the prediction, of a skimmer also look, which of its looks that was, from 1, and where
   a picture was seen closer region, [left, top, side] in shares of its middle square (seconds is the old name of at);
+  chosen_by, of a run that chooses all its looks at once: what chose, audio, image (of every few positions) or both;
+  its moments come in the order of the choice, the likeliest first;
   looks, how many there were; positions, of how many clips; has_audio, false if nothing was heard: then no moment is
   audio or both;
   notes, a list of what has to be known to read the answer: of the file, such as which of its sound tracks was read,

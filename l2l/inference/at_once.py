@@ -211,13 +211,14 @@ def hear(glance: Glance, wanted: Iterable[Wanted]) -> None:
 
 
 def described(
-    wanted: Iterable[Wanted], program: Callable[[Record], Record], at_once: int, name: str, kept_as: str = ""
+    wanted: Iterable[Wanted], program: Callable[[Record], Record], sizes: Sequence[int], name: str, kept_as: str = ""
 ) -> None:
-    """Describes so many rows at once, whichever videos they are of; each video keeps what belongs to it, float16."""
+    """Describes as many rows at once as fit, whichever videos they are of; each keeps what belongs to it, float16."""
     rows = iter(wanted)
-    while batch := list(itertools.islice(rows, at_once)):
+    while batch := list(itertools.islice(rows, sizes[-1])):
+        room = next(size for size in sizes if size >= len(batch))
         with Clock() as clock:
-            found = descriptions(program(stack([record for *_, record in batch], at_once)))[name].astype(np.float16)
+            found = descriptions(program(stack([record for *_, record in batch], room)))[name].astype(np.float16)
         for (view, row, _), values in zip(batch, found, strict=False):
             view.rows[row] = view.rows[row] | {kept_as or name: values}
             view.spend("features", clock, among=len(batch))

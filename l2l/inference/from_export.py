@@ -208,15 +208,15 @@ def glance_of(
     see, ear = programs.halves(exported.call, constants, mesh, frames=about.frames, side=about.side)
     given = descriptions(export_rules.signature(exported)[1])
     steps = export_rules.signature(read["skim"][0])[1]["step_logits"].shape[1]
-    room = -(-steps // mesh.shape["data"]) * mesh.shape["data"]
+    sizes = programs.at_once_on(mesh, steps)
     return programs.Glance(
         **{key: about.glance[key] for key in ("listens", "stride", "context")},
         steps=steps,
         widths={name: given[name].shape[-1] if name in given else 0 for name in ("image", "audio")},
         see=see,
         ear=ear,
-        hear=programs.by_seconds(ear, room),
-        at_once=room,
+        hear=programs.by_seconds(ear, sizes[-1]),
+        at_once=sizes,
     )
 
 

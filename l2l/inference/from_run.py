@@ -23,6 +23,7 @@ from l2l.inference.programs import (
     Macs,
     Programs,
     Recogniser,
+    at_once_on,
     by_seconds,
     compiled,
     halves,
@@ -48,7 +49,7 @@ def of_run(run: run_folder.Run) -> Programs:
     """
     skims = run.config["task"] == "skim"
     clip_run = student_of(run) if skims else run
-    stride = from_config.numbers_of(run.config).stride if skims and not at_once(run) else 1
+    stride = from_config.numbers_of(run.config).stride if skims and not chooses_at_once(run) else 1
     asked, run = run, without_stride(run) if skims else run
     policy, mesh = ClipPolicy(**run.policy), sharding.make_mesh((-1, 1))
     if not skims:
@@ -73,7 +74,7 @@ def of_run(run: run_folder.Run) -> Programs:
         listen=listen,
         recogniser=recogniser_of(run, mesh) if run.recogniser else None,
         closer=closer,
-        glance=glance_of(run, clip_run, mesh) if skims and at_once(run) else None,
+        glance=glance_of(run, clip_run, mesh) if skims and chooses_at_once(run) else None,
         stride=stride,
         multi_label=run.config["multi_label"],
         sure=sure_of(run) if skims else None,
@@ -108,7 +109,7 @@ def guarded(run: run_folder.Run, program: Callable[[Arrays], Arrays]) -> Callabl
     return call
 
 
-def at_once(run: run_folder.Run) -> bool:
+def chooses_at_once(run: run_folder.Run) -> bool:
     """Whether a skim run chooses all its looks at once."""
     return isinstance(from_config.numbers_of(run.config), glance.Glance)
 
@@ -117,7 +118,7 @@ def glance_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.M
     """What a glance needs of its student; where that hears through a preview, whole tracks run through it at once."""
     model, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
     task, variables, frozen = predict.predictor(student)
-    data, room = student.config["data"], -(-model.steps // mesh.shape["data"]) * mesh.shape["data"]
+    data, sizes = student.config["data"], at_once_on(mesh, model.steps)
     side = crop_side(data["crop"], data["resize"], ClipPolicy(**run.policy).short_side)
     # Its constants are compiled into it: of few pictures, a CPU is done much sooner.
     program = lambda _, batch: task.predict(variables, frozen, batch)
@@ -131,8 +132,8 @@ def glance_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.M
         widths=from_config.widths_of(student.config),
         see=see,
         ear=ear,
-        hear=preview_hearer(student) if heard else by_seconds(ear, room),
-        at_once=room,
+        hear=preview_hearer(student) if heard else by_seconds(ear, sizes[-1]),
+        at_once=sizes,
     )
 
 
@@ -148,7 +149,7 @@ def without_stride(run: run_folder.Run) -> run_folder.Run:
 
     What chooses all its looks at once has its stride for the pictures that it chooses by, and keeps it.
     """
-    if at_once(run):
+    if chooses_at_once(run):
         return run
     fallback = {"fallback": 1} if from_config.numbers_of(run.config).fallback else {}
     return dataclasses.replace(run, config=run.config | {"model": run.config["model"] | {"stride": 1} | fallback})
@@ -161,7 +162,7 @@ def listen_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.M
       RunError: it has a fallback, but no preview to listen first with.
     """
     skimmer, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
-    if at_once(run):
+    if chooses_at_once(run):
         return None
     if skimmer.index_by != "audio" or not (isinstance(describer, Student) and describer.preview):
         if skimmer.fallback:
@@ -233,7 +234,7 @@ def closer_of(
     Raises:
       RunError: it looks closer, but describes every picture first.
     """
-    if at_once(run) or not from_config.numbers_of(run.config).closer:
+    if chooses_at_once(run) or not from_config.numbers_of(run.config).closer:
         return None
     if listen is None:
         raise run_folder.RunError(

@@ -108,7 +108,7 @@ class Model:
         if parts.glance is None:
             self._describe([{"frames": frames, "audio": np.zeros(policy.AUDIO_RATE, np.int16)}])
         elif parts.glance.widths["image"] and not parts.recogniser:
-            parts.glance.see(stack([{"frames": frames}], parts.glance.at_once))
+            parts.glance.see(stack([{"frames": frames}], parts.glance.at_once[-1]))
 
     @overload
     def classify(self, videos: Video) -> Result: ...  # type: ignore[overload-overlap]  # a text is one video

@@ -99,7 +99,7 @@ class Glance:
       ear: {"audio": int16 (b, 16000)} -> {"audio": (b, d)}.
       hear: (what reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
         of those seconds.
-      at_once: b of `see` and `ear`: T, rounded up to a multiple of the devices.
+      at_once: b of `see` and `ear` is 1, or T rounded up, times the number of devices.
     """
 
     listens: str
@@ -110,7 +110,7 @@ class Glance:
     see: Callable[[Arrays], Arrays]
     ear: Callable[[Arrays], Arrays]
     hear: Callable[[Callable[[int, int], np.ndarray], np.ndarray], np.ndarray]
-    at_once: int
+    at_once: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -171,6 +171,12 @@ class Programs:
     stride: int = 1
     multi_label: bool = False
     sure: Sure | None = None
+
+
+def at_once_on(mesh: jax.sharding.Mesh, steps: int) -> tuple[int, int]:
+    """`Glance.at_once` of a model of so many steps."""
+    ways = mesh.shape["data"]
+    return ways, -(-steps // ways) * ways
 
 
 def by_seconds(
