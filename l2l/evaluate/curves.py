@@ -136,7 +136,7 @@ def at_once(trial: Trial, model: Glance, arrays: Arrays) -> Iterator[Point]:
         looks = arrays["counted"][:, :steps].sum(axis=1)
         numbers: dict[str, Any] = {"positions": positions(arrays), "steps": looks, "looks": looks}
         numbers |= {"has_audio": arrays["has_audio"], "recogniser": trial.recogniser, "soft": way == "soft"}
-        gmacs = mean_gmacs(trial.run.config, trial.run.student, len(trial.run.labels), **numbers)
+        gmacs = mean_gmacs(trial.run.config, trial.run.student or {}, len(trial.run.labels), **numbers)
         logits = arrays[way][:, steps - 1 if way == "hard" else 0]
         yield trial.point(logits, arrays["labels"], gmacs, way=way, stride=1, steps=steps)
 

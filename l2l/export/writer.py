@@ -70,8 +70,9 @@ def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.expor
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     if parts.glance:
         banks["has_audio"] = shape((b,), np.bool_)
-        task, *rest = skimmer
-        return {"describe": (describe, constants), "skim": lower(Longer(task, parts.glance.steps), *rest, banks)}
+        task, variables, frozen = skimmer
+        longer = Longer(task, parts.glance.steps)
+        return {"describe": (describe, constants), "skim": lower(longer, variables, frozen, banks)}
     if skimmer[0].task.falls_back:
         raise ValueError(
             f"{run.path} has a fallback for videos without sound (model.fallback), which cannot be exported"
@@ -137,17 +138,19 @@ def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.expor
         programs={name: export_rules.described(program) for name, program in programs.items()},
         made_of=run.hash,
         versions=provenance.versions(),
-        glance=parts.glance
-        and {
-            **{key: getattr(parts.glance, key) for key in ("listens", "stride", "context")},
-            "silent": from_export.factors_of(at_once_macs(run, has_audio=False)),
-        },
+        glance=glance_of(run, parts) if parts.glance else None,
     )
+
+
+def glance_of(run: run_folder.Run, parts: Programs) -> dict[str, Any]:
+    """See `from_export.About`."""
+    numbers = {key: getattr(parts.glance, key) for key in ("listens", "stride", "context")}
+    return numbers | {"silent": from_export.factors_of(at_once_macs(run, has_audio=False))}
 
 
 def at_once_macs(run: run_folder.Run, *, has_audio: bool) -> Callable[[int, int, int], dict[str, int]]:
     """(positions, those at the stride, looks) -> multiply-adds of a glance on videos with sound, or without."""
-    model, student = from_config.model_of(run.config, len(run.labels), fusion=None), run.student
+    model, student = from_config.model_of(run.config, len(run.labels), fusion=None), run.student or {}
     return lambda positions, pictures, looks: model_macs.glance_macs(
         model, student, None, positions=positions, pictures=pictures, looks=looks, has_audio=has_audio
     )

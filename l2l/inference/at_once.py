@@ -8,14 +8,16 @@ pictures then are read one after another, in the order of the choice, until that
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from l2l.data.batching import descriptions
 from l2l.data.preprocess import silent
 from l2l.inference import scoring
-from l2l.inference.programs import Glance, Programs
+from l2l.inference.programs import Glance, Programs, Recogniser
 from l2l.inference.result import Asked, Result
+from l2l.inference.scoring import looks_of
 from l2l.inference.sequential import recognised, sound_of, together
 from l2l.inference.session import Clock, Open, Record, View, place, record_of, stack
 from l2l.media.decoding.cut_film import CutFilm
@@ -25,6 +27,7 @@ from l2l.media.scan import MediaError
 KEPT = 64  # clips that are kept of a video that is still coming, or four times T; between two prunings twice as many
 
 Wanted = tuple[View, int, Record]  # a row of a video, and what is to be described of it
+Judge = tuple[Open, Recogniser]  # a film in the clips of the model that judges what was chosen, and that model
 
 
 def grouped(views: Iterable[View], most: int) -> Iterator[list[View]]:
@@ -37,24 +40,30 @@ def grouped(views: Iterable[View], most: int) -> Iterator[list[View]]:
 def results(views: Sequence[View], how: Programs, asked: Asked) -> list[Result | MediaError]:
     """The answers to whole videos, which share batches."""
     for view in views:
-        guarded(view, lambda view=view: opened(view, how))
-    good = [view for view in views if not view.error]
-    if how.glance.listens != "image" and how.glance.widths["audio"]:
-        cut = [view for view in good if isinstance(view.film, CutFilm)]
-        hear(how.glance, (x for view in cut if view.heard for x in seconds(view)))
+        guarded(opened, view, how)
+    good, glance = [view for view in views if not view.error], glance_in(how)
+    if glance.listens != "image" and glance.widths["audio"]:
+        hear(glance, (x for view in good if view.heard for x in seconds(view)))
         for view in good:
-            if view not in cut and view.film.has_audio:
-                guarded(view, lambda view=view: hear_track(view, how.glance))
-    see(how.glance, (x for view in good for x in pictures(view, how, at_stride(view, how.glance, len(view.rows)))))
+            if view.has_audio and not isinstance(view.film, CutFilm):
+                guarded(hear_track, view, how)
+    see(glance, (x for view in good for x in pictures(view, how, at_stride(view, glance, len(view.rows)))))
     ready = [view for view in good if not view.error]
     found = iter(answers(ready, how, asked))
-    return [next(found) if view in ready else view.error for view in views]
+    return [view.error if view.error and view not in ready else next(found) for view in views]
 
 
-def guarded(view: View, work: Callable[[], None]) -> None:
-    """Does what an error of the video ends; the error stays in the view."""
+def glance_in(how: Programs) -> Glance:
+    """What choosing all looks at once needs. Raises ValueError for programs that do not."""
+    if how.glance is None:
+        raise ValueError(f"{how.name} does not choose all its looks at once")
+    return how.glance
+
+
+def guarded(work: Callable[..., None], view: View, *more: Any) -> None:
+    """Does with a video what an error ends, which stays in the view."""
     try:
-        work()
+        work(view, *more)
     except MediaError as error:
         view.error = error
     except ValueError as error:  # of a library, for content that it cannot make sense of
@@ -74,14 +83,15 @@ def opened(view: View, how: Programs) -> None:
 
 def seconds(view: View) -> Iterator[Wanted]:
     """The sound of all positions of a video that was cut ahead."""
-    return ((view, row, {"audio": clip.audio}) for row, clip in enumerate(view.film.content))
+    if isinstance(view.film, CutFilm):
+        yield from ((view, row, {"audio": clip.audio}) for row, clip in enumerate(view.film.content))
 
 
-def hear_track(view: View, glance: Glance) -> None:
+def hear_track(view: View, how: Programs) -> None:
     """Describes every position of a file by its sound."""
-    read = sound_of(view)
+    places = np.array([clip.second for clip in view.open(how.policy).clips])
     with Clock() as clock:
-        heard = glance.hear(read, np.array([clip.second for clip in view.film.clips])).astype(np.float16)
+        heard = glance_in(how).hear(sound_of(view), places).astype(np.float16)
     view.spend("features", clock)
     for row, audio in zip(view.rows, heard, strict=True):
         row["audio"] = audio
@@ -96,20 +106,20 @@ def at_stride(view: View, glance: Glance, stop: int, start: int = 0) -> Iterable
 
 def answers(views: Sequence[View], how: Programs, asked: Asked) -> list[Result | MediaError]:
     """Chooses by what is known of videos, reads what was chosen, and answers."""
-    recut: Open | None = None
+    judge: Judge | None = None
     if how.recogniser and views:  # such a run takes one video after another
         (view,) = views
         try:
-            recut = recognised(view, how.recogniser)
+            judge = recognised(view, how.recogniser), how.recogniser
         except MediaError as error:
             return [error]
     outs = together(views, how)
     for view, out in zip(views, outs, strict=True):
-        guarded(view, lambda view=view, out=out: hear_chosen(view, how, chosen(out)))
+        guarded(hear_chosen, view, how, chosen(out))
     if asked.stop_when_sure:
-        outs = [until_sure(view, how, recut) for view in views]
+        outs = [until_sure(view, how, judge) for view in views]
     else:
-        read(how, recut, [(view, chosen(out)) for view, out in zip(views, outs, strict=True) if not view.error])
+        read(how, judge, [(view, chosen(out)) for view, out in zip(views, outs, strict=True) if not view.error])
         outs = together(views, how)
     ready = zip(views, outs, strict=True)
     return [view.error or scoring.read_at_once(how, view, out, asked) for view, out in ready]
@@ -120,40 +130,40 @@ def chosen(out: Record, steps: int | None = None) -> list[int]:
     return out["picked"][:steps][out["counted"][:steps]].tolist()
 
 
-def until_sure(view: View, how: Programs, recut: Open | None) -> Record:
+def until_sure(view: View, how: Programs, judge: Judge | None) -> Record:
     """Reads what was chosen, one after another, until the run is sure; its answer."""
     seen: set[int] = set()
     while True:
         (out,) = together([view], how)
-        steps = how.sure.looks({key: out[key][None] for key in (how.sure.source, "looks")})[0]
+        steps = looks_of(how, out, stop_when_sure=True)
         row = next((row for row in chosen(out, steps) if row not in seen), None)
         if row is None or view.error:
             return out
-        read(how, recut, [(view, [row])])
+        read(how, judge, [(view, [row])])
         seen.add(row)
 
 
-def read(how: Programs, recut: Open | None, wanted: Sequence[tuple[View, Sequence[int]]]) -> None:
+def read(how: Programs, judge: Judge | None, wanted: Sequence[tuple[View, Sequence[int]]]) -> None:
     """Describes what is not yet known of some rows of each video, and is read there: all in one ascending pass."""
-    if recut:
-        ((view, rows),) = wanted or ((None, ()),)
-        clips = pictures(view, how, sorted(rows), recut) if rows else ()
-        described(clips, how.recogniser.describe, how.glance.at_once, "image", "recognition")
+    glance = glance_in(how)
+    if judge:
+        clips = (x for view, rows in wanted for x in pictures(view, how, sorted(rows), judge))
+        described(clips, judge[1].describe, glance.at_once, "image", "recognition")
         return
     lacking = lambda view, rows, name: sorted(row for row in rows if name not in view.rows[row])
-    if how.glance.widths["image"]:
-        see(how.glance, (x for view, rows in wanted for x in pictures(view, how, lacking(view, rows, "image"))))
-    if how.glance.widths["audio"]:
+    if glance.widths["image"]:
+        see(glance, (x for view, rows in wanted for x in pictures(view, how, lacking(view, rows, "image"))))
+    if glance.widths["audio"]:
         heard = [(view, row) for view, rows in wanted if view.heard for row in lacking(view, rows, "audio")]
         hear(
-            how.glance,
+            glance,
             [(view, row, {"audio": sound}) for view, row in heard if (sound := second(view, row)) is not None],
         )
 
 
-def pictures(view: View, how: Programs, rows: Iterable[int], recut: Open | None = None) -> Iterator[Wanted]:
+def pictures(view: View, how: Programs, rows: Iterable[int], judge: Judge | None = None) -> Iterator[Wanted]:
     """The clips of a video at some rows, ascending, as they are decoded; an error ends them and stays in the view."""
-    own, film, rows = how.recogniser if recut else how, recut or view.film, list(rows)
+    rows = list(rows)
     if view.live:
         view.lost |= {row for row in rows if row not in view.kept}
         yield from ((view, row, {"frames": view.kept[row]["frames"]}) for row in rows if row in view.kept)
@@ -161,12 +171,13 @@ def pictures(view: View, how: Programs, rows: Iterable[int], recut: Open | None 
     if not rows:
         return
     since = time.perf_counter()
+    film, own = judge or (view.open(how.policy), how)
     try:
         clips = (film.content[row] for row in rows) if isinstance(film, CutFilm) else film.seen(rows, own.frames)
         for row, clip in zip(rows, clips, strict=True):
             record = record_of(clip, own, view.path)
             view.seconds["decode"] += time.perf_counter() - since
-            yield view, row, record if recut else {"frames": record["frames"]}
+            yield view, row, record if judge else {"frames": record["frames"]}
             since = time.perf_counter()
     except MediaError as error:
         view.error = error
@@ -185,12 +196,11 @@ def second(view: View, row: int) -> np.ndarray | None:
 
 def hear_chosen(view: View, how: Programs, rows: Sequence[int]) -> None:
     """Reads the sound at the rows of a file that was not heard, and whether there is anything on it."""
-    film = view.film
-    if how.glance.listens != "image" or view.live or isinstance(film, CutFilm) or not film.has_audio:
+    if glance_in(how).listens != "image" or not view.has_audio or view.live or isinstance(view.film, CutFilm):
         return
     sound, last = sound_of(view), max(rows)
     with Clock() as clock:
-        for row, clip in enumerate(film.clips):
+        for row, clip in enumerate(view.open(how.policy).clips):
             if row in rows or not view.heard:
                 wave = sound(max(clip.second, 0), clip.second + AUDIO_RATE)
                 if row in rows:
@@ -231,7 +241,7 @@ def take(view: View, records: Sequence[Record], how: Programs) -> None:
     that it depends on have come, so that these are the T best of the settled ones, whatever comes, and those that are
     not settled. As long as nothing was heard the pictures at the stride are described, too: they may have to choose.
     """
-    start, glance = len(view.rows), how.glance
+    start, glance = len(view.rows), glance_in(how)
     view.heard = view.heard or not all(silent(record["audio"]) for record in records)
     for row, record in enumerate(records, start):
         view.rows.append({})
@@ -252,7 +262,7 @@ def prune(view: View, how: Programs, room: int) -> None:
     """
     heard, view.heard = view.heard, True  # as long as nothing was heard, what may be picked by sound later is kept
     (out,) = together([view], how)
-    view.heard, settled = heard, len(view.rows) - how.glance.context // 2
+    view.heard, settled = heard, len(view.rows) - glance_in(how).context // 2
     may = np.flatnonzero(out["may"][: len(view.rows)])
     early = may[may < settled]
     best = early[np.argsort(-out["listener"][early], kind="stable")[:room]].tolist()

@@ -94,7 +94,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], asked: A
 def read_at_once(programs: Programs, view: View, out: dict[str, np.ndarray], asked: Asked) -> Result | MediaError:
     """What was chosen at once and read together; `out` is one row of `Programs.skim` of a glance."""
     evidence, calibrated = judged(programs, out, asked.stop_when_sure)
-    looks, n, listens = len(evidence), len(view.times), programs.glance.listens
+    looks, n, listens = len(evidence), len(view.times), programs.glance.listens if programs.glance else ""
     may = out["may"][:n]
     wish = np.exp(out["listener"][:n][may] - out["listener"][:n][may].max())
     worth = out["worth"][:looks] / max(out["worth"][:looks].sum(), 1e-30)
@@ -231,14 +231,20 @@ def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool)
     Where the other classifier, the one on the LSTM's state, was found to know best when to stop, its scores are told
     only by who stops.
     """
-    sure, looks, logits = programs.sure, int(out["looks"]), out["step_logits"]
-    if stop_when_sure:
-        looks = int(sure.looks({key: out[key][None] for key in (sure.source, "looks")})[0])
+    sure, looks, logits = programs.sure, looks_of(programs, out, stop_when_sure), out["step_logits"]
+    if sure and stop_when_sure:
         logits = out[sure.source]
     calibrated = sure is not None and sure.calibrates and (stop_when_sure or sure.source == "step_logits")
     if calibrated:
         logits = logits / np.asarray(sure.temperatures, np.float32)[:, None]
     return metrics.probabilities(logits[:looks], programs.multi_label), calibrated
+
+
+def looks_of(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> int:
+    """How many looks are taken, by what is known so far."""
+    if programs.sure and stop_when_sure:
+        return int(programs.sure.looks({key: out[key][None] for key in (programs.sure.source, "looks")})[0])
+    return int(out["looks"])
 
 
 def spread(weights: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:

@@ -146,7 +146,7 @@ def banks_of(view: View, how: Programs) -> Record:
 
     For a glance, what is not known is zeros.
     """
-    heard = {"has_audio": np.bool_(view.heard)}
+    heard = {"has_audio": np.asarray(view.heard)}
     if how.glance is None:
         return view.banks() | (heard if how.listen and how.listen.fallback else {})
     widths = {**how.glance.widths} | ({"recognition": how.recogniser.width} if how.recogniser else {})
