@@ -161,7 +161,8 @@ def moment(arrays: Arrays, row: int) -> float:
     times = arrays["times"][row]
     if times.ndim == 0:
         return float(times)
-    picks = [arrays[key][row] for m in modalities("both") if (key := f"picked_{m}") in arrays]
+    kinds = ("picked", *(f"picked_{m}" for m in modalities("both")))
+    picks = [arrays[key][row] for key in kinds if key in arrays]
     n = int((times > 0).sum())
     place = int(picks[0][arrays["counted"][row].argmax()]) if picks else n // 2
     return float(times[min(place, n - 1)])

@@ -10,6 +10,7 @@ import numpy as np
 
 from l2l.core import atomic, trees
 from l2l.evaluate import model_macs, video_macs
+from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report import classes, render, runs, skim
 from l2l.report import files as report_files
@@ -41,7 +42,7 @@ def predictions_of(run: Shown) -> skim.Arrays | None:
     Raises:
       RunError: those of a skimmer are missing, or they are damaged.
     """
-    path, skims = run.path / PREDICTIONS, run.stride is not None
+    path, skims = run.path / PREDICTIONS, run.skims
     if "top1" not in run.metrics or not (skims or path.is_file()):
         return None
     if not path.is_file():
@@ -92,13 +93,15 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
     found, uncurved = curves_of(run)
     directory = clip_directory(run)
     actions = skim.read_actions(directory / "actions.json") if directory else None
-    inside = skim.inside(config, arrays, actions) if actions else None
+    at_once = isinstance(model, Glance)  # its looks inside the action are in the table of accuracies
+    inside = skim.inside(config, arrays, actions) if actions and not at_once else None
     files = report_files.Files(directory, run.record["policy"], folder)
-    picks, kept = pick_videos(arrays, model.index_by, count)
+    picks, kept = pick_videos(arrays, "listener" if at_once else f"weights_{modalities(model.index_by)[0]}", count)
     return {
         "run": run,
         "model": model,
         "given": student["model"]["name"] == "fusion",
+        "at_once": at_once,
         "positions": video_macs.positions(arrays).mean(),
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
@@ -113,9 +116,9 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
     }
 
 
-def pick_videos(arrays: skim.Arrays, index_by: str, count: int) -> tuple[list[int], int]:
+def pick_videos(arrays: skim.Arrays, attention: str, count: int) -> tuple[list[int], int]:
     """Which test videos to show, and out of how many: those whose attention was kept."""
-    kept = len(arrays[f"weights_{modalities(index_by)[0]}"])
+    kept = len(arrays[attention])
     labels, logits = arrays["labels"][:kept], arrays["logits"][:kept]
     right = np.take_along_axis(labels, logits.argmax(1)[:, None], 1)[:, 0] > 0
     return report_videos.choose(arrays["video_id"][:kept], labels, right, count), kept
@@ -134,7 +137,7 @@ def page_of(paths: Sequence[Path], videos: int, folder: Path = Path()) -> str:
     """
     shown = [runs.load(path, name) for path, name in zip(paths, runs.names(paths), strict=True)]
     predicted = [(run, arrays) for run in shown if (arrays := predictions_of(run)) is not None]
-    sections = [skim_section(run, arrays, shown, videos, folder) for run, arrays in predicted if run.stride is not None]
+    sections = [skim_section(run, arrays, shown, videos, folder) for run, arrays in predicted if run.skims]
     costs = {s["run"].name: {way: row.total for way, row in s["totals"].items()} for s in sections}
     common = os.path.commonpath([path.resolve().parent for path in paths])
     return render.render(

@@ -58,6 +58,11 @@ class Shown:
         return atomic.hash_of(self.labels)
 
     @property
+    def skims(self) -> bool:
+        """Whether it chooses moments of videos."""
+        return self.config["model"].get("name") in ("skimmer", "glance")
+
+    @property
     def stride(self) -> int | None:
         """Every which position a skimmer takes; None of what is no skimmer."""
         return self.config["model"].get("stride", 1) if self.config["model"].get("name") == "skimmer" else None

@@ -9,6 +9,7 @@ import numpy as np
 
 from l2l.evaluate import metrics
 from l2l.evaluate.video_macs import GIGA, looked_at, mean_gmacs, positions, selection_gmacs
+from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart, Series, chart
 from l2l.report.video_parts import NAMES
@@ -21,10 +22,12 @@ Config = Mapping[str, Any]
 Curves = Mapping[str, Any]  # what `python -m l2l.curves` writes
 Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stretch, seconds
 
+NAMED = {"soft": "soft skim", "all": "its judge, every position"}
 WORDS = {"confident": "most confident", "oracle": "oracle (a ceiling)"}
 # Style and mark of each way in charts; with "dashed" or "dotted" where it is a line.
 LOOKS = {
     "soft": ("accent", "diamond", ""),
+    "all": ("accent", "diamond", "dashed"),
     "uniform": ("class1", "square", "dashed"),
     "random": ("class1", "inverse", "dotted"),
     "front": ("class4", "triangle", "dashed"),
@@ -85,23 +88,26 @@ def cost_rows(
     """
     count, model, labels = positions(arrays), from_config.numbers_of(config), arrays["labels"]
     classes, step_logits = labels.shape[1], arrays["step_logits"].astype(np.float32)
+    at_once = isinstance(model, Glance)
     top1 = lambda logits: 100 * metrics.top_k(logits.astype(np.float32), labels, 1)
 
     def skim(way: str, name: str, share: float, steps: int, soft: bool = False) -> Row:
-        seen = looked_at(arrays, modalities(model.index_by), steps)
+        picks = arrays["counted"][:, :steps].sum(axis=1)
+        seen = picks if at_once else looked_at(arrays, modalities(model.index_by), steps)
         numbers: dict[str, Any] = {"positions": count, "looks": seen, "recogniser": recogniser, "soft": soft}
         numbers["has_audio"] = arrays["has_audio"]
-        picks = arrays["counted"][:, :steps].sum(axis=1)
         return Row(way, name, share, **mean_gmacs(config, student, classes, steps=picks, **numbers))
 
     def other(way: str) -> Row:
         name, share = named(way, model.steps), top1(arrays[f"logits_{way}"])
-        if way == "soft":
+        if way in ("soft", "all"):
             return skim(way, name, share, last, soft=True)
         numbers = {"positions": count, "count": model.steps, "recogniser": recogniser}
         return Row(way, name, share, **selection_gmacs(way, student, classes, **numbers))
 
-    first, last = (0, model.steps - 1) if model.count_start else (1, model.steps)  # picks read by the looks
+    first, last = (
+        (0, model.steps - 1) if not at_once and model.count_start else (1, model.steps)
+    )  # picks read by the looks
     looks = [
         skim("", f"skim, {t + 1} look{'s' * (t > 0)}", top1(step_logits[:, t]), first + t) for t in range(model.steps)
     ]
@@ -112,8 +118,8 @@ def cost_rows(
 
 def named(way: str, steps: int) -> str:
     """A way in words: "uniform, 10 positions"."""
-    if way == "soft":
-        return "soft skim"
+    if way in NAMED:
+        return NAMED[way]
     return f"{WORDS.get(way, way)}, {'every position' if way == 'dense' else f'{steps} positions'}"
 
 

@@ -12,19 +12,37 @@ from l2l.evaluate.metrics import probabilities
 from l2l.evaluate.video_macs import positions
 from l2l.media.cut import Clip
 from l2l.models.backbones.frontend import log_mel
+from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart
 from l2l.report.files import Files
 from l2l.report.skim import Actions, Arrays, in_action
-from l2l.report.video_parts import Axis, Lane, Moment, axis, evidence_chart, lane, sources, spectrogram, uri
+from l2l.report.video_parts import (
+    Axis,
+    Lane,
+    Moment,
+    Prior,
+    axis,
+    evidence_chart,
+    lane,
+    prior,
+    sources,
+    spectrogram,
+    uri,
+)
 from l2l.tasks import from_config
 
 BOTH = modalities("both")
+COLUMNS = 1500  # points of a curve, at most
 
 
 @dataclasses.dataclass(frozen=True)
 class Video:
-    """One video as the page shows it; spans are in seconds, None if unknown; evidence is by look."""
+    """One video as the page shows it; spans are in seconds, None if unknown; evidence is by look.
+
+    Of a run that chooses all its looks at once, `prior` is how much each position called for one, known `by` "audio",
+    "image" or "both".
+    """
 
     name: str
     truth: list[str]
@@ -34,6 +52,8 @@ class Video:
     axis: Axis
     spans: list[list[float]] | None
     lanes: list[Lane]
+    prior: Prior | None
+    by: str
     moments: dict[str, list[Moment]]
     evidence: Chart | None
     sources: list[str]
@@ -87,10 +107,14 @@ def describe(
     """
     n, name = int(positions(arrays)[row]), str(arrays["video_id"][row])
     times, truth = arrays["times"][row, :n], np.flatnonzero(arrays["labels"][row])
-    index_by = modalities(from_config.numbers_of(config).index_by)
-    looks = np.flatnonzero(arrays["counted"][row])
+    model, looks = from_config.numbers_of(config), np.flatnonzero(arrays["counted"][row])
+    at_once = isinstance(model, Glance)
+    index_by = () if at_once else modalities(model.index_by)
     picked = {m: np.minimum(arrays[f"picked_{m}"][row, looks], n - 1) for m in index_by}
-    read = {m: picked.get(m, picked[index_by[0]]) for m in BOTH}  # what does not index is read where the other picks
+    # What does not index is read where the other picks.
+    own = np.minimum(arrays["picked"][row, looks], n - 1) if at_once else picked[index_by[0]]
+    read = {m: picked.get(m, own) for m in BOTH}
+    worth = arrays["worth"][row, looks] if at_once else None
     spans = actions.get(name) if actions else None
     wanted = np.unique(np.concatenate(list(read.values())))
     found, missing = files.clips(name, times[wanted])
@@ -109,7 +133,9 @@ def describe(
         axis=place,
         spans=spans,
         lanes=[attention(arrays, m, row, looks, picked[m]) for m in index_by],
-        moments={m: moments(m, at, times, spans, clips) for m, at in read.items()},
+        by="image" if at_once and not arrays["has_audio"][row] else getattr(model, "listens", ""),
+        prior=wish(model, arrays, row, times, own) if at_once else None,
+        moments={m: moments(m, at, times, spans, clips, worth) for m, at in read.items()},
         evidence=evidence_chart([labels[i] for i in best], evidence[:, best]),
         sources=[] if missing else sources(files.places[name].path, files.folder),
         begin=0.0 if missing else files.clock(name),
@@ -121,6 +147,14 @@ def stretch(times: np.ndarray, begin: float) -> Axis:
     """The axis of positions with centres at `times`, seconds of a film of which what was taken begins at `begin`."""
     own = axis(times - begin)
     return dataclasses.replace(own, left=own.left + begin, right=own.right + begin, start=own.start + begin)
+
+
+def wish(model: Glance, arrays: Arrays, row: int, times: np.ndarray, own: np.ndarray) -> Prior:
+    """How much each position that might be chosen called for a look, and where it looked."""
+    few = model.listens == "image" or not arrays["has_audio"][row]
+    scores = arrays["listener"][row, : len(times)][:: model.stride if few else 1].astype(np.float64)
+    place = axis(times[:: model.stride if few else 1])
+    return prior(place, np.exp(scores - scores.max()), times[own].astype(float).tolist(), COLUMNS, log=False)
 
 
 def attention(arrays: Arrays, modality: str, row: int, looks: np.ndarray, picked: np.ndarray) -> Lane:
@@ -136,12 +170,14 @@ def moments(
     times: np.ndarray,
     spans: list[list[float]] | None,
     clips: Mapping[int, Clip],
+    worth: np.ndarray | None,
 ) -> list[Moment]:
-    """What was seen or heard at each look."""
+    """What was seen or heard at each look; with its share of the answer, if `worth` says that."""
+    shares = [None] * len(at) if worth is None else worth.astype(float).tolist()
     hits = [None] * len(at) if spans is None else in_action(times[at], spans).tolist()
     return [
-        Moment(i + 1, float(times[p]), shown(modality, clips[p]) if p in clips else "", inside=hit)
-        for i, (p, hit) in enumerate(zip(at.tolist(), hits, strict=True))
+        Moment(i + 1, float(times[p]), shown(modality, clips[p]) if p in clips else "", share, hit)
+        for i, (p, hit, share) in enumerate(zip(at.tolist(), hits, shares, strict=True))
     ]
 
 

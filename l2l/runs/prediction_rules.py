@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from l2l.models.glance import Glance
 from l2l.models.student import modalities
 
 ALWAYS = ("soft", "uniform", "random", "dense")  # ways beside hard selection that every skim run measures
-OTHERS = ("soft", "uniform", "random", "front", "centre", "end", "confident", "dense", "oracle")
+AT_ONCE = ("all", *ALWAYS[1:])  # the same of a run that chooses all its looks at once
+OTHERS = ("soft", "all", "uniform", "random", "front", "centre", "end", "confident", "dense", "oracle")
 LATEST = 1e9  # seconds at which a clip may lie
 
 Arrays = Mapping[str, np.ndarray]
@@ -18,7 +20,7 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
     """What keeps arrays from being the predictions of a run for so many classes, "" if nothing does.
 
     Args:
-      model: the numbers of a skimmer, see `from_config.numbers_of`; None of what does not look.
+      model: the numbers of a skimmer or a glance, see `from_config.numbers_of`; None of what does not look.
     """
     shapes: dict[str, tuple[int, ...] | None] = {
         "logits": (classes,),
@@ -43,16 +45,17 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
 
 def skim_shapes(arrays: Arrays, classes: int, model: Any) -> dict[str, tuple[int, ...] | None]:
     """Name -> shape of one video, of what a skimmer says beside that."""
-    steps, chosen = model.steps, modalities(model.index_by)
+    steps, at_once = model.steps, isinstance(model, Glance)
+    chosen = () if at_once else modalities(model.index_by)
     shapes: dict[str, tuple[int, ...] | None] = {
         "step_logits": (steps, classes),
         "counted": (steps,),
-        "modality": (steps, 2),
         "looks": (),
         "has_audio": (),
     }
-    shapes |= {"looks": (), "has_audio": ()}
-    measured = [name for name in OTHERS if name in ALWAYS or f"logits_{name}" in arrays]
+    shapes |= {"picked": (steps,), "worth": (steps,), "listener": None} if at_once else {"modality": (steps, 2)}
+    always = AT_ONCE if at_once else ALWAYS
+    measured = [name for name in OTHERS if name in always or f"logits_{name}" in arrays]
     shapes |= {f"logits_{name}": (classes,) for name in measured}
     return shapes | {f"picked_{m}": (steps,) for m in chosen} | dict.fromkeys(f"weights_{m}" for m in chosen)
 
@@ -95,6 +98,14 @@ def _wrong_looks(arrays: Arrays, model: Any) -> str:
         return "times is of clips, or counted is not of True and False, and it is a skimmer's"
     if looks.dtype.kind not in "iu" or looks.min() < 0 or looks.max() > model.steps:
         return f"looks has values that are not in 0..{model.steps}"
+    if isinstance(model, Glance):
+        picked, listener = arrays["picked"], arrays["listener"]
+        if picked.dtype.kind not in "iu" or picked.min() < 0:
+            return "picked has values that are no positions"
+        most = (times > 0).sum(axis=1).max()
+        if listener.ndim != 2 or len(listener) != examples or listener.shape[1] < most:
+            return f"listener is {listener.shape}, expected {examples} videos of {most} positions or more"
+        return ""
     for m in modalities(model.index_by):
         picked, weights = arrays[f"picked_{m}"], arrays[f"weights_{m}"]
         if picked.dtype.kind not in "iu" or picked.min() < 0:

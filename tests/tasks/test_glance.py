@@ -1,12 +1,15 @@
 """A glance's loss and training: what the judge learns, what the listener is taught, and a run to its end."""
 
 import json
+import re
+import shutil
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from l2l.core import trees
 from l2l.evaluate import curves, fit_early_exit, model_macs, sound_robustness
 from l2l.models.glance import Glance
 from l2l.models.student import Fusion
@@ -103,10 +106,30 @@ def test_a_run_says_what_the_choice_and_what_everything_answers(run):
         assert (found["looks"] == found["counted"].sum(1)).all()
 
 
-def test_its_page_is_made(run, tmp_path):
+def test_its_page_shows_what_called_for_a_look(run, tmp_path):
     page = tmp_path / "report.html"
-    assert report.main([str(run), f"--out={page}"]) == 0
-    assert run.name in page.read_text()
+    assert report.main([str(run), f"--out={page}", "--videos=2"]) == 0
+    text, done = page.read_text(), json.loads((run / "done.json").read_text())["metrics"]
+    assert text.count("what it heard: how much each position called for a look") == 2
+    rows = dict(re.findall(r'<th scope="row">(skim, 3 looks|its judge, every position)</th><td>([\d.]+)</td>', text))
+    assert rows == {
+        "skim, 3 looks": f"{100 * done['top1']:.1f}",
+        "its judge, every position": f"{100 * done['all_top1']:.1f}",
+    }
+
+
+def test_damaged_predictions_are_told(run, tmp_path, capsys):
+    broken = tmp_path / "run"
+    shutil.copytree(run, broken)
+    arrays = trees.load_arrays(run / "predictions.npz")
+    for name, value, says in (
+        ("listener", arrays["listener"][:, :3], "listener is (8, 3), expected 8 videos"),
+        ("picked", arrays["picked"] - 99, "picked has values that are no positions"),
+        ("worth", arrays["worth"][:, :2], "worth is (8, 2), expected (8, 3)"),
+    ):
+        trees.save_arrays(broken / "predictions.npz", arrays | {name: value})
+        assert report.main([str(broken), f"--out={tmp_path / 'page.html'}"]) == 1
+        assert says in capsys.readouterr().err
 
 
 def test_it_is_measured_after_every_look(run):
