@@ -6,6 +6,7 @@ from typing import Any
 
 from l2l.core.rules import ANY, Rule
 from l2l.evaluate.evaluation import KEPT_WEIGHTS
+from l2l.models.glance import Glance
 from l2l.runs import prediction_rules, run_rules
 from l2l.runs.names import CURVES, EARLY_EXIT, SOUND_TRIALS
 from scripts.reference.markdown import json_rule, page, table
@@ -80,6 +81,10 @@ ARRAYS = {
     "picked_audio": "number of the position that the audio query picked",
     "weights_image": "attention over positions, of the first examples only",
     "weights_audio": "attention over positions, of the first examples only",
+    "logits_all": "scores of the judge that reads all positions",
+    "picked": "number of the position that was picked, the likeliest first",
+    "worth": "the judge's share of the pick in the answer",
+    "listener": "how much each position calls for a look, before the softmax",
 }
 SELECTED = {
     "soft": "scores with soft selection",
@@ -180,18 +185,24 @@ def _predictions() -> str:
     """Names and shapes as the rules have them, with letters for the numbers."""
     every = {"logits": ("k",), "labels": ("k",), "video_id": (), "times": None}
     model: Any = types.SimpleNamespace(steps="T", index_by="both")
-    there = dict.fromkeys(f"logits_{name}" for name in prediction_rules.OTHERS)
+    there = dict.fromkeys(f"logits_{name}" for name in prediction_rules.OTHERS if name != "all")
     skim = prediction_rules.skim_shapes(there, "k", model)
+    at_once = prediction_rules.skim_shapes({}, "k", Glance(1, None, steps="T"))
     head = "n is the number of examples, k of classes, T of steps, p the largest number of positions of a video."
     rows = [(f"`{name}`", _shape(name, shape), _array(name)) for name, shape in every.items()]
     more = [(f"`{name}`", _shape(name, shape), _array(name)) for name, shape in skim.items()]
     columns = ("array", "shape", "meaning")
-    return "\n\n".join([head, table(columns, rows), "Of a skimmer also:", table(columns, more)])
+    other = [(f"`{name}`", _shape(name, shape), _array(name)) for name, shape in at_once.items() if name not in skim]
+    skims, glances = (
+        "Of a skimmer also:",
+        "Of a run that chooses all its looks at once, instead of what picks and weighs:",
+    )
+    return "\n\n".join([head, table(columns, rows), skims, table(columns, more), glances, table(columns, other)])
 
 
 def _shape(name: str, shape: tuple | None) -> str:
     if shape is None:
-        return "(n) or (n, p)" if name == "times" else f"(up to {KEPT_WEIGHTS}, T, p)"
+        return {"times": "(n) or (n, p)", "listener": "(n, p)"}.get(name) or f"(up to {KEPT_WEIGHTS}, T, p)"
     return f"({', '.join(['n', *map(str, shape)])})"
 
 

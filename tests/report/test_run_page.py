@@ -187,7 +187,7 @@ def test_costs(work, predictions, index_by, count_start):
     config["model"] |= {"index_by": index_by, "count_start": count_start}
     looks, others = report_skim.cost_rows(config, student, predictions, {"t": 10**9})
     assert [row.way for row in others] == [*(way for way in report_skim.OTHERS if way != "all"), ""]
-    assert set(report_skim.OTHERS) == {"soft", *SELECTIONS}
+    assert set(report_skim.OTHERS) == {"soft", "all", *SELECTIONS}
     way = {row.way: row for row in others}
     done = json.loads((work / "skim/done.json").read_text())["metrics"]
     assert looks[-1].top1 == pytest.approx(100 * done["top1"])
