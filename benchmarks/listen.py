@@ -3,13 +3,14 @@
     python -m benchmarks.listen --json [--minutes 1 10 60]
 
 Random weights; 640x360, 25 frames a second, H.264 and AAC. Films of 60 s with keyframes 30 and 250 frames apart are
-answered by each method, T = 10 (glance: all of them chosen at once by sound), the paper's with features of every fifth
-position (0.53 s apart), all with the same decoder, taking turns; medians of rounds. Then longer films, whose keyframes
-are 30 apart, are listened to once each: seconds of every stage, beside decoding the whole film with FFmpeg, both on all
-cores.
+answered by each method, T = 10 (glance: all of them chosen at once by sound; in_turn: the same, read one after another
+as with --stop_when_sure), the paper's with features of every fifth position (0.53 s apart), all with the same decoder,
+taking turns; medians of rounds. Then longer films, whose keyframes are 30 apart, are listened to once each: seconds of
+every stage, beside decoding the whole film with FFmpeg, both on all cores.
 """
 
 import argparse
+import dataclasses
 import functools
 import tempfile
 import time
@@ -21,17 +22,18 @@ import jax
 
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
+from l2l.evaluate.early_exit import Sure
 from l2l.inference import sequential
 from l2l.inference.model import Model, load
 from l2l.inference.session import View
 from l2l.runs import config
 
-SIZE, SECONDS, KEYFRAMES, STRIDE = (640, 360), 60.0, (30, 250), 5
-NAMES = ("listen", "glance", "paper", "dense")
+SIZE, SECONDS, KEYFRAMES, STRIDE, TIMES = (640, 360), 60.0, (30, 250), 5, 10
+NAMES = ("listen", "glance", "in_turn", "paper", "dense")
 
 
 def models(where: Path) -> dict[str, Model]:
-    """The four methods by name."""
+    """The methods by name; "in_turn" is the glance that reads one picture after another, as early exit has to."""
     of = lambda stage, variant="activitynet": config.load_config(f"configs/{stage}.py:{variant}")
     student, ear = of("finetune"), of("preview")
     whole, small = untrained.clip_variables(student), untrained.clip_variables(ear)
@@ -40,7 +42,10 @@ def models(where: Path) -> dict[str, Model]:
     untrained.skimmer(where / "listen", of("skim", "activitynet_listen"), ear, small)
     untrained.skimmer(where / "glance", of("skim", "activitynet_glance"), ear, small)
     stride = {"paper": {"stride": STRIDE}}
-    return {name: load(where / name, **stride.get(name, {})) for name in NAMES}
+    found = {name: load(where / name, **stride.get(name, {})) for name in NAMES if name != "in_turn"}
+    never = Sure("step_logits", (1.0,) * TIMES, 1.0)  # which nothing is sure enough for
+    found["in_turn"] = Model(dataclasses.replace(found["glance"].programs, sure=never), stop_when_sure=True)
+    return found
 
 
 def stages(model: Model, film: Path) -> dict[str, float]:
