@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,13 @@ from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart, Series, chart
 from l2l.report.video_parts import NAMES
+from l2l.runs.actions import Actions, in_action
 from l2l.runs.prediction_rules import OTHERS
-from l2l.runs.run_folder import read_json
 from l2l.tasks import from_config
 
 Arrays = Mapping[str, np.ndarray]
 Config = Mapping[str, Any]
 Curves = Mapping[str, Any]  # what `python -m l2l.curves` writes
-Actions = dict[str, list[list[float]]]  # video id -> [start, stop] of each stretch, seconds
 
 NAMED = {"soft": "soft skim", "all": "its judge, every position"}
 WORDS = {"confident": "most confident", "oracle": "oracle (a ceiling)"}
@@ -175,22 +173,6 @@ def level(looks: list[Row], measured: list[Row], curves: Curves | None) -> Chart
 def points_of(curves: Curves | None, way: str) -> list[Mapping[str, Any]]:
     """The points of one way in the curves of a run; none without curves."""
     return [p for p in [*curves["points"], *curves["selections"]] if p["way"] == way] if curves else []
-
-
-def read_actions(path: Path) -> Actions | None:
-    """actions.json; None if there is none.
-
-    Raises:
-      RunError: it is damaged.
-    """
-    if not path.is_file():
-        return None
-    return {name: [[float(a), float(b)] for a, b in spans] for name, spans in read_json(path).items()}
-
-
-def in_action(times: np.ndarray, spans: list[list[float]]) -> np.ndarray:
-    """Which moments (n,) lie in one of the spans; bool (n,)."""
-    return np.any([(times >= start) & (times < stop) for start, stop in spans] or [np.zeros(len(times), bool)], axis=0)
 
 
 def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:

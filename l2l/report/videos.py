@@ -16,7 +16,7 @@ from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart
 from l2l.report.files import Files
-from l2l.report.skim import Actions, Arrays, in_action
+from l2l.report.skim import Arrays
 from l2l.report.video_parts import (
     Axis,
     Lane,
@@ -30,6 +30,7 @@ from l2l.report.video_parts import (
     spectrogram,
     uri,
 )
+from l2l.runs.actions import Actions, in_action
 from l2l.tasks import from_config
 
 BOTH = modalities("both")

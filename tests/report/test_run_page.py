@@ -25,6 +25,7 @@ from l2l.report import files as report_files
 from l2l.report import skim as report_skim
 from l2l.report import videos
 from l2l.runs import run_folder
+from l2l.runs.actions import read_actions
 from l2l.runs.config import plain
 from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
@@ -361,11 +362,11 @@ def test_no_place_to_write(work, tmp_path, capsys):
 
 def test_damaged_actions(tmp_path):
     path = tmp_path / "actions.json"
-    assert report_skim.read_actions(path) is None
+    assert read_actions(path) is None
     for text in ("{", "[]", '{"a": [[1]]}', '{"a": 3}'):
         path.write_text(text)
         with pytest.raises(RunError, match=r"actions\.json is damaged"):
-            report_skim.read_actions(path)
+            read_actions(path)
 
 
 def test_what_is_no_run_is_said(tmp_path, capsys):
