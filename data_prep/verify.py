@@ -3,21 +3,24 @@
     python -m data_prep.verify DIR
 
 Every file's bytes and sha256 and every record's checksum, fields and place are compared with the index, and the size
-that its first image says; one record in twenty has that image decoded. Prints one line per problem and exits with 1 if
+that its first image says; one record in twenty has that image decoded. Where there is an actions.json, its stretches
+must be of videos that are there. Prints one line per problem and exits with 1 if
 there is any.
 """
 
 import argparse
 import dataclasses
+import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
 
 from l2l.core import command
 from l2l.data import schema
+from l2l.data.index_rules import ACTIONS
 
 from . import storage
 from .datasets.rows import PrepareError
@@ -64,6 +67,26 @@ def problems(directory: str | os.PathLike, workers: int = 1) -> Iterator[str]:
             if video in seen:
                 yield f"{check.path}: video {video!r:.80} is in {seen[video]} too"
             seen[video] = check.path
+    yield from _actions_problems(storage.join(os.fspath(directory), schema.ACTIONS), seen)
+
+
+def _actions_problems(path: str, videos: Collection[bytes]) -> Iterator[str]:
+    """What is wrong with an actions.json beside shards of these videos; nothing where there is no such file."""
+    if (raw := storage.read(path)) is None:
+        return
+    fits, words = ACTIONS
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        found = None
+    if not fits(found):
+        yield f"{path}: is damaged, it must be {words}; delete it and run the command that prepared the shards again"
+        return
+    for video, spans in found.items():
+        if video.encode(errors="surrogatepass") not in videos:
+            yield f"{path}: video {video!r:.80} is in no shard"
+        if not all(start < stop for start, stop in spans):
+            yield f"{path}: video {video!r:.80} has a stretch that does not end after its start"
 
 
 def checks_of(directory: str, index: schema.Index) -> list[Check]:

@@ -1,10 +1,10 @@
-"""What the index.json of a directory of shards may hold, see `data/schema.py`."""
+"""What the index.json and actions.json of a directory of shards may hold, see `data/schema.py`."""
 
 import collections
 import re
 from typing import Any
 
-from l2l.core.rules import ANY, SWITCH, TEXT, WORD, Rule, each, mapping, problem, record, whole
+from l2l.core.rules import ANY, FINITE, SWITCH, TEXT, WORD, Rule, each, mapping, pair, problem, record, whole
 from l2l.media.policy import POLICY
 
 _LONGEST = 255  # bytes that a name of a file may have
@@ -41,6 +41,7 @@ LATER: dict[str, Rule] = {
     "noted": each(record(_VIDEO | {"notes": NOTES})),
     "table": ANY,  # for people: it follows from the rest
 }
+ACTIONS = mapping(_LINE, each(pair(FINITE, FINITE)))
 _WIDTH = whole(0, 2**20)
 _WIDTHS = {"widths": record({"image": _WIDTH, "audio": _WIDTH}), "glances": mapping(TEXT, _WIDTH)}
 FRAMING = 16  # bytes that a record takes in a file beside its content

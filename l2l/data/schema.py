@@ -21,6 +21,7 @@ VERSION = 1
 PIXELS = 400  # of an image for each byte of its JPEG, at most: even of one colour they take more than that
 INDEX = "index.json"
 VIDEOS = "videos.json"  # where the videos are, see data_prep/shards/finish.py
+ACTIONS = "actions.json"  # {video id: [[start, stop], ...]}, seconds: labelled stretches, of the videos that have them
 
 
 BYTES, INT, FLOAT = "bytes", "int64", "float32"

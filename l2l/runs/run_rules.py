@@ -19,11 +19,11 @@ from l2l.core.rules import (
     maybe,
     number,
     one_of,
-    pair,
     problem,
     record,
     whole,
 )
+from l2l.data.index_rules import ACTIONS
 from l2l.media.policy import POLICY, ClipPolicy
 from l2l.models import MODELS, VIDEO_MODELS
 from l2l.runs.names import SHARES, SOURCES
@@ -116,7 +116,6 @@ _TRIALS: dict[str, Rule] = {"run": _HASH, "trials": mapping(WORD, _holding({"har
 _READING = record({}, {"audio_track": maybe(whole(1, 2**16)), "trust_length": SWITCH})
 _PLACE = record({"path": _LINE}, {"start": maybe(FINITE), "end": maybe(FINITE), "reading": _READING})
 _PLACES = mapping(_LINE, (lambda x: _LINE[0](x) or _PLACE[0](x), f"a path, or {_PLACE[1]}"))
-_ACTIONS = mapping(_LINE, each(pair(FINITE, FINITE)))
 # By the name of a file: what it must hold, and what it may hold; it may hold more.
 _FILES: dict[str, tuple[dict[str, Rule], dict[str, Rule]]] = {
     "done.json": (_DONE, _DONE_LATER),
@@ -136,7 +135,7 @@ def wrong(name: str, value: Any) -> str:
         case "videos.json":
             return _first(value, *_PLACES)
         case "actions.json":
-            return _first(value, *_ACTIONS)
+            return _first(value, *ACTIONS)
     needed, later = _FILES.get(name, ({}, {}))
     return _lacks(value, needed | {key: rule for key, rule in later.items() if key in value})
 

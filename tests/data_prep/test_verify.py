@@ -276,6 +276,23 @@ def test_a_shard_that_the_index_does_not_name(directory, capsys):
     assert (status, lines) == (1, [f"{directory}/clips-train.tfrecord-00002-of-00003: is not in the index"])
 
 
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"0": [[0, 0.25], [0.3, 0.4]], "2": []}', ""),
+        ('{"0": [[0, 0.25]], "7": []}', "video '7' is in no shard"),
+        ('{"1": [[0.25, 0.25]]}', "video '1' has a stretch that does not end after its start"),
+        ('{"1": [[0, NaN]]}', "is damaged, it must be a dictionary of"),
+        ('{"1": ', "is damaged, it must be a dictionary of"),
+    ],
+)
+def test_labelled_stretches(directory, capsys, text, says):
+    (directory / schema.ACTIONS).write_text(text)
+    status, lines = said(directory, capsys)
+    assert (status, len(lines)) == (bool(says), 1 if says else 2)
+    assert not says or lines[0].startswith(f"{directory}/actions.json: {says}")
+
+
 @pytest.mark.parametrize("workers", ["0", "-1", "nan", "inf", "1e400", "text", "1000000000000000000"])
 def test_a_number_of_processes_that_there_cannot_be(workers, capsys):
     with pytest.raises(SystemExit) as caught:
