@@ -64,7 +64,7 @@ def load_jobs(path: str) -> list[Job]:
         value = json.loads(storage.read(path) or b"")
         ids, policy = {name: i for i, name in enumerate(value["labels"])}, ClipPolicy(**value["policy"])
         last = value["plan"], Reading(**value["reading"]), value["most_bytes"]
-        tuples = lambda cells: [tuple(cell) if isinstance(cell, list) else cell for cell in cells]
+        tuples = lambda cell: tuple(map(tuples, cell)) if isinstance(cell, list) else cell
         return [
             Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)
             for file, rows in value["shards"]

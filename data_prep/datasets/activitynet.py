@@ -5,7 +5,9 @@ where a form leads to the videos. What is chosen:
 
 - split: training, validation and testing go to train, val and test. Videos of testing come without labels and are
   left out; one that has labels is kept.
-- --unit=video (default), for the video level: a row is a whole video with all labels that occur in it.
+- --unit=video (default), for the video level: a row is a whole video with all labels that occur in it. Its segments,
+  whatever their labels, go into actions.json, by which evaluation tells how often a skimmer looks inside one; those
+  that end where they begin are left out.
 - --unit=segment, for clips: a row is an annotated segment, only that stretch of the video. Segments of one video with
   the same times are one row with all their labels. The list has a few of 0 and 0.01 s: what is shorter than
   0.1 s is set aside as too_short. A segment that reaches past the video's end is cut there.
@@ -59,7 +61,9 @@ def read(videos: str | os.PathLike, lists: str | os.PathLike, *, unit: str = "vi
 
 def _whole(path: str, video_id: str, entry: dict[str, Any], classes: set[str]) -> Iterator[Row]:
     labels = tuple(dict.fromkeys(x["label"] for x in entry["annotations"]))
-    yield Row(path, labels, SPLITS[entry["subset"]], video_id=video_id, problem=misfit(labels, classes))
+    spans = sorted({(float(a), float(b)) for a, b in (x["segment"] for x in entry["annotations"]) if a < b})
+    actions, problem = tuple(spans) or None, misfit(labels, classes)
+    yield Row(path, labels, SPLITS[entry["subset"]], video_id=video_id, problem=problem, actions=actions)
 
 
 def _segments(path: str, video_id: str, entry: dict[str, Any], classes: set[str]) -> Iterator[Row]:

@@ -32,6 +32,7 @@ class Row:
       video_id: stable name of the row, unique over all splits.
       problem: why the list itself rules the row out, as (status, reason): it is accounted for and its file is not
         opened. None for a row to prepare.
+      actions: labelled stretches of it, [start, end] in seconds of the file; None where the list knows none.
     """
 
     path: str
@@ -41,6 +42,7 @@ class Row:
     end: float | None = None
     video_id: str = ""
     problem: tuple[str, str] | None = None
+    actions: tuple[tuple[float, float], ...] | None = None
 
 
 DECIDED: list[str] = []  # one line for each thing that a reader chose and that its list does not say

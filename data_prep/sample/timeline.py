@@ -76,15 +76,15 @@ def _other(shape: str, rng: np.random.Generator) -> tuple[str | None, str | None
     return kinds[rng.integers(len(kinds))]
 
 
-def actions(segments: list[Segment]) -> list[list[float]]:
-    """[start, stop] in seconds of each stretch of an action, neighbours joined."""
-    joined: list[list[float]] = []
+def actions(segments: list[Segment]) -> tuple[tuple[float, float], ...]:
+    """(start, stop) in seconds of each stretch of an action, neighbours joined."""
+    joined: list[tuple[float, float]] = []
     for segment in segments:
         if segment.action and joined and joined[-1][1] == segment.start:
-            joined[-1][1] = segment.stop
+            joined[-1] = joined[-1][0], segment.stop
         elif segment.action:
-            joined.append([segment.start, segment.stop])
-    return joined
+            joined.append((segment.start, segment.stop))
+    return tuple(joined)
 
 
 def pictures(

@@ -144,12 +144,15 @@ def _make(part: str, out: Path, seed: int, workers: int, counts: dict[str, int] 
     atomic.write_json(videos / MADE_BY, {"made_by": made_by(owner, seed)})
     items = items_of(part, counts or about.counts)
     _make_videos(items, out, seed, workers)
-    if about.actions:
-        atomic.write_json(shards / "actions.json", {x.video_id: untrimmed.actions(x.segments(seed)) for x in items})
-    rows = [Row(str(out / x.path), x.labels, x.split, None, None, x.video_id) for x in items]
+    rows = [Row(str(out / x.path), x.labels, x.split, video_id=x.video_id, actions=_actions(x, seed)) for x in items]
     how = {"shards": SHARDS, "workers": workers, "made_by": made_by(part, seed)}
     write_dataset(rows, render.LABELS, shards, about.policy, **how)
     return True
+
+
+def _actions(item: Item, seed: int) -> tuple[tuple[float, float], ...] | None:
+    """Where the action is in an untrimmed video; None of a trimmed clip."""
+    return untrimmed.actions(item.segments(seed)) if PARTS[item.part].actions else None
 
 
 def _finished(part: str, out: Path, seed: int) -> bool:

@@ -34,7 +34,7 @@ def read_accounts(jobs: Sequence[Job]) -> list[Account | None]:
 
 
 def finish(plan: Plan, made_by: str = "") -> schema.Index:
-    """Writes where the videos are, the metadata and, last, the index, unless the same ones are there.
+    """Writes where the videos and labelled stretches are, metadata and, last, the index, unless the same are there.
 
     Raises:
       PrepareError: shards are missing, or no video of the list can be used.
@@ -48,6 +48,7 @@ def finish(plan: Plan, made_by: str = "") -> schema.Index:
     multi = any(len(row.labels) > 1 for job in plan.jobs for row in job.rows)
     stored, policy = stored_rows(plan, accounts), dataclasses.asdict(plan.policy)
     _record_places(plan, stored)
+    _record_actions(plan, stored)
     said: dict[str, Any] = {"notes": (*plan.notes, *lacking(plan, stored)), "noted": tuple(noted(plan, accounts))}
     index = schema.Index("clips", plan.labels, splits, policy, made_by, failed, multi_label=multi, **said)
     if recorded(plan.out) != index:
@@ -108,12 +109,24 @@ def _record_places(plan: Plan, rows: Sequence[Row]) -> None:
     """
     out, reading = plan.out, unusual(plan.jobs[0].reading)
     place = functools.partial(_place, out, functools.cache(_disk), {"reading": reading} if reading else {})
-    found = {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)}
+    _record(out, schema.VIDEOS, {row.video_id: place(row) for row in sorted(rows, key=lambda row: row.video_id)})
+
+
+def _record_actions(plan: Plan, rows: Sequence[Row]) -> None:
+    """Writes `actions.json`, unless the same is there, and says so; without labelled stretches nothing is done."""
+    known = sorted((row for row in rows if row.actions is not None), key=lambda row: row.video_id)
+    if known:
+        _record(plan.out, schema.ACTIONS, {row.video_id: [list(span) for span in row.actions or ()] for row in known})
+        print(f"{schema.ACTIONS}: labelled stretches of {len(known)} of {len(rows)} videos")
+
+
+def _record(out: str, name: str, found: dict[str, Any]) -> None:
+    """Writes a JSON file beside the shards, unless the same is there."""
     with contextlib.suppress(ValueError, RecursionError):
-        if json.loads(storage.read(storage.join(out, schema.VIDEOS)) or b"null") == found:
+        if json.loads(storage.read(storage.join(out, name)) or b"null") == found:
             return
     with storage.staged(out) as folder:
-        atomic.write_json(folder / schema.VIDEOS, found)
+        atomic.write_json(folder / name, found)
 
 
 def _place(out: str, disk: Callable[[str], int], how: dict[str, Any], row: Row) -> str | dict[str, Any]:

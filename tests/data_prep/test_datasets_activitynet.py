@@ -39,6 +39,14 @@ def test_whole_videos(videos, capsys):
         ("wrong_label", "the list gives it no label"),
     ]
     assert sum(row.problem is not None for row in rows) == 2
+    assert [row.actions for row in rows] == [
+        ((6.195294851794072, 77.73085420904837),),
+        ((0.01, 0.02), (1.5, 9.0), (12.0, 20.25)),  # each time once, the one of 0 s left out
+        ((0.01, 12.260135),),
+        ((3.0, 14.0),),
+        None,
+        ((3.0, 14.0),),
+    ]
     assert capsys.readouterr().out == "1 videos of the subset testing have no labels and are left out\n"
 
 

@@ -182,7 +182,7 @@ def test_beam_equals_the_pool(listed, whole, tmp_path, capsys):
 def test_machines_are_told_all_that_the_plan_says(tmp_path):
     from data_prep import beam
 
-    rows = [Row(f"{i}.mp4", ("run",), "train", 0.5, None, str(i)) for i in range(3)]
+    rows = [Row(f"{i}.mp4", ("run",), "train", 0.5, None, str(i), None, ((1.0, 2.5),)) for i in range(3)]
     how = {"reading": policy.Reading(2, False), "most_bytes": 1e6}
     asked = plan.make(rows, ["jump", "run"], tmp_path, POLICY, 2, **how)
     (tmp_path / ".accounts").mkdir()

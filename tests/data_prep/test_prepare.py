@@ -198,3 +198,21 @@ def test_hop_in_frames(rows, tmp_path):
         assert starts == pytest.approx([i * hop for i in range(round(1 / hop))])
     with pytest.raises(ValueError, match="hop is asked for twice"):
         dataclasses.replace(policy, hop=1.0)
+
+
+def test_labelled_stretches_are_added_to_shards_that_are_there(tmp_path, capsys):
+    """They change neither a shard nor a hash; without any nothing is written, nor taken away."""
+    files = [str(write_video(tmp_path / f"{i}.mp4", seconds=0.5)) for i in range(3)]
+    rows = [Row(file, ("run",), "train", video_id=str(i)) for i, file in enumerate(files)]
+    policy, beside = POLICY, tmp_path / "out" / schema.ACTIONS
+    index = prepare.write_dataset(rows, ["run"], tmp_path / "out", policy)
+    assert not beside.exists()
+    before = content(tmp_path / "out")
+    known = [dataclasses.replace(rows[0], actions=((0.0, 0.2), (0.3, 0.4))), dataclasses.replace(rows[1], actions=())]
+    capsys.readouterr()
+    assert prepare.write_dataset([*known, rows[2]], ["run"], tmp_path / "out", policy) == index
+    assert "actions.json: labelled stretches of 2 of 3 videos\n" in capsys.readouterr().out
+    assert json.loads(beside.read_text()) == {"0": [[0.0, 0.2], [0.3, 0.4]], "1": []}
+    assert content(tmp_path / "out") == before | {beside.name: beside.read_bytes()}
+    prepare.write_dataset(rows, ["run"], tmp_path / "out", policy)
+    assert beside.exists()
