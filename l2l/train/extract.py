@@ -16,6 +16,7 @@ from l2l.data.dataset import Source, source_of
 from l2l.evaluate import predict
 from l2l.evaluate.predict import Video
 from l2l.runs import compatibility, fits, provenance, run_folder
+from l2l.runs.actions import read_actions
 from l2l.runs.config import plain
 from l2l.tasks import from_config
 
@@ -61,12 +62,15 @@ def extract(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
 
 
 def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]], policy: dict[str, Any]) -> None:
-    """Writes when it was finished into config.json, and the index, which makes the directory whole."""
+    """Writes when it was finished into config.json, the labelled stretches, and the index: it makes this whole."""
     if jax.process_index() > 0:
         return
     atomic.write_json(
         out / run_folder.CONFIG, run_folder.read_json(out / run_folder.CONFIG) | {"finished": provenance.utc()}
     )
+    actions = read_actions(source.directory / schema.ACTIONS)
+    if actions is not None:
+        atomic.write_json(out / schema.ACTIONS, actions)
     index = schema.Index(
         kind="features",
         labels=source.index.labels,
@@ -75,7 +79,8 @@ def finish(out: Path, source: Source, splits: dict[str, tuple[schema.Shard, ...]
         multi_label=source.index.multi_label,
     )
     schema.save_index(out, index)
-    say(f"{out} finished: " + ", ".join(f"{index.videos(split)} videos of {split}" for split in splits))
+    known = f"labelled stretches of {len(actions)}" if actions else "no labelled stretches"
+    say(f"{out} finished: " + ", ".join([*(f"{index.videos(split)} videos of {split}" for split in splits), known]))
 
 
 def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
