@@ -1,7 +1,9 @@
 """Every example of a split once: predict, drop the padding, compute the metrics over all of them.
 
 `python -m l2l.evaluate RUN --data=DIR --split=test` measures a finished run on any shards of the same labels; with
-`--by_video` a clip model's scores are averaged over the clips of each video first.
+`--by_video` a clip model's scores are averaged over the clips of each video first. Of a model that picks positions,
+`inside` is the share of its looks that lie inside the labelled stretches (actions.json beside the features): those
+whose middle does. `inside_chance` is the share of random looks, and `inside_examples` says how many videos have any.
 """
 
 import argparse
@@ -9,7 +11,8 @@ import json
 from typing import Any
 
 from l2l.core import command
-from l2l.core.terminal import tell
+from l2l.core.terminal import say, tell
+from l2l.runs.actions import actions_of
 from l2l.runs.run_folder import load_run
 
 
@@ -20,21 +23,26 @@ def evaluate_run(
 
     With `videos` a clip model is measured by the mean scores of the clips of each video; "clips" says how many.
 
+    Of a skim run also how many of its looks lie inside labelled stretches, where the data has them.
+
     Raises:
       RunError, ShardError, ValueError: not a finished run, other labels, or shards that do not fit it.
     """
-    from l2l.evaluate.evaluation import by_video, measure, open_for, predictions, reported  # needs TensorFlow
+    from l2l.evaluate import evaluation  # needs TensorFlow
 
     run, facts = load_run(path), {}
     if videos and run.config["task"] == "skim":
         raise ValueError(f"{path} is a {run.config['model']['name']}, which answers for whole videos: drop --by_video")
-    source = open_for(run, data, recognition)
-    split = split or reported(source.index)
-    arrays = predictions(run, source, split, batch)
+    source = evaluation.open_for(run, data, recognition)
+    split = split or evaluation.reported(source.index)
+    arrays = evaluation.predictions(run, source, split, batch)
     if videos:
-        arrays, facts = by_video(arrays, run.config["multi_label"]), {"clips": len(arrays["labels"])}
+        arrays, facts = evaluation.by_video(arrays, run.config["multi_label"]), {"clips": len(arrays["labels"])}
+    looks = evaluation.inside(arrays, actions_of(source.directory)) if run.config["task"] == "skim" else {}
+    if looks:
+        say(evaluation.said_inside(looks, source.directory))
     facts |= {"run": run.hash, "data": source.index.hash, "labels": source.index.label_hash, "split": split}
-    return measure(arrays, run.config["multi_label"]) | facts
+    return evaluation.measure(arrays, run.config["multi_label"]) | looks | facts
 
 
 def parser() -> argparse.ArgumentParser:

@@ -15,6 +15,7 @@ from l2l.data.dataset import Source, source_of
 from l2l.evaluate import metrics
 from l2l.evaluate.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import compatibility, fits
+from l2l.runs.actions import Actions, positions_inside
 from l2l.runs.run_folder import Run
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
@@ -108,6 +109,41 @@ def by_sound(arrays: Arrays, multi_label: bool) -> dict[str, float]:
         values = metrics.classification(logits[rows], arrays["labels"][rows], multi_label)
         found |= {f"{kind}_audio_{name}": value for name, value in values.items() if name != "mAP_micro"}
     return found
+
+
+def inside(arrays: Arrays, actions: Actions | None) -> dict[str, float]:
+    """How many of a video model's looks lie inside labelled stretches; {} of a model that picks no positions.
+
+    A position lies inside if its middle does. Of a skimmer that chooses by two modalities the picks of both count.
+
+    Args:
+      arrays: predictions for whole videos.
+      actions: the stretches; None if there are none.
+
+    Returns:
+      inside: share of the looks that lie inside, of all videos that have stretches together.
+      inside_chance: the share that is expected of as many looks at random positions of each of these videos.
+      inside_examples: how many videos these are. If it is 0, or nothing is looked at, it comes alone.
+    """
+    picked = [arrays[key] for key in ("picked_image", "picked_audio", "picked") if key in arrays]
+    if not picked:
+        return {}
+    where = positions_inside(arrays["video_id"], arrays["times"], actions or {})
+    rows, examples = list(where), {"inside_examples": len(where)}
+    counted = arrays["counted"][rows]  # (v, T)
+    if not counted.any():
+        return examples
+    hit = np.mean([(metrics.hits(where.values(), own[rows]) & counted).sum() for own in picked])
+    chance = np.dot([marks.mean() for marks in where.values()], counted.sum(axis=1))
+    return {"inside": float(hit / counted.sum()), "inside_chance": float(chance / counted.sum())} | examples
+
+
+def said_inside(values: dict[str, float], directory: Path) -> str:
+    """What `inside` found over a directory of features, for a person."""
+    if "inside" not in values:
+        return f"{directory} has no {schema.ACTIONS}, so nothing is said of looks inside labelled stretches"
+    shares = f"{100 * values['inside']:.1f} % of the looks, by chance {100 * values['inside_chance']:.1f} %"
+    return f"inside the labelled stretches of {values['inside_examples']:.0f} videos: {shares}"
 
 
 def by_video(arrays: Arrays, multi_label: bool) -> Arrays:

@@ -1,5 +1,7 @@
 """Metrics over all examples at once, in numpy. Nothing here averages averages."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
 
@@ -44,6 +46,16 @@ def average_precisions(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """
     each = [average_precision(s, y) if y.any() else np.nan for s, y in zip(scores.T, labels.T, strict=True)]
     return np.array(each, np.float64)
+
+
+def hits(where: Iterable[np.ndarray], picked: np.ndarray) -> np.ndarray:
+    """Which picks are of marked positions, bool (v, T).
+
+    Args:
+      where: of every video bool (n,), its marked positions.
+      picked: int (v, T), positions; what is past the end of a video counts as its last one.
+    """
+    return np.stack([marks[np.minimum(own, len(marks) - 1)] for marks, own in zip(where, picked, strict=True)])
 
 
 def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> float:

@@ -17,7 +17,7 @@ from l2l.report import files as report_files
 from l2l.report import videos as report_videos
 from l2l.report.runs import Shown
 from l2l.runs import prediction_rules, run_folder
-from l2l.runs.actions import read_actions
+from l2l.runs.actions import actions_of
 from l2l.runs.names import CURVES
 from l2l.runs.run_folder import RunError, read_json
 from l2l.tasks import from_config
@@ -93,7 +93,7 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
     looks, others = skim.cost_rows(config, student, arrays, teachers, recogniser and recogniser["config"])
     found, uncurved = curves_of(run)
     directory = clip_directory(run)
-    actions = read_actions(directory / "actions.json") if directory else None
+    actions = actions_of(Path(config["data"]["dir"]))
     at_once = isinstance(model, Glance)  # its looks inside the action are in the table of accuracies
     inside = skim.inside(config, arrays, actions) if actions and not at_once else None
     files = report_files.Files(directory, run.record["policy"], folder)

@@ -12,7 +12,7 @@ from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart, Series, chart
 from l2l.report.video_parts import NAMES
-from l2l.runs.actions import Actions, in_action
+from l2l.runs.actions import Actions, positions_inside
 from l2l.runs.prediction_rules import OTHERS
 from l2l.tasks import from_config
 
@@ -177,21 +177,17 @@ def points_of(curves: Curves | None, way: str) -> list[Mapping[str, Any]]:
 
 def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     """How often the looks fell into the action; None if no test video has one written down."""
-    model, counts = from_config.numbers_of(config), positions(arrays)
-    known = [i for i, name in enumerate(arrays["video_id"]) if str(name) in actions]
+    model, marks = from_config.numbers_of(config), positions_inside(arrays["video_id"], arrays["times"], actions)
+    known, where = list(marks), list(marks.values())
     if not known:
         return None
-    where = [in_action(arrays["times"][i, : counts[i]], actions[str(arrays["video_id"][i])]) for i in known]
     counted = arrays["counted"][known]  # (v, T)
     chance = np.array([w.mean() for w in where])[:, None] * counted
     taken = counted.sum(axis=1)
     most = [min(t, w.sum()) if model.masking else t * w.any() for t, w in zip(taken, where, strict=True)]
     total, by_look = counted.sum(), np.maximum(counted.sum(axis=0), 1)
     used = counted.any(axis=0)
-    hits = {}
-    for m in modalities(model.index_by):
-        picked = arrays[f"picked_{m}"][known]
-        hits[m] = np.stack([w[np.minimum(p, len(w) - 1)] for w, p in zip(where, picked, strict=True)]) & counted
+    hits = {m: metrics.hits(where, arrays[f"picked_{m}"][known]) & counted for m in modalities(model.index_by)}
     return Inside(
         videos=len(known),
         share={m: float(100 * hit.sum() / total) for m, hit in hits.items()},

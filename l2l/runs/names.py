@@ -1,6 +1,7 @@
 """What the files of a run folder are called, and what stands in them."""
 
-SHARES = ("agree", "top1", "top5", "mAP", "mAP_micro")  # metrics that are shares, told in percent
+# Metrics that are shares, told in percent.
+SHARES = ("agree", "top1", "top5", "mAP", "mAP_micro", "inside", "inside_chance")
 
 SOURCES = ("step_logits", "head_logits")  # the classifier on the looks so far; the one on the LSTM's state
 

@@ -144,7 +144,8 @@ class Trainer:
         arrays = self._predictions(split, sharding.put(host, self.placed.variables))
         if arrays is None:
             raise Stopped(f"{job.run}: stopped in its last evaluation; the same command continues it")
-        values = evaluation.measure(arrays, job.config.multi_label)
+        looks = evaluation.inside(arrays, job.actions)
+        values = evaluation.measure(arrays, job.config.multi_label) | looks
         self.log.close()
         if jax.process_index() == 0:
             run_folder.reopen(job.run, job.config.epochs)
@@ -154,6 +155,8 @@ class Trainer:
             read = {name: job.runs[name].variables["model"] for name in ("student", "recogniser") if name in job.runs}
             run_folder.finish(job.run, {"model": host} | read, values, job.plan.total, kept)
         say(f"{job.run} finished: {split} {shown(values, job.config)}")
+        if looks:
+            say(f"{job.run}: {evaluation.said_inside(looks, job.source.directory)}")
         say(f"{job.run} keeps step {kept['step']} of {job.plan.total}: {kept['why']}")
 
 

@@ -15,6 +15,7 @@ from l2l.data.dataset import Source, source_of
 from l2l.evaluate import evaluation
 from l2l.evaluate.resolve import resolved
 from l2l.runs import compatibility, fits, run_folder
+from l2l.runs.actions import Actions, actions_of
 from l2l.runs.config import plain
 from l2l.tasks import Task
 from l2l.train import assemble, optim, teacher_cache
@@ -60,6 +61,7 @@ class Job:
     plan: Plan
     schedule: optim.Schedule
     optimizer: optax.GradientTransformation
+    actions: Actions | None  # the labelled stretches of the videos of a skimmer
 
 
 def prepare(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> Job:
@@ -108,7 +110,8 @@ def prepare(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> Job:
     numbers = {key: config.optim[key] for key in ("name", "momentum", "weight_decay", "clip_norm", "lr_scale")}
     optimizer = optim.make_optimizer(variables["params"], schedule, **numbers)
     frozen = sharding.put(frozen, sharding.replicated(mesh))
-    job = Job(config, run, source, other, task, variables, frozen, mesh, examples, plan, schedule, optimizer)
+    actions = actions_of(source.directory) if config.task == "skim" else None
+    job = Job(config, run, source, other, task, variables, frozen, mesh, examples, plan, schedule, optimizer, actions)
     start_run(job, inputs)
     if cache:
         with run_folder.claimed(run):

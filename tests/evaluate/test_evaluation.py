@@ -1,6 +1,7 @@
 """Measuring a finished run on other shards."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -124,3 +125,24 @@ def test_other_labels_are_refused_in_one_line(teacher, tmp_path, capsys):
 def test_not_a_run(tmp_path, capsys):
     assert evaluate.main([str(tmp_path), f"--data={tmp_path}"]) == 1
     assert "is not a run folder" in capsys.readouterr().err
+
+
+def test_looks_inside_labelled_stretches():
+    """By hand: positions of 1 s whose middles lie at 0.5, 1.5, ...; a stretch holds its start, not its stop."""
+    times = np.array([[0.5, 1.5, 2.5, 3.5], [0.5, 1.5, 0, 0], [0.5, 1.5, 2.5, 3.5]], np.float32)
+    actions = {"a": [[0.6, 1.6], [2.5, 3.5]], "b": [[1.5, 9.0]]}  # inside: 1 and 2 of four; 1 of two
+    arrays = {"video_id": np.array([b"a", b"b", b"c"]), "times": times}
+    arrays["counted"] = np.array([[True, True, True], [True, True, False], [True, True, True]])
+    arrays["picked"] = np.array([[2, 0, 1], [1, 0, 1], [0, 1, 2]])
+    expected = {"inside": 3 / 5, "inside_chance": (3 * 1 / 2 + 2 * 1 / 2) / 5, "inside_examples": 2}
+    assert evaluation.inside(arrays, actions) == pytest.approx(expected)
+    both = {key: arrays[key] for key in ("video_id", "times", "counted")} | {"picked_image": arrays["picked"]}
+    both["picked_audio"] = np.array([[0, 0, 3], [0, 0, 1], [1, 1, 1]])  # none inside
+    assert evaluation.inside(both, actions) == pytest.approx(expected | {"inside": 3 / 10})
+    for none in (None, {}, {"other": [[0, 1]]}):
+        assert evaluation.inside(arrays, none) == {"inside_examples": 0}
+    assert evaluation.inside({"video_id": arrays["video_id"], "times": times}, actions) == {}
+    assert evaluation.said_inside(expected, Path("f")) == (
+        "inside the labelled stretches of 2 videos: 60.0 % of the looks, by chance 50.0 %"
+    )
+    assert evaluation.said_inside({"inside_examples": 0}, Path("f")).startswith("f has no actions.json, so nothing")

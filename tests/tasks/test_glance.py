@@ -97,6 +97,7 @@ def run(tmp_path_factory):
 def test_a_run_says_what_the_choice_and_what_everything_answers(run):
     done = json.loads((run / "done.json").read_text())
     assert {"top1", "all_top1", "uniform_top1"} <= done["metrics"].keys()
+    assert (done["metrics"]["inside_examples"], "inside" in done["metrics"]) == (0, False)
     losses = [line["train/listener"] for line in small.lines(run) if "train/listener" in line]
     assert len(losses) == 4
     assert np.isfinite(losses).all()
