@@ -173,12 +173,16 @@ def accuracy(run: Shown, video_cost: dict[str, float]) -> list[dict[str, Any]]:
 
 
 def shares(metrics: Mapping[str, float], prefix: str) -> dict[str, float | None]:
-    """top1 with its binomial standard error, top5, mAP and agreement, percent; and of how many examples and classes."""
+    """top1 with its binomial standard error, top5, mAP, agreement and looks inside labelled stretches, in percent.
+
+    And of how many examples and classes these are.
+    """
     of = lambda key: measured(metrics, prefix, key)
     percent = lambda value: None if value is None else 100 * value
     top1, count = of("top1"), examples(metrics, prefix)
     error = None if top1 is None or not count else (top1 * (1 - top1) / count) ** 0.5
     found = {key: percent(of(key)) for key in ("top1", "top5", "mAP")} | {"error": percent(error), "count": count}
+    found |= {key: percent(of(key)) for key in ("inside", "inside_chance")}
     classes = of("mAP_classes") if prefix in SOUND else metrics.get("mAP_classes")
     return found | {"agree": None if prefix else percent(metrics.get("agree")), "classes": classes}
 

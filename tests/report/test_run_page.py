@@ -25,7 +25,7 @@ from l2l.report import files as report_files
 from l2l.report import skim as report_skim
 from l2l.report import videos
 from l2l.runs import run_folder
-from l2l.runs.actions import read_actions
+from l2l.runs.actions import actions_of, read_actions
 from l2l.runs.config import plain
 from l2l.runs.run_folder import RunError
 from l2l.tasks import from_config
@@ -178,6 +178,25 @@ def test_share_inside_the_action(work, tmp_path, capsys, predictions):
     for m, word in (("image", "picture"), ("audio", "sound")):
         assert f"Of the looks chosen by {word}, {100 * hits[m] / taken:.1f} % fell inside it" in page.text
     assert f"By chance it would be {100 * expected / taken:.1f} %" in page.text
+    found = json.loads((work / "skim/done.json").read_text())["metrics"]
+    shares = 100 * sum(hits.values()) / (2 * taken), 100 * expected / taken
+    assert (100 * found["inside"], 100 * found["inside_chance"]) == pytest.approx(shares)
+    assert found["inside_examples"] == len({*predictions["video_id"]} & {*ACTIONS})
+    assert re.search(r"skim, hard val [\d. ]+ {:.1f} {:.1f} \d".format(*shares), page.text)
+    assert re.search(r"skim, dense val [\d. ]+ – – \d", page.text)
+
+
+def test_features_carry_the_stretches_of_their_clips(work, tmp_path):
+    """Old features, which have none, are taken for those of their clips; of other features nothing is known."""
+    own = work / "extract" / schema.ACTIONS
+    assert json.loads(own.read_text()) == json.loads((work / "shards" / schema.ACTIONS).read_text()) == ACTIONS
+    shutil.copy(work / "extract" / run_folder.CONFIG, tmp_path)
+    assert actions_of(tmp_path) == actions_of(work / "extract") == ACTIONS
+    (tmp_path / schema.ACTIONS).write_text("{}")
+    assert actions_of(tmp_path) == {}
+    (tmp_path / run_folder.CONFIG).unlink()
+    (tmp_path / schema.ACTIONS).unlink()
+    assert actions_of(tmp_path) is None
 
 
 @pytest.mark.parametrize("count_start", [False, True])
