@@ -66,8 +66,10 @@ Beside the clips, `videos.json` says where each stored video lies, so that a rep
 `{video id: {"path", "start", "end", "reading"}}`: start and end in seconds, null where the video begins or ends, and
 `reading` with the keys `audio_track` and `trust_length` where these were given to the command that prepared the clips.
 
-Beside the untrimmed parts of the built-in sample, `actions.json` says where the action is:
-`{video id: [[start, stop], ...]}` in seconds. It is for evaluation only."""
+`actions.json` lies beside clips of whole videos of which it is known where the action is: those of ActivityNet and the
+untrimmed parts of the built-in sample. It has the labelled stretches, whatever their labels, of the videos that have
+them: `{video id: [[start, stop], ...]}` in seconds of the file. Extraction copies it beside the features. You can write
+one for your own videos. It is for evaluation only and no part of a directory's hash."""
 SHARDS = "Each entry of `splits` is a list of shards, in order, with these keys:"
 POLICY_TEXT = """\
 `policy` says how the records were made. Of features it has `clips` (the policy of the clips), `student` (`{path, hash}`

@@ -53,6 +53,8 @@ METRIC_NAMES = {
     "top5": "share of the examples with the right class among the best five",
     "mAP": "mean over classes with positives of the average precision",
     "mAP_micro": "average precision over all pairs of example and class together",
+    "inside": "share of the looks at positions whose middle lies in a labelled stretch, of the videos that have any",
+    "inside_chance": "the share of as many looks at random positions of the same videos",
     "agree": "share of the examples of which student and teacher have the same best class",
 }
 DONE = {
@@ -64,7 +66,8 @@ DONE = {
     "kept": "`{step, why}`: of which step the variables are, and why",
 }
 PREFIXES = """\
-Metrics are shares from 0 to 1; `examples` and `mAP_classes` are counts. A skimmer's have no prefix with hard selection,
+Metrics are shares from 0 to 1; `examples`, `mAP_classes` and `inside_examples` (how many videos have labelled
+stretches, of a model that picks positions) are counts. A skimmer's have no prefix with hard selection,
 `soft_` with soft selection, and the name of a selection that does not learn before its metrics, such as `uniform_top1`.
 `with_audio_` and `without_audio_` are those of the examples with and without sound, if there are both."""
 ARRAYS = {
