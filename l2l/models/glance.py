@@ -12,30 +12,11 @@ import jax
 import jax.numpy as jnp
 
 from l2l.models.baselines import fused
-from l2l.models.layers import exact_mix
+from l2l.models.layers import GatedAttention, exact_mix
 from l2l.models.positions import ranks, taken
 from l2l.models.skimmer import NEVER, Tree
 
 LISTENS = ("audio", "image", "both")
-
-
-class GatedAttention(nn.Module):
-    """Scores of positions by gated attention: w . (tanh(V x) * sigmoid(U x)) (Ilse et al., ICML 2018, equation 9).
-
-    Attributes:
-      hidden: width of V and U.
-      dtype: of the inputs of matrix products.
-    """
-
-    hidden: int
-    dtype: Any = jnp.float32
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Features (b, n, d) -> scores float32 (b, n)."""
-        dense = lambda name: nn.Dense(self.hidden, dtype=self.dtype, name=name)(x)
-        gated = nn.tanh(dense("value")) * nn.sigmoid(dense("gate"))
-        return nn.Dense(1, use_bias=False, name="score")(gated)[..., 0].astype(jnp.float32)
 
 
 class Context(nn.Module):

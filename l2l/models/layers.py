@@ -56,6 +56,25 @@ class Worth(nn.Module):
         return jnp.exp(WORTH * jnp.tanh(x))
 
 
+class GatedAttention(nn.Module):
+    """Scores of positions by gated attention: w . (tanh(V x) * sigmoid(U x)) (Ilse et al., ICML 2018, equation 9).
+
+    Attributes:
+      hidden: width of V and U.
+      dtype: of the inputs of matrix products.
+    """
+
+    hidden: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Features (b, n, d) -> scores float32 (b, n)."""
+        dense = lambda name: nn.Dense(self.hidden, dtype=self.dtype, name=name)(x)
+        gated = nn.tanh(dense("value")) * nn.sigmoid(dense("gate"))
+        return nn.Dense(1, use_bias=False, name="score")(gated)[..., 0].astype(jnp.float32)
+
+
 class WeightNormLSTM(nn.Module):
     """The weights of an LSTM cell: scale * direction / |direction| per output unit (Salimans & Kingma, 2016).
 
