@@ -148,6 +148,13 @@ def glance(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigD
     return change
 
 
+def glance_closer(c: ConfigDict) -> None:
+    """The glance on small, far-away actions; it sees one region of each picture that it reads closer."""
+    glance(sample, stride=2)(c)
+    c.data.dir, c.run = "runs/sample/extract_closer", "runs/sample/skim_glance_closer"
+    c.student, c.model.closer = "runs/sample/finetune_closer", "judge"
+
+
 def baseline(skim: Callable[[ConfigDict], None], name: str, keys: tuple[str, ...]) -> Callable[[ConfigDict], None]:
     """What the paper compares with: another model over the same features, with as many of the numbers as it has."""
 
@@ -167,7 +174,7 @@ VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_releas
 VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
 VARIANTS |= {f.__name__: f for f in (features, features_glance)}
 VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
-VARIANTS |= {"glance": glance(sample, stride=2)}
+VARIANTS |= {"glance": glance(sample, stride=2), "glance_closer": glance_closer}
 VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
 VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}

@@ -249,6 +249,8 @@ def glance_macs(
     recognition: int = 0,
     hidden: int = 128,
     context: int = 9,
+    regions: int = 0,
+    cell: int = 0,
     num_classes: int = 200,
 ) -> int:
     """Glance on one video whose descriptors are there: the listener over all positions, the judge over the looks.
@@ -258,11 +260,15 @@ def glance_macs(
       looks: how many the judge reads.
       widths, feature, fusion, recognition: as of `skimmer_macs`.
       hidden, context, num_classes: as the model's.
+      regions, cell: of how many regions of a picture one is seen closer, and how many values the first look has of
+        each; 0 if pictures are seen once.
     """
     width = sum(widths.values())
     listener = (width + 2) * hidden + context * hidden**2 + hidden
     fuse = 0 if recognition else fusion_macs(width, feature=feature) if fusion is None else fusion
     judge = fuse + 2 * (recognition or width) * hidden + hidden
+    if regions:  # scoring them, fusing one, the share of it, and what the judge's attention sees of it
+        judge += regions * (cell + 1) * hidden + fuse + 2 * feature + 2 * widths["image"] * hidden
     return positions * listener + looks * judge + (recognition or feature) * num_classes
 
 

@@ -115,6 +115,7 @@ def glance_macs(
     else:
         cheap, look = positions * audio + (pictures * image if model.listens == "both" else 0), image
     rest = positions * sum(trunks.values()) - cheap if soft else looks * look
+    rest += read * second_glances(student, soft) * image if model.closer else 0
     last = read * clip_macs(recogniser, 0) if recogniser else rest
     skim = own_macs(model, student, recogniser, positions=positions, steps=0, looks=read)
     return {"indexing": cheap, "skimming": skim, "recognition": last}
@@ -150,6 +151,9 @@ def own_macs(
         return macs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
     if isinstance(model, Glance):
         numbers |= {"hidden": model.hidden, "context": model.context, "widths": widths}
+        if model.closer:
+            count = glances_of(student).across ** 2
+            numbers |= {"regions": count, "cell": glances_of(student).widths["cells"] // count}
         return macs.glance_macs(positions, looks, **numbers)
     own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
     if model.closer:

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from l2l.core import processes
 from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.models import MODELS
-from l2l.models.glance import LISTENS
+from l2l.models.glance import CLOSER, LISTENS
 from l2l.models.region_selector import CHOICES
 from l2l.models.skimmer import SELECTIONS
 from l2l.models.student import MODALITIES
@@ -120,7 +120,7 @@ RULES: dict[str, Rule] = {
     "model.dropout": RATIO,
     "model.image": whole(0, 2**20),
     "model.audio": whole(0, 2**20),
-    "model.closer": one_of("", *CHOICES),
+    "model.closer": one_of("", *CHOICES, CLOSER),
 }
 
 

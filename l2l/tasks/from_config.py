@@ -91,7 +91,7 @@ def skim_task(
     if heard and (lacking := [m for m in modalities(heard) if not widths[m]]):
         only = next(m for m, width in widths.items() if width)
         raise ValueError(f"the features have no {lacking[0]} to choose by: set --config.model.listens={only}")
-    if isinstance(model, Skimmer) and model.closer and not glances_of(student):
+    if isinstance(model, Skimmer | Glance) and model.closer and not glances_of(student):
         raise ValueError(
             f"closer={model.closer!r} looks at regions, which these features do not have: fine-tune a student with "
             "regions (configs/finetune.py:closer) and extract with it"

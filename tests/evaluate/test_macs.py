@@ -167,6 +167,31 @@ def test_glance_follows_its_module(recognition):
     )
 
 
+def test_a_glance_that_looks_closer_follows_its_module():
+    n, looks, k, regions, cell = 30, 10, 20, 25, 64
+    bank, mask, variables = features(n)
+    model = models.get("glance", fusion=Fusion(), num_classes=k, steps=looks, closer="judge")
+    near = {"cells": jnp.zeros((1, n, regions * cell)), "regions": jnp.zeros((1, n, regions * 512))}
+    init = lambda: model.init(jax.random.key(0), bank, bank, mask, no_values(variables), None, None, near, train=True)
+    read = lambda v, f: model.apply(v, bank, bank, mask, f, None, None, near, train=False, hard=True)
+    extra = (looks - 1) * 512 * k  # the program answers after every look
+    extra += (n - looks) * regions * (cell + 1) * 128  # and scores the regions of pictures that are not read
+    found = counted(read, jax.eval_shape(init), variables) - extra
+    assert found == macs.glance_macs(n, looks, regions=regions, cell=cell, num_classes=k)
+
+
+def test_a_second_look_at_a_picture_costs_as_much_as_the_first():
+    config, student = (
+        run_config.plain(run_config.load_config(f"configs/{x}.py:{v}"))
+        for x, v in (("skim", "glance_closer"), ("finetune", "closer"))
+    )
+    once = config | {"model": config["model"] | {"closer": ""}}
+    numbers = {"positions": 33, "steps": 10, "looks": 10}
+    near, far = (model_macs.video_macs(x, student, 16, **numbers) for x in (config, once))
+    assert far["recognition"] == 10 * model_macs.trunk_macs(student)["image"]
+    assert (near["recognition"], near["indexing"]) == (2 * far["recognition"], far["indexing"])
+
+
 def no_values(shapes):
     """Zeros of these shapes."""
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)

@@ -128,3 +128,71 @@ def test_other_features_are_what_the_judge_reads(data):
 def test_what_it_cannot_be(data, change, words):
     with pytest.raises(ValueError, match=words):
         MODEL.clone(**change).init(jax.random.key(0), *data, train=False)
+
+
+R, C = 4, 5
+NEAR = MODEL.clone(closer="judge")
+
+
+@pytest.fixture(scope="module")
+def near(data):
+    """What is added by regions: cells (b, n, r * c) and regions (b, n, r * d)."""
+    rng = np.random.default_rng(1)
+    shapes = {"cells": (4, N, R * C), "regions": (4, N, R * D)}
+    return {key: rng.normal(size=shape).astype(np.float32) for key, shape in shapes.items()}
+
+
+@pytest.fixture(scope="module")
+def near_variables(data, near):
+    return fill(NEAR.init, *data, None, HEARD, near, train=False)
+
+
+def pairs(variables, data, near, video):
+    """Plain numpy: the features (n, r, f) of a video's positions with each of their regions, and the judge's scores."""
+    image, audio, mask, fusion = data
+    image, audio = image[video][mask[video]], audio[video][mask[video]] * HEARD[video]
+    p, share = (jax.tree.map(np.asarray, variables["params"][name]) for name in ("attention", "share"))
+    features, scores = np.zeros((len(image), R, 7)), np.zeros((len(image), R))
+    for i, r in np.ndindex(len(image), R):
+        region = near["regions"][video, i].reshape(R, D)[r]
+        first, second = (np.asarray(FUSION.apply(fusion, x[None], audio[i][None]))[0] for x in (image[i], region))
+        mixed = 1 / (1 + np.exp(-(np.concatenate([first, second]) @ share["kernel"] + share["bias"])))
+        features[i, r] = first + mixed * (second - first)
+        x = np.concatenate([image[i], audio[i], region])
+        value, gate = (x @ p[name]["kernel"] + p[name]["bias"] for name in ("value", "gate"))
+        scores[i, r] = (np.tanh(value) / (1 + np.exp(-gate))) @ p["score"]["kernel"][:, 0]
+    return features, scores
+
+
+def test_the_judge_attends_to_all_regions_and_the_scorers_best_is_read(data, near, near_variables):
+    head = near_variables["params"]["classifier"]
+    every, everything = compiled(NEAR, hard=False)(near_variables, *data, None, HEARD, near)
+    logits, out = compiled(NEAR)(near_variables, *data, None, HEARD, near)
+    for video, n in enumerate(LENGTHS):
+        features, scores = pairs(near_variables, data, near, video)
+        share = np.exp(scores) / np.exp(scores).sum()
+        np.testing.assert_allclose(everything["closer"][video, :n], share, rtol=1e-4, atol=1e-6)
+        assert not np.asarray(everything["closer"])[video, n:].any()
+        np.testing.assert_allclose(everything["attention"][video, :n], share.sum(-1), rtol=1e-4)
+        wanted = np.einsum("nr,nrf->f", share, features) @ head["kernel"] + head["bias"]
+        np.testing.assert_allclose(every[video], wanted, rtol=1e-4, atol=1e-4)
+        picks, taken = np.asarray(out["picked"])[:, video], np.asarray(out["counted"])[:, video]
+        best = np.asarray(out["region_scores"])[video].argmax(-1)[picks]
+        assert (np.asarray(out["region"])[:, video] == best).all()
+        at = picks[taken], best[taken]
+        share = np.exp(scores[at]) / np.exp(scores[at]).sum()
+        wanted = share @ features[at] @ head["kernel"] + head["bias"]
+        np.testing.assert_allclose(logits[video], wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_the_scorer_sees_the_first_look_alone(data, near, near_variables):
+    """Other pictures of the regions change what is read, not which are chosen."""
+    other = near | {"regions": near["regions"][::-1]}
+    (a, one), (b, two) = (compiled(NEAR)(near_variables, *data, None, HEARD, x) for x in (near, other))
+    for key in ("region", "region_scores", "picked", "scores"):
+        np.testing.assert_array_equal(one[key], two[key])
+    assert np.abs(a - b).max() > 1e-3
+    with pytest.raises(ValueError, match="not recognised by other features"):
+        NEAR.apply(near_variables, *data, data[0], HEARD, near, train=False)
+    with pytest.raises(ValueError, match="unknown closer='state' of a glance"):
+        MODEL.clone(closer="state").apply(near_variables, *data, None, HEARD, near, train=False)

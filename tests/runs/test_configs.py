@@ -59,8 +59,8 @@ def test_variant_builds(stage, variant):
         assert variables["params"]["classifier"]["bias"].shape == (CLASSES,)
         return
     whose = re.sub("_(released|judged|r2plus1d152|lstm|nonrecurrent|listen|glance)", "", variant)
-    whose = whose.replace("listen", "sample").replace("glance", "sample")
-    previewed = re.search("listen|glance", variant) and whose != "features"
+    whose = whose.replace("glance_closer", "closer").replace("listen", "sample").replace("glance", "sample")
+    previewed = re.search("listen|glance", variant) and whose not in ("features", "closer")
     student = load_config(f"configs/{'preview' if previewed else 'finetune'}.py:{whose}")
     seen = clip_batch(student)
     clip_variables = shapes(from_config.classify_task(student, CLASSES), seen, {})
@@ -69,7 +69,7 @@ def test_variant_builds(stage, variant):
     widths |= from_config.glances_of(plain(student)).widths if task.looks_closer else {}
     batch = {key: jax.ShapeDtypeStruct((*places, n), jnp.float16) for key, n in widths.items()}
     batch |= {"valid": jax.ShapeDtypeStruct(places, jnp.bool_), "has_audio": jax.ShapeDtypeStruct((2,), jnp.bool_)}
-    last = "classifier" if variant.endswith(("nonrecurrent", "glance")) else "head"
+    last = "classifier" if re.search("nonrecurrent|glance", variant) else "head"
     variables = shapes(task, batch, from_config.skim_frozen(clip_variables))
     optim.lr_scales(tuple(config.optim.lr_scale), variables["params"])
     assert variables["params"][last]["bias"].shape == (CLASSES,)

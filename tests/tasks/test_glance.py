@@ -1,5 +1,6 @@
 """A glance's loss and training: what the judge learns, what the listener is taught, and a run to its end."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -79,6 +80,31 @@ def test_of_silent_videos_it_learns_the_positions_whose_images_it_sees(work):
         share, told = share / share.sum(), np.exp(scores) / np.exp(scores).sum()
         wanted += (share * np.log(share / told)).sum() / 2
     np.testing.assert_allclose(measured["listener"], wanted, rtol=1e-4)
+
+
+def test_what_chooses_regions_is_taught_by_all_of_them(work):
+    """Listener and scorer together are taught the judge's attention to all regions: one divergence, in two parts."""
+    _, frozen, batch = work
+    rng = np.random.default_rng(5)
+    near = {"cells": rng.normal(size=(3, N, 2 * 3)), "regions": rng.normal(size=(3, N, 2 * D))}
+    batch = batch | {key: value.astype(np.float32) for key, value in near.items()}
+    task = dataclasses.replace(TASK, model=TASK.model.clone(closer="judge"))
+    params = task.init(jax.random.key(0), batch, frozen)["params"]
+    measure = jax.jit(lambda p: task.loss(p, {}, frozen, batch, jax.random.key(1))[1][1])
+    measured, part = measure(params), jax.grad(lambda p: measure(p)["regions"])(params)
+    apply = jax.jit(lambda p: task.model.apply({"params": p}, *task.inputs(batch, frozen), train=False))
+    _, out = apply(params)
+    wanted = 0.0
+    for i, n in enumerate((5, 3)):
+        share, scores, inner = (
+            np.asarray(out[key], np.float64)[i, :n] for key in ("closer", "scores", "region_scores")
+        )
+        told = np.exp(scores)[:, None] / np.exp(scores).sum() * np.exp(inner) / np.exp(inner).sum(-1, keepdims=True)
+        wanted += (share * np.log(share / told)).sum() / 2
+    np.testing.assert_allclose(measured["listener"] + measured["regions"], wanted, rtol=1e-4)
+    assert {k for k, g in part.items() if any(map(np.any, jax.tree.leaves(g)))} == {"region_scorer"}
+    found = jax.eval_shape(lambda p: task.predict({"params": p}, frozen, batch), params)
+    assert (found["region"].shape, found["logits"].shape) == ((3, 2), (3, K))
 
 
 @pytest.fixture(scope="module")
