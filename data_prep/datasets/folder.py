@@ -2,6 +2,9 @@
 
 - classes: the names of the folders, or the labels of the CSV, in sorted order. A CSV has a header and the columns path
   (relative to the file, or gs://...), label (several separated by "|") and perhaps split, start and end (seconds).
+- --unit: a row of a CSV with start and end is that stretch of its file (segment, the default), for clips. With
+  --unit=video, for the video level, the rows of one file are one whole video with all their labels, and their stretches
+  go into actions.json, by which evaluation tells how often a skimmer looks inside one.
 - split: the CSV's column decides, and may name train, val and test, or what --splits names; so do folders train, val,
   test (training, validation, valid, testing) with class folders in them. Of class folders alone, and of a CSV without
   that column, a fifth of each class goes to val and another to test, settled by the names of the files alone; all
@@ -28,6 +31,7 @@ from .rows import PrepareError, Row, decided, name_of, one_form, say_forms, stab
 
 REQUIRED, OPTIONAL = ("path", "label"), ("split", "start", "end")
 SPLITS = ("train", "val", "test")
+UNITS = ("segment", "video")
 SHARE = 0.2  # of validation and of test videos
 Share = float | None  # None: a fifth, as far as there are enough videos
 ENOUGH = 4  # videos of a class: half for training, one each for validation and test
@@ -38,6 +42,10 @@ def add_arguments(parser: argparse._ActionsContainer) -> None:
     note = "folder of class folders, or a CSV file with columns path,label and, if you like, split,start,end"
     add("--videos", required=True, help=note)
     add_shares(parser)
+    note = (
+        "what a row of a CSV stands for: its stretch of the file, or the whole file, whose labelled stretches it tells"
+    )
+    add("--unit", choices=UNITS, default="segment", help=f"{note} (default: segment)")
     note = "names that a CSV may have in its column split, separated by commas"
     add("--splits", type=lambda text: tuple(text.split(",")), default=SPLITS, help=f"{note} (default: train,val,test)")
 
@@ -55,6 +63,7 @@ def read(
     val: Share = None,
     test: Share = None,
     splits: Sequence[str] = SPLITS,
+    unit: str = "segment",
 ) -> tuple[list[Row], list[str]]:
     """Lists the videos of a folder `DIR/<class>/<video>` or of a CSV file, and their class names in sorted order.
 
@@ -64,15 +73,18 @@ def read(
       val: share of each class that goes into the split `val`; None for a fifth, see `shared_out`.
       test: share of each class that goes into the split `test`; None for a fifth. Both are for what names no splits.
       splits: the names that a CSV's column split may have.
+      unit: "segment", a row of a CSV is its stretch; "video", rows of one file are one whole video.
 
     Raises:
       PrepareError: nothing there, or a mistake in the CSV.
     """
     if storage.is_folder(videos):
         _check_unnamed(videos, splits)
+        if unit == "video":
+            raise PrepareError(f"{videos} is a folder of whole videos, --unit=video is about a CSV: leave it out")
         rows = _folder_rows(videos, val, test)
     elif os.path.isfile(videos):
-        rows = _csv_rows(Path(videos), val, test, splits)
+        rows = _csv_rows(Path(videos), val, test, splits, unit)
     else:
         raise PrepareError(f"{videos} does not exist: --videos takes a folder of class folders or a CSV file")
     labels = sorted({label for row in rows for label in row.labels})
@@ -167,7 +179,8 @@ def rows_of(root: str | os.PathLike, places: Mapping[str, Place], val: Share, te
     return [dataclasses.replace(x, split=split_of[x.video_id]) for x in rows]
 
 
-def _csv_rows(path: Path, val: Share, test: Share, splits: Sequence[str]) -> list[Row]:
+def _csv_rows(path: Path, val: Share, test: Share, splits: Sequence[str], unit: str) -> list[Row]:
+    """The rows of a CSV; with unit "video" those of one file are one."""
     places: dict[str, str] = {}
     rows, names, labels = [], [], []
     for where, cells in table(path, REQUIRED, OPTIONAL):
@@ -179,13 +192,13 @@ def _csv_rows(path: Path, val: Share, test: Share, splits: Sequence[str]) -> lis
     say_forms(path, labels)
     of = [same_files.file_of(row.path) for row in rows]
     same_files.check(path, rows, list(places.values()), of)
-    if rows[0].split:
-        if (val, test) != (None, None):
-            decided(f"the column split of {path} decides: --val and --test change nothing")
-        return rows
-    _check_unnamed(path, splits)
-    name_of_file = dict(zip(reversed(of), reversed(names), strict=True))  # the first of its paths
-    return _split_up(rows, [name_of_file[file] for file in of], val, test)
+    if rows[0].split and (val, test) != (None, None):
+        decided(f"the column split of {path} decides: --val and --test change nothing")
+    if not rows[0].split:
+        _check_unnamed(path, splits)
+        name_of_file = dict(zip(reversed(of), reversed(names), strict=True))  # the first of its paths
+        rows = _split_up(rows, [name_of_file[file] for file in of], val, test)
+    return rows if unit == "segment" else same_files.whole(rows, list(places.values()), of, names)
 
 
 def _check_unnamed(videos: str | os.PathLike, splits: Sequence[str]) -> None:

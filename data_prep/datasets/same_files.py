@@ -1,6 +1,7 @@
 """Rows of a list that are of one file, whatever paths lead to it."""
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Hashable, Sequence
 
@@ -46,6 +47,34 @@ def check(path: str | os.PathLike, rows: Sequence[Row], places: Sequence[str], o
                 shared.append(rows[group[0]].path)
     if shared:
         decided(f"{path}: {many(len(shared), 'file')} with stretches in several splits, apart, such as {shared[0]}")
+
+
+def whole(rows: Sequence[Row], places: Sequence[str], of: Sequence[Hashable], names: Sequence[str]) -> list[Row]:
+    """One row for each file: the whole video with the labels of all its rows, whose stretches are its labelled ones.
+
+    Args:
+      rows: with splits.
+      places: where each stands, "FILE, line N".
+      of: which file each is of.
+      names: ids that the whole files would have.
+
+    Raises:
+      PrepareError: rows of one file are in several splits, or one has a start or an end alone.
+    """
+    found: dict[Hashable, Row] = {}
+    for row, place, file, name in zip(rows, places, of, names, strict=True):
+        if (row.start is None) != (row.end is None):
+            raise PrepareError(f"{place}: with --unit=video a stretch needs start and end: add the one that is missing")
+        known = found.get(file) or dataclasses.replace(row, labels=(), start=None, end=None, video_id=name)
+        if known.split != row.split:
+            raise PrepareError(f"{place}: with --unit=video a file is in one split, {known.path} is in two: keep one")
+        spans = () if row.start is None or row.end is None else ((row.start, row.end),)
+        found[file] = dataclasses.replace(
+            known,
+            labels=tuple(dict.fromkeys((*known.labels, *row.labels))),
+            actions=tuple(sorted({*(known.actions or ()), *spans})) or None,
+        )
+    return list(found.values())
 
 
 def _check_group(rows: Sequence[Row], places: Sequence[str], group: Sequence[int]) -> None:

@@ -160,6 +160,29 @@ def test_csv(tmp_path):
     assert rows[0].path == str(tmp_path / "v/a.mp4")
 
 
+def test_rows_of_one_file_are_one_video(tmp_path):
+    """Its labels are theirs, and their stretches its labelled ones."""
+    lines = ["a.mp4,run,train,5,6.5", "b.mp4,run,val,,", "a.mp4,jump|run,train,1,2", "./a.mp4,jump,train,8,9"]
+    rows, labels = folder.read(csv(tmp_path, HEAD + "\n".join(lines)), unit="video")
+    assert labels == ["jump", "run"]
+    assert [(r.video_id, r.labels, r.split, r.start, r.end, r.actions) for r in rows] == [
+        ("a.mp4", ("run", "jump"), "train", None, None, ((1.0, 2.0), (5.0, 6.5), (8.0, 9.0))),
+        ("b.mp4", ("run",), "val", None, None, None),
+    ]
+    unsplit = "path,label,start,end\n" + "".join(f"{i}.mp4,x,{s},{s + 1}\n" for i in range(5) for s in (0, 3))
+    rows, _ = folder.read(csv(tmp_path, unsplit), unit="video")
+    assert sizes(rows) == {"train": {"x": 3}, "val": {"x": 1}, "test": {"x": 1}}
+    assert {r.actions for r in rows} == {((0.0, 1.0), (3.0, 4.0))}
+    for wrong, says in (
+        ("a.mp4,x,train,5,\n", "line 2: with --unit=video a stretch needs start and end"),
+        ("a.mp4,x,train,5,6\na.mp4,x,val,7,8\n", "line 3: with --unit=video a file is in one split"),
+    ):
+        with pytest.raises(PrepareError, match=says):
+            folder.read(csv(tmp_path, HEAD + wrong), unit="video")
+    with pytest.raises(PrepareError, match="--unit=video is about a CSV"):
+        folder.read(tmp_path, unit="video")
+
+
 def test_shares_beside_a_column_of_splits(tmp_path, capsys):
     listed = csv(tmp_path, "path,label,split\na,b,train\n")
     assert sizes(folder.read(listed)[0]) == sizes(folder.read(listed, val=0.5)[0]) == {"train": {"b": 1}}
