@@ -12,6 +12,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -64,13 +65,17 @@ def load_jobs(path: str) -> list[Job]:
         value = json.loads(storage.read(path) or b"")
         ids, policy = {name: i for i, name in enumerate(value["labels"])}, ClipPolicy(**value["policy"])
         last = value["plan"], Reading(**value["reading"]), value["most_bytes"]
-        tuples = lambda cell: tuple(map(tuples, cell)) if isinstance(cell, list) else cell
         return [
-            Job(value["out"], file, tuple(Row(*tuples(cells)) for cells in rows), ids, policy, *last)
+            Job(value["out"], file, tuple(Row(*_tuples(cells)) for cells in rows), ids, policy, *last)
             for file, rows in value["shards"]
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise PrepareError(f"{path} is damaged; run the same command again") from error
+
+
+def _tuples(cell: Any) -> Any:
+    """JSON's lists as the tuples that they were."""
+    return tuple(map(_tuples, cell)) if isinstance(cell, list) else cell
 
 
 def write(asked: Plan, numbers: Sequence[int], time_limit: float, options: PipelineOptions) -> None:

@@ -129,7 +129,8 @@ def inside(arrays: Arrays, actions: Actions | None) -> dict[str, float]:
     if not picked:
         return {}
     where = positions_inside(arrays["video_id"], arrays["times"], actions or {})
-    rows, examples = list(where), {"inside_examples": len(where)}
+    rows = list(where)
+    examples: dict[str, float] = {"inside_examples": len(where)}
     counted = arrays["counted"][rows]  # (v, T)
     if not counted.any():
         return examples

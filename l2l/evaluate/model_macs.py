@@ -151,9 +151,8 @@ def own_macs(
         return macs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
     if isinstance(model, Glance):
         numbers |= {"hidden": model.hidden, "context": model.context, "widths": widths}
-        if model.closer:
-            count = glances_of(student).across ** 2
-            numbers |= {"regions": count, "cell": glances_of(student).widths["cells"] // count}
+        if model.closer and (near := glances_of(student)):
+            numbers |= {"regions": near.across**2, "cell": near.widths["cells"] // near.across**2}
         return macs.glance_macs(positions, looks, **numbers)
     own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
     if model.closer:

@@ -175,16 +175,16 @@ class Glance(nn.Module):
             region: int32 (T, b), which region of each is seen closer, of a model with `closer`; and no `closer`.
 
         Raises:
-          ValueError: unknown `listens` or `closer`, an even `context`, or `recognition` for a model with `closer`.
+          ValueError: unknown `listens` or `closer`, an even `context`; with `closer`, `recognition` or no `glances`.
         """
-        if self.closer and recognition is not None:
-            raise ValueError("what is looked at closer is not recognised by other features: set --config.model.closer=")
+        if self.closer and (recognition is not None or glances is None):
+            raise ValueError("what is looked at closer is recognised by its regions alone: set --config.model.closer=")
         has_audio = jnp.ones(mask.shape[0], bool) if has_audio is None else has_audio
         audio = jnp.where(has_audio[:, None, None], audio, 0)
         banks = {"image": image, "audio": audio} | ({} if recognition is None else {"recognition": recognition})
         scores, may = self.listener(*self._cheap(image, audio, mask, has_audio)), self._may(mask, has_audio)
         cheap, regions = {"scores": scores, "may": may}, None
-        if self.closer:
+        if self.closer and glances is not None:
             regions = glances["regions"].reshape(*mask.shape, -1, image.shape[-1])  # (b, n, r, d)
             cheap["region_scores"] = self.region_scorer(glances["cells"].reshape(*regions.shape[:3], -1))
         if hard and not train:

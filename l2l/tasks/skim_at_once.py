@@ -1,6 +1,8 @@
 """Video classification by one glance: a judge of all positions teaches a listener which of them to read."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +24,7 @@ def divergence(attention: jax.Array, scores: jax.Array, may: jax.Array) -> jax.A
     return jnp.sum(jnp.where(may, kept * (jnp.log(kept + 1e-9) - told), 0), axis=-1)
 
 
-def region_divergence(out: Tree) -> jax.Array:
+def region_divergence(out: Mapping[str, Any]) -> jax.Array:
     """Divergence (b,) of the scorer's regions from the judge's within each picture, averaged by attention.
 
     With the listener's it is that of the product of both softmaxes from the judge's attention to all regions.

@@ -192,7 +192,7 @@ def test_the_scorer_sees_the_first_look_alone(data, near, near_variables):
     for key in ("region", "region_scores", "picked", "scores"):
         np.testing.assert_array_equal(one[key], two[key])
     assert np.abs(a - b).max() > 1e-3
-    with pytest.raises(ValueError, match="not recognised by other features"):
+    with pytest.raises(ValueError, match="recognised by its regions alone"):
         NEAR.apply(near_variables, *data, data[0], HEARD, near, train=False)
     with pytest.raises(ValueError, match="unknown closer='state' of a glance"):
         MODEL.clone(closer="state").apply(near_variables, *data, None, HEARD, near, train=False)
