@@ -21,7 +21,8 @@ features and features_glance are the two over features that somebody else made, 
 configs/finetune.py:features: --config.data.dir=DIR --config.student=RUN --config.run=RUN.
 
 The variant closer does the same on small, far-away actions, and looks at each picture twice: whole, and at the region
-that the state chooses, closer. Over the features of configs/extract.py:closer.
+that the state chooses, closer; glance_closer does so with a glance, and a judge of all regions teaches which one. Both
+over the features of configs/extract.py:closer.
 
 activitynet_r2plus1d152 and activitynet_released_judged are the paper's table with R(2+1)D-152, over the released
 features: in the first it chooses and recognises, in the second image and sound choose and it recognises.
