@@ -15,6 +15,7 @@ from l2l.data.batching import BANKS
 from l2l.data.dataset import open_features
 from l2l.models.positions import ranks
 from l2l.runs import compatibility, run_folder
+from l2l.runs.actions import Actions, actions_of, positions_inside
 from l2l.tasks.from_config import fusion_of, skim_frozen
 
 Tree = dict[str, Any]
@@ -66,7 +67,8 @@ def load(directory: Path, student: Path, names: Sequence[str], recognition: str 
     clip_model = run_folder.load_run(student)
     compatibility.check_described(source, clip_model)
     other = run_folder.load_run(recogniser) if recogniser else None
-    splits = {name: stacked(source.eval(name, batch=1)) for name in names}
+    actions = actions_of(source.directory)
+    splits = {name: stacked(source.eval(name, batch=1), actions) for name in names}
     return Features(
         splits,
         skim_frozen(clip_model.variables["model"], other.variables["model"] if other else None),
@@ -78,9 +80,16 @@ def load(directory: Path, student: Path, names: Sequence[str], recognition: str 
     )
 
 
-def stacked(batches: Iterator[Tree]) -> Tree:
-    """Batches of one video each as one, in order, every video padded to the positions of the longest."""
-    rows = sorted(batches, key=lambda row: int(row["example"][0]))
+def stacked(batches: Iterator[Tree], actions: Actions | None = None) -> Tree:
+    """Batches of one video each as one, in order, every video padded to the positions of the longest.
+
+    With "inside", if there are `actions`; of a video that has none in there no position lies inside.
+    """
+    rows = sorted(map(dict, batches), key=lambda row: int(row["example"][0]))
+    for row in rows if actions else ():
+        there = positions_inside(np.asarray(row["video_id"]), np.stack(row["times"]), actions or {})
+        row["inside"] = np.zeros_like(row["valid"])
+        row["inside"][0, : len(there.get(0, ()))] = there.get(0, False)
     longest = max(int(row["valid"].sum()) for row in rows)
 
     def column(key: str) -> np.ndarray:

@@ -115,8 +115,17 @@ def chooses_at_once(run: run_folder.Run) -> bool:
 
 
 def glance_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.Mesh) -> Glance:
-    """What a glance needs of its student; where that hears through a preview, whole tracks run through it at once."""
+    """What a glance needs of its student; where that hears through a preview, whole tracks run through it at once.
+
+    Raises:
+      RunError: it sees regions closer.
+    """
     model, describer = from_config.numbers_of(run.config), from_config.model_of(student.config, 1)
+    if model.closer:
+        raise run_folder.RunError(
+            f"{run.path} sees regions closer (config.model.closer), which a glance does over features alone: use a run "
+            "of skim:glance, or of skim:closer"
+        )
     task, variables, frozen = predict.predictor(student)
     data, sizes = student.config["data"], at_once_on(mesh, model.steps)
     side = crop_side(data["crop"], data["resize"], ClipPolicy(**run.policy).short_side)

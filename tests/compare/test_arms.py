@@ -120,3 +120,13 @@ def test_a_reader_learns_what_the_sampler_of_its_own_seed_chooses():
     )["all"]
     both, second = ask(range(3, 5)), ask(range(4, 5))
     np.testing.assert_allclose(both[1], second[0], rtol=1e-3, atol=1e-3)
+
+
+def test_positions_inside_a_labelled_stretch():
+    row = {"example": np.array([0]), "video_id": [b"a"], "times": [np.array([0.5, 1.5, 2.5, 0.0])]}
+    row |= {"image": np.ones((1, 4, 2), np.float16), "valid": np.array([[True, True, True, False]])}
+    other = row | {"example": np.array([1]), "video_id": [b"b"]}
+    found = films.stacked(iter([other, row]), {"a": [[1.0, 3.0]]})
+    assert found["inside"].tolist() == [[False, True, True], [False, False, False]]
+    assert found["image"].dtype == np.float32
+    assert "inside" not in films.stacked(iter([row]))

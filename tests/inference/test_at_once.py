@@ -16,14 +16,14 @@ from l2l.evaluate import metrics, model_macs, predict
 from l2l.evaluate.early_exit import Sure
 from l2l.evaluate.evaluation import evaluate
 from l2l.export import writer
-from l2l.inference import at_once, scoring
+from l2l.inference import at_once, from_run, scoring
 from l2l.inference.session import View
 from l2l.inference.summary import text
 from l2l.media.decoding import cut_film
 from l2l.media.decoding.asking import FarFilm
 from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import ClipPolicy
-from l2l.runs.run_folder import load_run
+from l2l.runs.run_folder import RunError, load_run, student_of
 from l2l.serve import __main__ as serve
 from tests.helpers import small, untrained
 from tests.helpers.videos import write_video
@@ -257,3 +257,11 @@ def test_what_does_not_take_such_runs_says_so(work, models, tmp_path):
         l2l.Model(models["audio"].programs, stride=5)
     with pytest.raises(ValueError, match="`infer` takes it, the service does not"):
         serve.prepared(serve.parser().parse_args([f"--run={work / 'glance_judged'}"]))
+
+
+def test_one_that_sees_regions_closer_is_refused_in_one_line(work):
+    run = load_run(work / "glance_audio")
+    model = run.config["model"] | {"closer": "judge"}
+    closer = dataclasses.replace(run, config=run.config | {"model": model})
+    with pytest.raises(RunError, match=r"glance_audio sees regions closer .*: use a run of skim:glance"):
+        from_run.glance_of(closer, student_of(run), None)
