@@ -24,7 +24,7 @@ class Pooled(nn.Module):
       fusion: the clip model's fusion module; its frozen variables are an argument of the call.
       pool: "mean"; "max", of each class the position that speaks most for it; or "top", the mean of its `count` best.
       count: see there.
-      dropout: share of the features that is left out in training.
+      dropout: share of a video's features that is left out in training, of all its positions alike.
     """
 
     num_classes: int
@@ -49,7 +49,9 @@ class Pooled(nn.Module):
         """Arguments as those of `models.glance.Glance` -> (logits (b, k) float32, {})."""
         del has_audio, hard
         seen = fused(self.fusion, image, audio, mask, fusion_params) if recognition is None else recognition
-        seen = nn.Dropout(self.dropout)(jnp.where(mask[..., None], seen, 0), deterministic=not train)
+        # The same features of all positions: what is left out of each alone, their mean would bring back.
+        drop = nn.Dropout(self.dropout, broadcast_dims=(1,), deterministic=not train)
+        seen = drop(jnp.where(mask[..., None], seen, 0))
         logits = nn.Dense(self.num_classes, name="classifier")(seen)  # (b, n, k)
         if self.pool == "mean":
             return jnp.sum(logits * mask[..., None], 1) / jnp.maximum(mask.sum(-1), 1)[:, None], {}
