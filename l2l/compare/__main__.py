@@ -35,7 +35,6 @@ def run(what: str, study: Study, out: Path) -> None:
     Raises:
       ChoiceError, ShardError, RunError, ValueError: what it needs is not there, or does not fit.
     """
-    out.mkdir(parents=True, exist_ok=True)
     if what == "choose":
         choice.choose(study, out)
         say(f"{out / choice.FILE}: the test split may be read now")

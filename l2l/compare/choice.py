@@ -75,6 +75,7 @@ def value(arm: Arm, found: Mapping[str, np.ndarray], labels: np.ndarray) -> floa
 def choose(study: Study, out: Path) -> Choice:
     """Searches every family's grid, one key after another, and writes choice.json; trials that are there are kept."""
     groups = study.groups(("train", "val"))
+    out.mkdir(parents=True, exist_ok=True)
     trials = Trials(study, groups[0], out / TRIALS)
     families: dict[str, dict[str, Any]] = {}
     for number, (family, grid) in enumerate(study.grids.items()):

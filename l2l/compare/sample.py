@@ -23,6 +23,7 @@ from l2l.compare.study import (
     selections,
     skimmers,
 )
+from l2l.runs.run_folder import RunError
 
 EVERY = 5  # positions from one picture that helps to choose to the next
 COUNTS = (21, 18, 17)  # uniform positions with the preview's sound that cost no less than T = 10, 5, 3 of a listener
@@ -30,18 +31,24 @@ COUNTS = (21, 18, 17)  # uniform positions with the preview's sound that cost no
 
 def study_of(runs: Path) -> Study:
     """Of the runs of configs/sweep_listen.py."""
+    return Study(functools.partial(groups_of, runs), arms(), grids(), differences(), crossed=True)
+
+
+def students_of(runs: Path) -> list[int]:
+    """The students that there are.
+
+    Raises:
+      RunError: there is none.
+    """
     students = sorted(int(path.name) for path in (runs / "extract").glob("[0-9]*"))
-    return Study(
-        functools.partial(groups_of, runs, students),
-        arms=arms(),
-        grids=grids(),
-        differences=differences(),
-        crossed=True,
-    )
+    if not students:
+        cure = f"make them with python -m l2l.sweep --sweep=listen --out={runs}"
+        raise RunError(f"{runs} holds no features of students (extract/0): {cure}")
+    return students
 
 
-def groups_of(runs: Path, students: Sequence[int], splits: Sequence[str]) -> Groups:
-    """Features of every student."""
+def groups_of(runs: Path, splits: Sequence[str]) -> Groups:
+    """Features of every student; raises as `films.load` and `students_of`."""
 
     def of(kind: str, clip_model: str, student: int, **more: str) -> films.Features:
         return films.load(runs / kind / str(student), runs / clip_model / str(student), splits, **more)
@@ -55,7 +62,7 @@ def groups_of(runs: Path, students: Sequence[int], splits: Sequence[str]) -> Gro
             "small": of("extract_small", "small", student, **heard),
         }
 
-    return [group(student) for student in students]
+    return [group(student) for student in students_of(runs)]
 
 
 def arms() -> list[Arm]:

@@ -20,7 +20,9 @@ ARMS = [
     *readers("uniform", 3),
     readers("sampler", 3)[1],
 ]
-GRIDS = {arm.name: RATES for arm in ARMS[:3]} | {"judge of 3": RATES, "mean of 3": RATES | {"classifier": (0.1, 1.0)}}
+FIXED = {"lr": (1e-2,), "epochs": (4,)}
+GRIDS = {"LSTM": FIXED, "glance": RATES, "sampler": FIXED, "judge of 3": FIXED}
+GRIDS["mean of 3"] = FIXED | {"classifier": (0.1, 1.0)}
 DIFFERENCES = [
     Difference("glance, all", "best LSTM, best"),
     Difference("glance, T=3", "uniform 3, judge, all"),

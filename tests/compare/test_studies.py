@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import real_features
+from l2l.compare import __main__ as compare
 from l2l.compare import costs, sample
 from l2l.compare.choice import family_of
 from l2l.compare.study import LOOKS
@@ -40,3 +41,11 @@ def test_uniform_positions_by_the_preview_cost_no_less_than_a_listener():
         rival = arms[f"uniform {count} by preview, judge"]
         fewer, enough = (costs.gmacs(rival, features, videos, n) for n in (count - 1, count))
         assert fewer < listener <= enough
+
+
+@pytest.mark.parametrize("what", ["choose", "measure"])
+def test_without_students_it_says_what_makes_them(what, tmp_path, capsys):
+    assert compare.main([what, str(tmp_path / "none")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert not (tmp_path / "none").exists()
+    assert "none holds no features of students (extract/0): make them with python -m l2l.sweep --sweep=listen" in line
