@@ -26,6 +26,7 @@ from l2l.compare.arms import Arm, task_of
 from l2l.compare.films import Features, Tree
 from l2l.compare.study import (
     GLANCE,
+    LSTM,
     PICKS,
     RATES,
     READER,
@@ -177,7 +178,7 @@ def study_of(folder: Path) -> Study:
         *selections(LOOKS),
         Arm(SAMPLER, "sampler", model=GLANCE | {"listens": "audio"}),
     ]
-    grids: dict[str, Grid] = {arm.name: RATES for arm in skimmers()}
+    grids: dict[str, Grid] = {arm.name: LSTM for arm in skimmers()}
     grids |= {"single query": RATES, SAMPLER: RATES, "glance": READER | {"hidden": (128, 64)}}
     grids |= {"mean of all": READER, "max": READER, "top-k": READER | {"count": (5, 3, 10)}}
     grids |= {f"{what} of {count}": READER for count in LOOKS for what in ("judge", "mean")}

@@ -19,7 +19,7 @@ from l2l.core.terminal import say
 FILE, TRIALS = "choice.json", "trials.json"
 SEEDS = 2  # over which a trial is averaged: there are many, and only one is kept
 LOSS = 0.01  # of top-1, that an early exit may cost on the validation split
-OF_TRAINING = ("lr", "epochs", "classifier")  # what is chosen; the rest are numbers of a model
+OF_TRAINING = ("lr", "epochs", "weight_decay", "classifier")  # what is chosen; the rest are numbers of a model
 
 
 class ChoiceError(ValueError):
@@ -51,7 +51,8 @@ def family_of(arm: Arm) -> str:
 def settings_of(values: Mapping[str, Any]) -> Settings:
     """How a model is trained."""
     scale = (("classifier/.*", values.get("classifier", 0.1)),)
-    return Settings(lr=values["lr"], epochs=values["epochs"], lr_scale=scale)
+    own = {key: values[key] for key in ("lr", "epochs", "weight_decay") if key in values}
+    return Settings(lr_scale=scale, **own)
 
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from l2l.compare.arms import Arm
 from l2l.compare.study import (
     GLANCE,
     LOOKS,
+    LSTM,
     PICKS,
     RATES,
     READER,
@@ -87,8 +88,8 @@ def arms() -> list[Arm]:
 
 def grids() -> dict[str, Grid]:
     """What is chosen of each family."""
-    found: dict[str, Grid] = {arm.name: RATES for arm in skimmers()}
-    found |= {"LSTM by sound, preview": RATES, "single query": RATES, SAMPLER: RATES}
+    found: dict[str, Grid] = {arm.name: LSTM for arm in skimmers()}
+    found |= {"LSTM by sound, preview": LSTM, "single query": RATES, SAMPLER: RATES}
     listener = READER | {"hidden": (128, 64)}
     found |= {"glance": listener, "glance, preview": listener, "glance, small net of both": listener}
     found |= {"mean of all": READER, "max": READER, "top-k": READER | {"count": (5, 3, 10)}}

@@ -14,12 +14,11 @@ SOFT = {"selection": "soft", "count_start": True, "weigh": False, "index_by": "b
 GLANCE = {"steps": 10, "hidden": 128, "context": 9, "dropout": 0.5}
 Grid = Mapping[str, Sequence[Any]]  # keys of one family with their candidates
 
-RATES: dict[str, Sequence[Any]] = {
-    "lr": (2e-3, 1e-3, 4e-3),
-    "epochs": (30, 60),
-}  # the first of each is where the search starts
+# Of every key the first candidate is where the search starts.
+RATES: dict[str, Sequence[Any]] = {"lr": (2e-3, 1e-3, 4e-3, 8e-3), "epochs": (30, 60)}
+LSTM = RATES | {"weight_decay": (1e-4, 0.3, 1.0)}  # the paper's model has no dropout
 # The classifier starts from the clip model's; at what share of the rate it goes on to learn.
-READER: dict[str, Sequence[Any]] = RATES | {"dropout": (0.5, 0.3, 0.7), "classifier": (0.1, 1.0)}
+READER: dict[str, Sequence[Any]] = RATES | {"dropout": (0.5, 0.3, 0.7, 0.85), "classifier": (0.1, 1.0)}
 PLAIN = ("uniform", "random", "confident")  # selections that are also read with fewer looks
 ONCE = ("front", "centre", "end")
 SAMPLER = "sampler"  # the learned selection

@@ -12,7 +12,6 @@ import optax
 from l2l.compare.films import Tree
 from l2l.train import optim
 
-WEIGHT_DECAY = 1e-4
 CLASSIFIER = (("classifier/.*", 0.1),)  # one that starts from the clip model's learns at a tenth of the rate
 
 
@@ -22,6 +21,7 @@ class Settings:
 
     lr: float = 2e-3
     epochs: int = 30
+    weight_decay: float = 1e-4
     batch: int = 64
     lr_scale: optim.Rules = CLASSIFIER
 
@@ -71,7 +71,8 @@ def optimiser_of(params: Tree, settings: Settings, per_epoch: int) -> optax.Grad
     numbers: dict[str, Any] = {"name": "cosine", "warmup": 0, "milestones": (), "factor": 1.0}
     schedule = optim.make_schedule(lr=settings.lr, total=settings.epochs * per_epoch, **numbers)
     plain: dict[str, Any] = {"name": "adamw", "momentum": 0.0, "clip_norm": 0.0}
-    return optim.make_optimizer(params, schedule, weight_decay=WEIGHT_DECAY, lr_scale=settings.lr_scale, **plain)
+    own: dict[str, Any] = {"weight_decay": settings.weight_decay, "lr_scale": settings.lr_scale}
+    return optim.make_optimizer(params, schedule, **own, **plain)
 
 
 def whole_batches(rng: np.random.Generator, count: int, batch: int) -> np.ndarray:

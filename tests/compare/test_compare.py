@@ -123,3 +123,10 @@ def test_stopping_early_by_hand():
     assert choice.stopped(steps, labels, 0.5) == (0.5, 1.0)
     assert choice.stopped(steps, labels, 0.99) == (1.0, 2.0)
     assert choice.threshold(steps, labels) == pytest.approx(0.96)
+
+
+def test_what_is_chosen_is_of_the_training_or_of_the_model():
+    values = {"lr": 0.1, "epochs": 4, "weight_decay": 0.3, "classifier": 1.0, "dropout": 0.7, "hidden": 64}
+    found = choice.settings_of(values)
+    assert (found.lr, found.epochs, found.weight_decay, found.lr_scale) == (0.1, 4, 0.3, (("classifier/.*", 1.0),))
+    assert choice.numbers_of(values) == {"dropout": 0.7, "hidden": 64}
