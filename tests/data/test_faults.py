@@ -144,7 +144,7 @@ def test_a_record_with_another_checksum_is_named(clips):
         ("labels", [10**18], "a label id is outside the 3 labels"),
         ("audio", [b"short"], "audio|raw|bytes|multiple"),
         ("audio", [bytes(32_002)], "16001"),
-        ("frames", [], "slice index 0"),
+        ("frames", [], "slice index"),  # 0 or 1: which of two images is learned from is drawn
         ("frames", [b"no image"] * 2, "Invalid JPEG"),
         ("start", [1.0, 2.0], "Key: start"),
         ("video_id", [], "Key: video_id"),
