@@ -94,8 +94,8 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
     found, uncurved = curves_of(run)
     directory = clip_directory(run)
     actions = actions_of(Path(config["data"]["dir"]))
-    at_once = isinstance(model, Glance)  # its looks inside the action are in the table of accuracies
-    inside = skim.inside(config, arrays, actions) if actions and not at_once else None
+    at_once = isinstance(model, Glance)
+    inside = skim.inside(config, arrays, actions) if actions else None
     files = report_files.Files(directory, run.record["policy"], folder)
     picks, kept = pick_videos(arrays, "listener" if at_once else f"weights_{modalities(model.index_by)[0]}", count)
     return {

@@ -36,7 +36,7 @@ LOOKS = {
     "oracle": ("class3", "diamond", "dashed"),
 }
 SAME = 1.1  # looks whose costs differ by less than this factor are one mark beside other costs
-LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square")}
+LOOK_STYLES = {"image": ("image", "circle"), "audio": ("audio", "square"), "both": ("accent", "diamond")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,12 +57,16 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Inside:
-    """Shares of the looks that fell into the true action; modality -> share, and modality -> share by look."""
+    """Shares of the looks that fell into the true action, by what chose them, and the same by look.
+
+    `most` is what they could be, where no position is picked `twice`.
+    """
 
     videos: int
     share: dict[str, float]
     chance: float
     most: float
+    twice: bool
     by_look: dict[str, list[float]]
     chance_by_look: list[float]
 
@@ -184,15 +188,19 @@ def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     counted = arrays["counted"][known]  # (v, T)
     chance = np.array([w.mean() for w in where])[:, None] * counted
     taken = counted.sum(axis=1)
-    most = [min(t, w.sum()) if model.masking else t * w.any() for t, w in zip(taken, where, strict=True)]
+    at_once = isinstance(model, Glance)
+    twice = not (at_once or model.masking)
+    most = [t * w.any() if twice else min(t, w.sum()) for t, w in zip(taken, where, strict=True)]
     total, by_look = counted.sum(), np.maximum(counted.sum(axis=0), 1)
     used = counted.any(axis=0)
-    hits = {m: metrics.hits(where, arrays[f"picked_{m}"][known]) & counted for m in modalities(model.index_by)}
+    picked = {model.listens: "picked"} if at_once else {m: f"picked_{m}" for m in modalities(model.index_by)}
+    hits = {m: metrics.hits(where, arrays[key][known]) & counted for m, key in picked.items()}
     return Inside(
         videos=len(known),
         share={m: float(100 * hit.sum() / total) for m, hit in hits.items()},
         chance=float(100 * chance.sum() / total),
         most=float(100 * sum(most) / total),
+        twice=twice,
         by_look={m: (100 * hit.sum(axis=0) / by_look)[used].tolist() for m, hit in hits.items()},
         chance_by_look=(100 * chance.sum(axis=0) / by_look)[used].tolist(),
     )

@@ -162,6 +162,25 @@ def test_names_stay_text(work, tmp_path, capsys):
     assert {attrs.get("class") for attrs in page.of("i")} == {"dot"}
 
 
+@pytest.mark.parametrize(("listens", "word"), [("audio", "sound"), ("both", "picture and sound")])
+def test_share_inside_of_what_a_glance_chooses(listens, word):
+    config = plain(skim.get_config("glance"))
+    config["model"] |= {"listens": listens}
+    arrays = {
+        "video_id": np.array(["a", "b"]),
+        "times": np.array([[0.5, 1.5, 2.5, 3.5], [0.5, 1.5, 0.0, 0.0]]),
+        "picked": np.array([[2, 0, 3], [1, 0, 0]]),
+        "counted": np.array([[True, True, True], [True, True, False]]),
+    }
+    found = report_skim.inside(config, arrays, {"a": [[2.0, 4.0]], "b": [[1.0, 2.0]]})
+    assert found.share == {listens: pytest.approx(60.0)}  # 2 of 3, and 1 of 2
+    assert found.by_look == {listens: pytest.approx([100.0, 0.0, 100.0])}
+    assert found.chance == pytest.approx(50.0)
+    assert found.most == pytest.approx(60.0)
+    assert not found.twice
+    assert [one.name for one in report_skim.inside_chart(found).series] == [word, "by chance"]
+
+
 def test_share_inside_the_action(work, tmp_path, capsys, predictions):
     page, _ = make(capsys, tmp_path / "report.html", work / "skim")
     hits, taken, expected = {"image": 0, "audio": 0}, 0, 0.0
