@@ -7,7 +7,8 @@ FOLDER has corsmal_c1_f16.npz, VGGish of the sound and R(2+1)D-18 of one camera'
 v-iashin/CORSMAL publishes them, and corsmal_labels.json. An untrimmed film is composed of one pour, whose content and
 level are its class, among 6 to 9 empty handlings, in random order. Films are tested on containers that nobody trained
 on: three folds, and settings are chosen on films of one fold after training on those of another. The clip model is a
-classifier of single positions, trained on those of the pours alone. Writes DIR/results.md and DIR/results.json.
+classifier of single positions, trained on those of the pours alone. Writes DIR/results.md,
+DIR/results.json and DIR/curves.png.
 """
 
 import argparse
@@ -192,7 +193,8 @@ def study_of(folder: Path) -> Study:
         *(Difference(f"glance, T={count}", f"{SAMPLER} {count}, judge, all") for count in LOOKS),
         Difference("glance, both, T=5", "glance, T=5"),
     ]
-    return Study(functools.partial(groups_of, folder), arms, grids, differences, crossed=False)
+    drawn = ("LSTM, straight-through", "glance", "glance, both")
+    return Study(functools.partial(groups_of, folder), arms, grids, differences, crossed=False, drawn=drawn)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from l2l.compare import bootstrap, choice, costs
+from l2l.compare import bootstrap, choice, costs, picture
 from l2l.compare.arms import Arm
 from l2l.compare.choice import Choice, family_of, numbers_of
 from l2l.compare.films import Features
@@ -15,7 +15,7 @@ from l2l.compare.measure import SPLIT, path_of
 from l2l.compare.study import LOOKS, Difference, Groups, Study
 from l2l.core import atomic, trees
 
-JSON, TABLE = "results.json", "results.md"
+JSON, TABLE, PICTURE = "results.json", "results.md", "curves.png"
 SILENT = "silent"
 BENEATH = (
     "Top-1 in %: mean over {groups} {what}, {seeds} seeds each and {videos} videos, with its 95 % interval by "
@@ -117,6 +117,17 @@ class Results:
         own = [x[:, rows(group, SILENT)] for x, group in zip(right, self.groups, strict=True)]
         return 100 * float(np.mean([x.mean() for x in own])) if own[0].size else None
 
+    def curves(self) -> list[dict[str, Any]]:
+        """Top-1, in percent with its interval, and cost of the arms that are drawn, after every look."""
+        found = []
+        for arm in map(self.study.arm, self.study.drawn):
+            for t in range(1, self.answers[arm.name].found[0]["steps"].shape[2] + 1):
+                right = self.answers[arm.name].right(f"T={t}", self.seeds)
+                interval = bootstrap.joint(right, crossed=self.study.crossed)
+                top1 = {"top1": 100 * interval.mean, "low": 100 * interval.low, "high": 100 * interval.high}
+                found.append({"arm": arm.name, "looks": t, "gmacs": self._gmacs(arm, f"T={t}")} | top1)
+        return found
+
     def exits(self) -> list[dict[str, float]]:
         """Top-1 and mean looks of stopping early: at the chosen threshold, and at every tenth."""
         answers = self.answers[self.study.exits]
@@ -154,7 +165,7 @@ def looks_of(arm: Arm, way: str) -> int | None:
 
 
 def write(results: Results, out: Path) -> str:
-    """Writes results.json and results.md; returns the latter's text."""
+    """Writes results.json, results.md and curves.png; returns the text of the second."""
     study = results.study
     found = {str(d): results.difference(d) for d in study.differences}
     corrected = bootstrap.holm({name: interval.p for name, (interval, _) in found.items()})
@@ -174,7 +185,9 @@ def write(results: Results, out: Path) -> str:
     )
     record: dict[str, Any] = {"choice": results.chosen.hash, "best_lstm": results.chosen.best_lstm, "beneath": beneath}
     record |= {"rows": table, "differences": differences, "early_exit": results.exits()}
+    record["curves"] = results.curves()
     atomic.write_json(out / JSON, record)
+    picture.draw(record["curves"], out / PICTURE)
     text = markdown(record)
     with atomic.replacing(out / TABLE) as temporary:
         temporary.write_text(text, encoding="utf-8")

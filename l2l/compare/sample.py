@@ -32,7 +32,8 @@ COUNTS = (21, 18, 17)  # uniform positions with the preview's sound that cost no
 
 def study_of(runs: Path) -> Study:
     """Of the runs of configs/sweep_listen.py."""
-    return Study(functools.partial(groups_of, runs), arms(), grids(), differences(), crossed=True)
+    drawn = ("LSTM, straight-through", "glance", "glance, preview", "glance, preview and images", "glance, images")
+    return Study(functools.partial(groups_of, runs), arms(), grids(), differences(), crossed=True, drawn=drawn)
 
 
 def students_of(runs: Path) -> list[int]:

@@ -55,6 +55,7 @@ class Study:
       differences: that are asked for.
       lstm: the arms of which "best LSTM" is one.
       exits: the glance whose early exit is measured.
+      drawn: arms of which there is a curve over all numbers of looks.
       crossed: whether the groups answer the same videos, see `bootstrap.joint`.
       seeds: of each arm.
     """
@@ -66,6 +67,7 @@ class Study:
     crossed: bool
     lstm: Sequence[str] = ("LSTM, straight-through", "LSTM, straight-through, weighed", "LSTM, soft")
     exits: str = "glance"
+    drawn: Sequence[str] = ("glance",)
     seeds: range = range(5)
 
     def arm(self, name: str) -> Arm:

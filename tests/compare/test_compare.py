@@ -87,7 +87,18 @@ def test_the_table_has_what_was_answered(finished):
     assert difference["low"] <= wanted <= difference["high"]
     assert record["differences"][2]["videos"] == 4
     assert "| glance, T=3 - uniform 3, judge, all |" in text
+    curve = {point["looks"]: point for point in record["curves"] if point["arm"] == "glance"}
+    assert sorted(curve) == [1, 2, 3]
+    assert curve[3]["top1"] == pytest.approx(row["top1"])
+    assert curve[1]["top1"] == pytest.approx(100 * np.mean([right_after(out, n, labels, 0) for n in (0, 1)]))
+    assert (out / results.PICTURE).read_bytes().startswith(b"\x89PNG")
     assert record["early_exit"][-1]["looks"] >= record["early_exit"][1]["looks"] >= 1
+
+
+def right_after(out, group, labels, look):
+    """Share of the videos that the glance of a group answers rightly after a look."""
+    with np.load(measure.path_of(out, group, ARMS[1])) as answers:
+        return (labels.argmax(1) == answers["steps"][:, :, look].argmax(-1)).mean()
 
 
 def test_what_is_there_is_kept(finished, capsys):
