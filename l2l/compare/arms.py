@@ -186,16 +186,28 @@ def _share(videos: Tree, marks: jax.Array) -> np.ndarray:
     return (videos["inside"] & read).sum(1) / np.maximum(read.sum(1), 1)
 
 
+def trained_sampler(sampler: Arm, features: Features, settings: training.Settings, seeds: range) -> Tree:
+    """Variables of a sampler, see `training.train`."""
+    task = task_of(sampler, features)
+    return training.train(task, features.frozen, features.splits["train"], settings, seeds)
+
+
 def after_sampler(
-    sampler: Arm, arm: Arm, features: Features, settings: Mapping[str, training.Settings], seeds: range, split: str
+    sampler: Arm,
+    variables: Tree,
+    arm: Arm,
+    features: Features,
+    settings: training.Settings,
+    seeds: range,
+    split: str,
 ) -> dict[str, np.ndarray]:
     """As `answers` of an arm that reads what a sampler of the same seed chooses.
 
     Args:
-      settings: by the names "sampler" and "reader".
+      sampler, variables: which, see `trained_sampler`.
+      arm, features, settings, seeds, split: as of `answers`.
     """
     task, frozen = task_of(sampler, features), features.frozen
-    variables = training.train(task, frozen, features.splits["train"], settings["sampler"], seeds)
 
     def marks(own: Tree, frozen: Tree, videos: Tree) -> jax.Array:
         _, out = task.model.apply(own, *task.inputs(videos, frozen), train=False, hard=True)
@@ -208,5 +220,5 @@ def after_sampler(
         return jax.tree.map(lambda *x: jnp.stack(x), *own)
 
     reader, learn, ask = task_of(arm, features), chosen("train"), chosen(split)
-    trained = training.train(reader, frozen, learn, settings["reader"], seeds, of_each_seed=True)
+    trained = training.train(reader, frozen, learn, settings, seeds, of_each_seed=True)
     return asked(reader, trained, frozen, ask, of_each_seed=True)

@@ -1,7 +1,9 @@
 """Asks every arm, as it was chosen, about the test split; one file for each arm of each group, so that it resumes."""
 
 import dataclasses
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import numpy as np
 from l2l.compare import arms, choice
 from l2l.compare.arms import Arm
 from l2l.compare.choice import Choice, family_of, numbers_of, settings_of
-from l2l.compare.films import Features
+from l2l.compare.films import Features, Tree
 from l2l.compare.study import SAMPLER, Groups, Study
 from l2l.core import trees
 from l2l.core.atomic import hash_of
@@ -28,10 +30,11 @@ def measure(study: Study, out: Path) -> tuple[Groups, Choice]:
     work = [(number, arm) for number in range(len(groups)) for arm in study.arms]
     left = [(number, arm) for number, arm in work if not is_there(study, groups[number], arm, chosen, out, number)]
     since = time.perf_counter()
+    samplers = functools.lru_cache(maxsize=1)(lambda number: sampler_of(study, groups[number], chosen))
     for done, (number, arm) in enumerate(left):
         spent = time.perf_counter() - since
         say(f"[{done + 1}/{len(left)}] {number}, {arm.name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
-        found = ask(study, groups[number], arm, chosen)
+        found = ask(study, groups[number], arm, chosen, lambda number=number: samplers(number))
         key = {"key": np.asarray(key_of(study, groups[number], arm, chosen))}
         path = path_of(out, number, arm)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,8 +63,17 @@ def is_there(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice,
     return path.is_file() and str(trees.load_arrays(path)["key"]) == key_of(study, group, arm, chosen)
 
 
-def ask(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice) -> dict[str, np.ndarray]:
-    """See `arms.answers`; logits as float16."""
+def sampler_of(study: Study, group: dict[str, Features], chosen: Choice) -> Tree:
+    """Variables of the group's learned sampler, whose choice several arms read."""
+    sampler = study.arm(SAMPLER)
+    settings = settings_of(chosen.families[family_of(sampler)])
+    return arms.trained_sampler(sampler, group[sampler.features], settings, study.seeds)
+
+
+def ask(
+    study: Study, group: dict[str, Features], arm: Arm, chosen: Choice, sampler: Callable[[], Tree]
+) -> dict[str, np.ndarray]:
+    """See `arms.answers`; logits as float16. `sampler` gives the variables of `sampler_of`."""
     features = group[arm.features]
     if arm.kind == "scores":
         found = arms.answers(arm, features, settings_of({"lr": 0.0, "epochs": 0}), study.seeds, SPLIT)
@@ -69,9 +81,8 @@ def ask(study: Study, group: dict[str, Features], arm: Arm, chosen: Choice) -> d
         values = chosen.families[family_of(arm)]
         tried, settings = arm.chosen(numbers_of(values)), settings_of(values)
         if arm.kind != "sampler" and arm.selection == SAMPLER:
-            sampler = study.arm(SAMPLER)
-            both = {"sampler": settings_of(chosen.families[family_of(sampler)]), "reader": settings}
-            found = arms.after_sampler(sampler, tried, features, both, study.seeds, SPLIT)
+            what = study.arm(SAMPLER), sampler()
+            found = arms.after_sampler(*what, tried, features, settings, study.seeds, SPLIT)
         else:
             found = arms.answers(tried, features, settings, study.seeds, SPLIT)
     kept = {name: value for name, value in found.items() if name not in DROPPED}

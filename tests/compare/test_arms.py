@@ -115,9 +115,8 @@ def test_a_reader_learns_what_the_sampler_of_its_own_seed_chooses():
     features, settings = made(), training.Settings(epochs=2, batch=8)
     sampler = Arm("s", "sampler", model={"steps": 2, "hidden": 8, "context": 3, "stride": 2})
     reader = Arm("r", "judge", model={"steps": 1, "hidden": 8}, selection="sampler", count=2)
-    ask = lambda seeds: arms.after_sampler(
-        sampler, reader, features, {"sampler": settings, "reader": settings}, seeds, "test"
-    )["all"]
+    trained = lambda seeds: arms.trained_sampler(sampler, features, settings, seeds)
+    ask = lambda seeds: arms.after_sampler(sampler, trained(seeds), reader, features, settings, seeds, "test")["all"]
     both, second = ask(range(3, 5)), ask(range(4, 5))
     np.testing.assert_allclose(both[1], second[0], rtol=1e-3, atol=1e-3)
 
