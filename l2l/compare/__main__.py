@@ -14,7 +14,7 @@ from pathlib import Path
 from l2l.compare import choice, measure, results
 from l2l.compare.sample import study_of
 from l2l.compare.study import Study
-from l2l.core import command
+from l2l.core import command, compile_cache
 from l2l.core.terminal import say
 from l2l.core.texts import clock
 
@@ -35,6 +35,7 @@ def run(what: str, study: Study, out: Path) -> None:
     Raises:
       ChoiceError, ShardError, RunError, ValueError: what it needs is not there, or does not fit.
     """
+    compile_cache.use()
     if what == "choose":
         choice.choose(study, out)
         say(f"{out / choice.FILE}: the test split may be read now")

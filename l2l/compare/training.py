@@ -1,4 +1,7 @@
-"""Trains a model from several seeds at once: one program, in which every seed has its own order and its own noise."""
+"""Trains a model from several seeds at once: one program, in which every seed has its own order and its own noise.
+
+Rate, videos and frozen variables are arguments of the program, so that it is compiled once for all of them.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -45,24 +48,27 @@ def train(
     per_epoch = -(-count // settings.batch)
     keys = jax.vmap(jax.random.key)(jnp.array(seeds))
     first = {name: (value[0] if of_each_seed else value)[:2] for name, value in videos.items()}
-    variables = jax.jit(jax.vmap(lambda key: task.init(key, first, frozen)))(keys)
-    optimizer = optimiser_of(jax.tree.map(lambda x: x[0], variables["params"]), settings, per_epoch)
+    variables = jax.jit(jax.vmap(task.init, in_axes=(0, None, None)))(keys, first, frozen)
+    at_one = dataclasses.replace(settings, lr=1.0)  # what AdamW changes is proportional to the rate
+    optimizer = optimiser_of(jax.tree.map(lambda x: x[0], variables["params"]), at_one, per_epoch)
     state = (variables["params"], variables.get("batch_stats", {}), jax.vmap(optimizer.init)(variables["params"]))
 
-    def step(state: tuple, key: jax.Array, rows: jax.Array, number: jax.Array, videos: Tree) -> tuple:
+    def step(
+        state: tuple, key: jax.Array, rows: jax.Array, number: jax.Array, videos: Tree, frozen: Tree, lr: jax.Array
+    ) -> tuple:
         params, batch_stats, opt_state = state
         batch = {name: value[rows] for name, value in videos.items()}
         rng = jax.random.fold_in(key, number)
         grads, (batch_stats, _) = jax.grad(task.loss, has_aux=True)(params, batch_stats, frozen, batch, rng)
         updates, opt_state = optimizer.update(grads, opt_state, params)
-        return optax.apply_updates(params, updates), batch_stats, opt_state
+        return optax.apply_updates(params, jax.tree.map(lambda x: lr * x, updates)), batch_stats, opt_state
 
-    steps = jax.jit(jax.vmap(step, in_axes=(0, 0, 0, None, axis)), donate_argnums=0)
+    steps = jax.jit(jax.vmap(step, in_axes=(0, 0, 0, None, axis, None, None)), donate_argnums=0)
     orders = [np.random.default_rng((seed, 1)) for seed in seeds]
     for epoch in range(settings.epochs):
         rows = np.stack([whole_batches(rng, count, settings.batch) for rng in orders], axis=1)  # (steps, seeds, b)
         for number, own in enumerate(rows, epoch * per_epoch):
-            state = steps(state, keys, jnp.asarray(own), jnp.int32(number), videos)
+            state = steps(state, keys, jnp.asarray(own), jnp.int32(number), videos, frozen, jnp.float32(settings.lr))
     return {"params": state[0], "batch_stats": state[1]}
 
 
