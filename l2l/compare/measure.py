@@ -34,7 +34,7 @@ def measure(study: Study, out: Path) -> tuple[Groups, Choice]:
     for done, (number, arm) in enumerate(left):
         spent = time.perf_counter() - since
         say(f"[{done + 1}/{len(left)}] {number}, {arm.name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
-        found = ask(study, groups[number], arm, chosen, lambda number=number: samplers(number))
+        found = ask(study, groups[number], arm, chosen, functools.partial(samplers, number))
         key = {"key": np.asarray(key_of(study, groups[number], arm, chosen))}
         path = path_of(out, number, arm)
         path.parent.mkdir(parents=True, exist_ok=True)
