@@ -1,18 +1,13 @@
-"""Worker processes that end with their parent, whatever ends it."""
+"""Videos are prepared by several worker processes."""
 
-import contextlib
 import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
-from multiprocessing import connection
 from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from l2l.media.decoding.decoder import shielded
+from l2l.core.workers import end_with_parent, ended, held_interrupts, shielded
 
 from ..datasets.rows import PrepareError
 
@@ -36,9 +31,9 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
     if workers == 1:
         return [work(job, bar.update) for job in jobs]
     context = multiprocessing.get_context("spawn")
-    counter, before = context.Value("q", 0), set(multiprocessing.active_children())
+    counter = context.Value("q", 0)
     executor = futures.ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(counter,))
-    with held_interrupts() as interrupted:
+    with held_interrupts() as interrupted, ended(executor):
         try:
             with shielded():
                 submitted = [executor.submit(_call, work, job) for job in jobs]
@@ -50,36 +45,6 @@ def run(work: Callable[[T, Callable[[], None]], R], jobs: Sequence[T], workers: 
                 "a worker process died, most likely for want of memory; what is finished is kept: "
                 "run the same command again with fewer --workers"
             ) from error
-        finally:
-            executor.shutdown(wait=False, cancel_futures=True)
-            for process in set(multiprocessing.active_children()) - before:
-                process.terminate()
-                process.join()
-
-
-@contextlib.contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Inside, Ctrl-C is handled only where the function that this yields is called, and at the end.
-
-    Raised in the midst of concurrent.futures, KeyboardInterrupt leaves a future's lock taken: the thread that wants to
-    say that the future is done waits for it forever, and the interpreter waits for that thread when it ends.
-    """
-    came: list[int] = []
-
-    def interrupted() -> None:
-        if came and callable(before):
-            came.clear()
-            before(signal.SIGINT, None)
-
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
-        yield lambda: None
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
-    interrupted()
 
 
 def wait(submitted: Sequence[futures.Future], interrupted: Callable[[], None], look: Callable[[], Any]) -> None:
@@ -99,12 +64,7 @@ def wait(submitted: Sequence[futures.Future], interrupted: Callable[[], None], l
 def _begin(counter: Any) -> None:
     """Sets up a worker: it counts, and does not outlive its parent."""
     _STATE["counter"] = counter
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def _call(work: Callable[[T, Callable[[], None]], R], job: T) -> R:

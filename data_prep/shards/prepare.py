@@ -9,6 +9,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
+from l2l.core.workers import held_interrupts
 from l2l.data import schema
 from l2l.media.decoding.decoder import TIME_LIMIT, Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
@@ -102,7 +103,7 @@ def _write_all(jobs: Sequence[Job], workers: int, time_limit: float, bar: tqdm) 
             free.put(decoder)
 
     executor = futures.ThreadPoolExecutor(workers)
-    with pool.held_interrupts() as interrupted:
+    with held_interrupts() as interrupted:
         try:
             pool.wait([executor.submit(work, job) for job in jobs], interrupted, lambda: None)
         finally:

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from l2l.core.workers import shielded
 from l2l.media.decoding import messages
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.messages import BadMessage, Done, Problem, Ready
@@ -343,16 +344,6 @@ class _Process:
             with contextlib.suppress(OSError):
                 file.close()
         self._end.detach()
-
-
-@contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _pipe(theirs: contextlib.ExitStack, own: int) -> tuple[Any, Any]:
