@@ -11,15 +11,18 @@ import argparse
 import time
 from pathlib import Path
 
+import jax
+
 from l2l.compare import choice, measure, results
 from l2l.compare.sample import study_of
 from l2l.compare.study import Study
-from l2l.core import command, compile_cache
+from l2l.core import command, workers
 from l2l.core.terminal import say
 from l2l.core.texts import clock
 
 WHERE = "compare"
 EXIT_INTERRUPTED = 130
+MOST = 8  # processes, each of which holds all features
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,17 +33,17 @@ def parser() -> argparse.ArgumentParser:
 
 
 def run(what: str, study: Study, out: Path) -> None:
-    """One of the two steps.
+    """One of the two steps, in a process for each CPU core, up to MOST; in one where an accelerator computes.
 
     Raises:
       ChoiceError, ShardError, RunError, ValueError: what it needs is not there, or does not fit.
     """
-    compile_cache.use()
+    jobs = min(workers.cores(), MOST) if jax.default_backend() == "cpu" else 1
     if what == "choose":
-        choice.choose(study, out)
+        choice.choose(study, out, jobs)
         say(f"{out / choice.FILE}: the test split may be read now")
         return
-    groups, chosen = measure.measure(study, out)
+    groups, chosen = measure.measure(study, out, jobs)
     print(results.write(results.Results(study, groups, chosen, out), out), end="")
 
 

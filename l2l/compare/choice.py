@@ -1,6 +1,7 @@
 """What is chosen, on the validation split alone, before anybody looks at the test split."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from l2l.compare.arms import Arm
 from l2l.compare.films import Features
 from l2l.compare.study import SAMPLER, Groups, Study
 from l2l.compare.training import Settings
-from l2l.core import atomic
+from l2l.core import atomic, compile_cache, workers
 from l2l.core.atomic import hash_of, read_json
 from l2l.core.terminal import say
 
-FILE, TRIALS = "choice.json", "trials.json"
+FILE, TRIALS = "choice.json", "trials"
 SEEDS = 2  # over which a trial is averaged: there are many, and only one is kept
 LOSS = 0.01  # of top-1, that an early exit may cost on the validation split
 OF_TRAINING = ("lr", "epochs", "weight_decay", "classifier")  # what is chosen; the rest are numbers of a model
@@ -73,33 +74,29 @@ def value(arm: Arm, found: Mapping[str, np.ndarray], labels: np.ndarray) -> floa
     return float(top1(logits, labels).mean())
 
 
-def choose(study: Study, out: Path) -> Choice:
-    """Searches every family's grid, one key after another, and writes choice.json; trials that are there are kept."""
-    groups = study.groups(("train", "val"))
-    out.mkdir(parents=True, exist_ok=True)
-    trials = Trials(study, groups[0], out / TRIALS)
+def choose(study: Study, out: Path, jobs: int = 1) -> Choice:
+    """Searches every family's grid in so many processes, and writes choice.json; trials that are there are kept."""
+    (out / TRIALS).mkdir(parents=True, exist_ok=True)
+    setup, names = functools.partial(Trials, study, out / TRIALS), list(study.grids)
     families: dict[str, dict[str, Any]] = {}
-    for number, (family, grid) in enumerate(study.grids.items()):
-        arm = next(arm for arm in study.arms if family_of(arm) == family and arm.selection != SAMPLER)
-        chosen = {key: candidates[0] for key, candidates in grid.items()}
-        for key, candidates in grid.items():
-            values = [trials.value(arm, chosen | {key: own}) for own in candidates]
-            chosen[key] = candidates[int(np.argmax(values))]
-        families[family] = {"chosen": chosen, "val": trials.value(arm, chosen), "arm": arm.name}
-        say(f"{number + 1}/{len(study.grids)} {family}: {chosen}, {100 * families[family]['val']:.1f} % on val")
+    for done, (family, record) in enumerate(workers.each(Trials.search, names, setup, jobs), 1):
+        families[family] = record
+        say(f"{done}/{len(names)} {family}: {record['chosen']}, {100 * record['val']:.1f} % on val")
+    families = {name: families[name] for name in names}
+    trials = setup()
     best = max(study.lstm, key=lambda name: families[family_of(study.arm(name))]["val"])
     glance = study.arm(study.exits)
     found = trials.answers(glance, families[family_of(glance)]["chosen"])
     labels = trials.features(glance).splits["val"]["labels"]
     record = {
-        "features": hashes(groups),
+        "features": hashes(trials.groups),
         "seeds": list(study.seeds),
         "families": families,
         "best_lstm": best,
         "threshold": threshold(found["steps"], labels),
     }
     atomic.write_json(out / FILE, record | {"hash": hash_of(record)})
-    return read(study, groups, out)
+    return read(study, trials.groups, out)
 
 
 def hashes(groups: Groups) -> list[dict[str, str]]:
@@ -160,14 +157,24 @@ def exits(steps: np.ndarray, labels: np.ndarray, limit: float) -> tuple[np.ndarr
 
 
 class Trials:
-    """What arms say of the validation split with some settings; each is trained once, and kept in a file."""
+    """What arms say of the first group's validation split; each setting is trained once, and kept in a folder."""
 
-    def __init__(self, study: Study, group: Mapping[str, Features], path: Path):
-        self.study, self.group, self.path = study, group, path
-        self.known: dict[str, float] = read_json(path.read_text()) if path.is_file() else {}
+    def __init__(self, study: Study, folder: Path):
+        compile_cache.use()
+        self.study, self.folder, self.groups = study, folder, study.groups(("train", "val"))
+
+    def search(self, family: str) -> tuple[str, dict[str, Any]]:
+        """The name of a family, and the best of its grid, searched one key after another."""
+        arm = next(a for a in self.study.arms if family_of(a) == family and a.selection != SAMPLER)
+        grid = self.study.grids[family]
+        chosen = {key: candidates[0] for key, candidates in grid.items()}
+        for key, candidates in grid.items():
+            values = [self.value(arm, chosen | {key: own}) for own in candidates]
+            chosen[key] = candidates[int(np.argmax(values))]
+        return family, {"chosen": chosen, "val": self.value(arm, chosen), "arm": arm.name}
 
     def features(self, arm: Arm) -> Features:
-        return self.group[arm.features]
+        return self.groups[0][arm.features]
 
     def answers(self, arm: Arm, values: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """See `arms.answers`."""
@@ -177,9 +184,9 @@ class Trials:
     def value(self, arm: Arm, values: Mapping[str, Any]) -> float:
         """Mean top-1."""
         of = [dataclasses.asdict(arm), dict(values), self.features(arm).hash, SEEDS]
-        key = hash_of(of)
-        if key not in self.known:
+        path = self.folder / f"{hash_of(of)}.json"
+        if not path.is_file():
             found = self.answers(arm, values)
-            self.known[key] = value(arm, found, self.features(arm).splits["val"]["labels"])
-            atomic.write_json(self.path, self.known)
-        return self.known[key]
+            labels = self.features(arm).splits["val"]["labels"]
+            atomic.write_json(path, {"arm": arm.name, "settings": dict(values), "top1": value(arm, found, labels)})
+        return read_json(path.read_text(encoding="utf-8"))["top1"]

@@ -13,7 +13,7 @@ from l2l.compare.arms import Arm
 from l2l.compare.choice import Choice, family_of, numbers_of, settings_of
 from l2l.compare.films import Features, Tree
 from l2l.compare.study import SAMPLER, Groups, Study
-from l2l.core import trees
+from l2l.core import compile_cache, trees, workers
 from l2l.core.atomic import hash_of
 from l2l.core.terminal import say
 from l2l.core.texts import clock
@@ -23,28 +23,46 @@ FOLDER = "answers"
 DROPPED = ("inside_steps",)  # only for the share of looks inside, by number of looks
 
 
-def measure(study: Study, out: Path) -> tuple[Groups, Choice]:
-    """Trains and asks whatever is not there yet. Raises ChoiceError without a choice of the same features."""
+def measure(study: Study, out: Path, jobs: int = 1) -> tuple[Groups, Choice]:
+    """Trains and asks whatever is not there yet, in so many processes.
+
+    Raises:
+      ChoiceError: there is no choice of the same features.
+    """
     chosen = choice.read(study, study.groups(("train", "val")), out)
     groups = study.groups(("train", SPLIT))
     work = [(number, arm) for number in range(len(groups)) for arm in study.arms]
     left = [(number, arm) for number, arm in work if not is_there(study, groups[number], arm, chosen, out, number)]
-    since = time.perf_counter()
-    samplers = functools.lru_cache(maxsize=1)(lambda number: sampler_of(study, groups[number], chosen))
-    for done, (number, arm) in enumerate(left):
+    since, setup = time.perf_counter(), functools.partial(Asking, study, chosen, out)
+    for done, (number, name) in enumerate(workers.each(Asking.keep, left, setup, jobs), 1):
         spent = time.perf_counter() - since
-        say(f"[{done + 1}/{len(left)}] {number}, {arm.name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
-        found = ask(study, groups[number], arm, chosen, functools.partial(samplers, number))
-        key = {"key": np.asarray(key_of(study, groups[number], arm, chosen))}
-        path = path_of(out, number, arm)
+        say(f"[{done}/{len(left)}] {number}, {name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
+    return groups, chosen
+
+
+class Asking:
+    """What asks arms about the test split, and keeps their answers."""
+
+    def __init__(self, study: Study, chosen: Choice, out: Path):
+        compile_cache.use()
+        self.study, self.chosen, self.out, self.groups = study, chosen, out, study.groups(("train", SPLIT))
+        self.sampler = functools.lru_cache(maxsize=1)(lambda number: sampler_of(study, self.groups[number], chosen))
+
+    def keep(self, what: tuple[int, Arm]) -> tuple[int, str]:
+        """Writes the answers of one arm of one group; its number, and the arm's name."""
+        number, arm = what
+        group = self.groups[number]
+        found = ask(self.study, group, arm, self.chosen, functools.partial(self.sampler, number))
+        key = {"key": np.asarray(key_of(self.study, group, arm, self.chosen))}
+        path = path_of(self.out, number, arm)
         path.parent.mkdir(parents=True, exist_ok=True)
         trees.save_arrays(path, found | key)
-    return groups, chosen
+        return number, arm.name
 
 
 def rest(spent: float, done: int, count: int) -> str:
     """How long the rest takes, if it takes as long as what is done."""
-    return clock(spent / done * (count - done)) if done else "?"
+    return clock(spent / done * (count - done))
 
 
 def path_of(out: Path, group: int, arm: Arm) -> Path:

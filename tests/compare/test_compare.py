@@ -59,10 +59,10 @@ def finished(tmp_path_factory):
     return own, out, found, results.write(found, out)
 
 
-def test_the_best_of_every_grid_is_chosen(finished):
+def test_the_best_of_every_grid_is_chosen(finished, tmp_path):
     own, out, _, _ = finished
     record = json.loads((out / choice.FILE).read_text())
-    trials = choice.Trials(own, own.groups(("train", "val"))[0], out / "other.json")
+    trials = choice.Trials(own, tmp_path)
     tried = {lr: trials.value(ARMS[1], {"lr": lr, "epochs": 4}) for lr in RATES["lr"]}
     assert record["families"]["glance"]["chosen"]["lr"] == max(tried, key=tried.get)
     assert record["families"]["glance"]["val"] == max(tried.values())
