@@ -32,7 +32,7 @@ ablations: paper  ## what each part of the method is worth, and several labels a
 	$(BIN)/python -m l2l.report --table=multi_label runs/multi_label --out=runs/multi_label/report.html
 
 listen: $(BIN)/.ready  ## choosing all moments by sound, beside everything else: runs/listen/compare/results.md
-	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
+	$(BIN)/python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen --jobs=2
 	$(BIN)/python -m l2l.compare choose runs/listen
 	$(BIN)/python -m l2l.compare measure runs/listen
 

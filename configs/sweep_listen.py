@@ -4,7 +4,7 @@
 
 that is
 
-    python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen
+    python -m l2l.sweep --sweep=configs/sweep_listen.py --out=runs/listen --jobs=2
     python -m l2l.compare choose runs/listen
     python -m l2l.compare measure runs/listen
 

@@ -4,13 +4,14 @@
 
 A sweep that comes with this package may be named, --sweep=study; any other is a file. It has get_runs(out), a list of
 runs, {name, config, seed, overrides}, and of commands on finished runs, {command, makes}. All run in this process,
-which spares each the start. What is finished is left alone, what was stopped goes on, so the same command continues a
-sweep. Writes OUT/sweep.json and OUT/sweep.md. The sweep file is Python and is executed: take it only from people whom
-you trust.
+which spares each the start; with --jobs several at a time, in processes. What is finished is left alone, what was
+stopped goes on, so the same command continues a sweep. Writes OUT/sweep.json and OUT/sweep.md. The sweep file is Python
+and is executed: take it only from people whom you trust.
 """
 
 import argparse
 import importlib
+import os
 import statistics
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 
 import jax
 
-from l2l.core import atomic, command
+from l2l.core import atomic, command, workers
 from l2l.core.atomic import replacing
 from l2l.core.terminal import say
 from l2l.core.texts import clock
@@ -29,6 +30,7 @@ from l2l.train.preemption import Stopped
 
 Run = dict[str, Any]
 EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
+MOST = 1024  # runs at a time
 
 
 def load_sweep(file: str, out: str) -> list[Run]:
@@ -101,15 +103,64 @@ def start(run: Run) -> None:
         raise RunError(f"python -m {' '.join(run['command'])} ended with code {code}")
 
 
-def sweep(runs: list[Run]) -> None:
-    """Runs what is not finished; raises as `start` and `is_done`."""
+def sweep(runs: list[Run], jobs: int = 1) -> None:
+    """Runs what is not finished, several entries at a time if there are several jobs; raises as `start` and `is_done`.
+
+    ChildProcessError: the process of a run died.
+    """
     since, left = time.perf_counter(), [run for run in runs if not is_done(run)]
-    for number, run in enumerate(left):
+    count = len(left)
+    while left:
+        now = left[:1] if jobs == 1 else at_once(left)
         spent = time.perf_counter() - since
-        rest = clock(spent / number * (len(left) - number)) if number else "?"
-        say(f"[{number + 1}/{len(left)}] {path_of(run)}  spent {clock(spent)}  left {rest}")
-        start(run)
-        jax.clear_caches()  # programs are of one run each
+        done = count - len(left)
+        rest = clock(spent / done * len(left)) if done else "?"
+        times = f"spent {clock(spent)}  left {rest}"
+        if len(now) == 1:
+            say(f"[{done + 1}/{count}] {path_of(now[0])}  {times}")
+            start(now[0])
+            jax.clear_caches()  # programs are of one run each
+        else:
+            say(f"[{done + 1}-{done + len(now)}/{count}] {len(now)} entries, {jobs} at a time  {times}")
+            for path in workers.each(start_quietly, now, dict, min(jobs, len(now))):
+                say(f"{path} is there; what it said: {log_of(path)}")
+        left = [run for run in left if run not in now]
+
+
+def at_once(left: list[Run]) -> list[Run]:
+    """The entries that wait for no other; a single one if it first makes what others may need, too."""
+    waited_for = {path_of(run) for run in left}
+    ready = [run for run in left if not waited_for & needs(run)]
+    return next(([run] for run in ready if makes_more(run)), ready)
+
+
+def makes_more(run: Run) -> bool:
+    """Whether an entry makes data that are not there, or keeps what its teacher says."""
+    return not all(map(dependencies.exists, needs(run))) or bool("config" in run and config_of(run).cache_teacher)
+
+
+def needs(run: Run) -> set[Path]:
+    """Runs and data that an entry is made from."""
+    if "command" in run:
+        return {path_of(run).parent}
+    return {Path(path) for path in dependencies.paths(config_of(run)).values()}
+
+
+def log_of(path: str | Path) -> Path:
+    """Where what makes a run or a measurement says what it has to say, if several are made at a time."""
+    return Path(f"{path}.log")
+
+
+def start_quietly(_: Any, run: Run) -> str:
+    """`start` in a process whose output goes to a file from now on; what it makes."""
+    path = path_of(run)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with log_of(path).open("a", encoding="utf-8") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    start(run)
+    jax.clear_caches()
+    return str(path)
 
 
 def tabulate(runs: list[Run]) -> dict[str, dict[str, dict[str, Any]]]:
@@ -152,14 +203,19 @@ def parser() -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(prog=command.program("l2l.sweep"), description=__doc__.splitlines()[0])
     result.add_argument("--sweep", required=True, help="a name such as study, or a file with get_runs(out)")
     result.add_argument("--out", required=True, help="folder for the runs and the results")
+    many = "runs at a time, each on a CPU core of its own, which small models use best; what a run says is in RUN.log"
+    result.add_argument("--jobs", type=command.number(int, 1, MOST), default=1, help=f"{many} (default: 1)")
     return result
 
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     try:
-        runs = load_sweep(args.sweep, args.out)
-        sweep(runs)
+        runs, jobs = load_sweep(args.sweep, args.out), args.jobs
+        if jobs > 1 and jax.default_backend() != "cpu":
+            say(f"one run at a time: --jobs={jobs} would have them share the accelerator")
+            jobs = 1
+        sweep(runs, jobs)
         print(write(Path(args.out), runs), end="")
     except KeyboardInterrupt:
         say("interrupted; the same command goes on")

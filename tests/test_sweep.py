@@ -1,6 +1,7 @@
 """What a sweep counts as done: the runs and the measurements it asks for, and no others."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,31 @@ def test_a_measurement_of_the_run_as_it_was_is_made_again(finished):
     for of, done in ((run_folder.hash_at(finished), True), ("0" * 16, False)):
         (finished / "curves.json").write_text(json.dumps(measured | {"run": of}))
         assert sweep.is_done(step) == done
+
+
+def test_what_may_be_made_at_a_time(tmp_path):
+    data = tmp_path / "data"
+    first, second = (entry(tmp_path / name, **{"data.dir": str(data)}) for name in ("a", "b"))
+    third = entry(tmp_path / "c", **{"data.dir": str(data), "init": str(tmp_path / "a")})
+    measured = {"command": ["l2l.curves", str(tmp_path / "c")], "makes": str(tmp_path / "c" / "curves.json")}
+    runs = [first, second, third, measured]
+    assert sweep.at_once(runs) == [first]  # the data are not there: one alone makes them
+    data.mkdir()
+    schema.save_index(data, schema.Index("clips", ("a",), {}, {}))
+    assert sweep.at_once(runs) == [first, second]
+    tables_runs.finished(tmp_path / "a", "teacher.py", {}, seed=0)
+    assert sweep.at_once(runs[1:]) == [second, third]
+    assert sweep.at_once([third, measured]) == [third]
+
+
+def test_several_at_a_time(finished, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "is_done", lambda run: False)
+    names = [f"{n}.json" for n in range(3)]
+    runs = [{"command": ["tests.helpers.writes", str(finished), name], "makes": str(finished / name)} for name in names]
+    sweep.sweep(runs, jobs=2)
+    assert os.getpid() not in {int((finished / name).read_text()) for name in names}
+    for name in names:
+        assert (finished / f"{name}.log").read_text() == f"this is {name}\n"
+    said = capsys.readouterr().err
+    assert "[1-3/3] 3 entries, 2 at a time" in said
+    assert all(f"{finished / name} is there; what it said: {finished / name}.log" in said for name in names)
