@@ -1,6 +1,7 @@
 """Trains a model from several seeds at once: one program, in which every seed has its own order and its own noise.
 
-Rate, videos and frozen variables are arguments of the program, so that it is compiled once for all of them.
+Rate, videos and frozen variables are arguments of the program, so that it is compiled once for all of them. The clip
+model's fused feature of a position is the same at every step; it is computed once.
 """
 
 import dataclasses
@@ -13,8 +14,10 @@ import numpy as np
 import optax
 
 from l2l.compare.films import Tree
+from l2l.models.skimmer import Skimmer
 from l2l.train import optim
 
+FUSED = "fused"
 CLASSIFIER = (("classifier/.*", 0.1),)  # one that starts from the clip model's learns at a tenth of the rate
 
 
@@ -43,12 +46,14 @@ def train(
       of_each_seed: whether the arrays of the videos have a first axis, that of the seeds.
     """
     videos = {name: jnp.asarray(value) for name, value in videos.items()}
+    task, videos = looked_up(task, frozen, videos)
     axis = 0 if of_each_seed else None
     count = videos["mask"].shape[-1]
     per_epoch = -(-count // settings.batch)
     keys = jax.vmap(jax.random.key)(jnp.array(seeds))
-    first = {name: (value[0] if of_each_seed else value)[:2] for name, value in videos.items()}
-    variables = jax.jit(jax.vmap(task.init, in_axes=(0, None, None)))(keys, first, frozen)
+    first = jax.tree.map(lambda value: (value[0] if of_each_seed else value)[:2], videos)
+    known = frozen | ({"fusion": first.pop(FUSED)} if FUSED in first else {})
+    variables = jax.jit(jax.vmap(task.init, in_axes=(0, None, None)))(keys, first, known)
     at_one = dataclasses.replace(settings, lr=1.0)  # what AdamW changes is proportional to the rate
     optimizer = optimiser_of(jax.tree.map(lambda x: x[0], variables["params"]), at_one, per_epoch)
     state = (variables["params"], variables.get("batch_stats", {}), jax.vmap(optimizer.init)(variables["params"]))
@@ -57,7 +62,9 @@ def train(
         state: tuple, key: jax.Array, rows: jax.Array, number: jax.Array, videos: Tree, frozen: Tree, lr: jax.Array
     ) -> tuple:
         params, batch_stats, opt_state = state
-        batch = {name: value[rows] for name, value in videos.items()}
+        batch = jax.tree.map(lambda value: value[rows], videos)
+        if FUSED in batch:
+            frozen = frozen | {"fusion": batch.pop(FUSED)}
         rng = jax.random.fold_in(key, number)
         grads, (batch_stats, _) = jax.grad(task.loss, has_aux=True)(params, batch_stats, frozen, batch, rng)
         updates, opt_state = optimizer.update(grads, opt_state, params)
@@ -70,6 +77,36 @@ def train(
         for number, own in enumerate(rows, epoch * per_epoch):
             state = steps(state, keys, jnp.asarray(own), jnp.int32(number), videos, frozen, jnp.float32(settings.lr))
     return {"params": state[0], "batch_stats": state[1]}
+
+
+@dataclasses.dataclass(frozen=True)
+class Known:
+    """A clip model's fusion whose answers are looked up: of a video, as it is and without its sound."""
+
+    def apply(self, variables: Tree, image: jax.Array, audio: jax.Array) -> jax.Array:
+        """As `models.student.Fusion`; variables: "heard" and "deaf" (b, n, f), in the place of parameters."""
+        del image
+        heard = jnp.any(audio != 0, axis=(1, 2))  # what is muted is zeros
+        return jnp.where(heard[:, None, None], variables["params"]["heard"], variables["params"]["deaf"])
+
+
+def looked_up(task: Any, frozen: Tree, videos: Tree) -> tuple[Any, Tree]:
+    """The task with its fusion looked up, and the videos with what it gives of each; or both as they are.
+
+    The LSTM skimmer fuses what it has mixed of several positions, which nobody knows before; and where nothing is
+    computed there is nothing to look up.
+    """
+    fusion = task.model.fusion
+    if isinstance(task.model, Skimmer) or not frozen["fusion"] or "norm" in frozen:
+        return task, videos
+    fuse = jax.jit(lambda params, *x: fusion.apply({"params": params}, *x))
+    image, audio = videos["image"], videos["audio"]
+    given = {
+        "heard": fuse(frozen["fusion"], image, audio),
+        "deaf": fuse(frozen["fusion"], image, jnp.zeros_like(audio)),
+    }
+    known = dataclasses.replace(task, model=task.model.clone(fusion=Known()))
+    return known, videos | {FUSED: given}
 
 
 def optimiser_of(params: Tree, settings: Settings, per_epoch: int) -> optax.GradientTransformation:

@@ -129,3 +129,29 @@ def test_positions_inside_a_labelled_stretch():
     assert found["inside"].tolist() == [[False, True, True], [False, False, False]]
     assert found["image"].dtype == np.float32
     assert "inside" not in films.stacked(iter([row]))
+
+
+def fused(features):
+    """The same videos, as a clip model with a network that fuses has them."""
+    fusion, width = Fusion(feature=6, hidden=16), features.splits["train"]["image"].shape[-1]
+    params = fusion.init(jax.random.key(0), jnp.zeros((1, width)), jnp.zeros((1, width)))["params"]
+    head = {"kernel": np.eye(6, features.classes, dtype=np.float32), "bias": np.zeros(features.classes, np.float32)}
+    frozen = {"fusion": jax.tree.map(lambda x: 4 * x, params), "classifier": head}
+    return dataclasses.replace(features, frozen=frozen, fusion=fusion)
+
+
+@pytest.mark.parametrize("kind", ["glance", "sampler", "judge", "pooled", "query"])
+def test_a_fusion_that_is_looked_up_teaches_the_same(kind, monkeypatch):
+    """Also where sound is left out at random, and of videos that have none."""
+    numbers = {"query": {"steps": 2, "key": 8}, "pooled": {}}
+    glance = {"steps": 2, "hidden": 8, "context": 3, "stride": 2}
+    arm = Arm("a", kind, model=numbers.get(kind, glance))
+    features, settings = fused(made()), training.Settings(epochs=3, batch=8)
+    assert not features.splits["train"]["has_audio"].all()
+    ask = lambda: arms.answers(arm, features, settings, range(2), "test")
+    known = ask()
+    asked = []
+    monkeypatch.setattr(training, "looked_up", lambda task, frozen, videos: (asked.append(task), (task, videos))[1])
+    for name, value in ask().items():
+        np.testing.assert_allclose(known[name], value, rtol=1e-3, atol=1e-3, err_msg=name)
+    assert len(asked) == 1
