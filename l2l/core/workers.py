@@ -11,7 +11,9 @@ from concurrent import futures
 from multiprocessing import connection
 from typing import Any, TypeVar
 
-Item, State, Result = TypeVar("Item"), TypeVar("State"), TypeVar("Result")
+Item = TypeVar("Item")
+State = TypeVar("State")
+Result = TypeVar("Result")
 _STATE: dict[str, Callable[[], Any]] = {}  # of a worker process
 
 
@@ -103,12 +105,13 @@ def held_interrupts() -> Iterator[Callable[[], None]]:
 
 
 def end_with_parent() -> None:
-    """From now on this process ends when its parent does."""
-    threading.Thread(target=_wait_for_parent, daemon=True).start()
+    """From now on this process ends when its parent does, if another Python process is that."""
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
 
 
-def _wait_for_parent() -> None:
-    connection.wait([multiprocessing.parent_process().sentinel])
+def _end_after(parent: int) -> None:
+    connection.wait([parent])
     os._exit(1)
 
 
