@@ -71,8 +71,7 @@ def work(tmp_path_factory):
     own = {"data.dir": str(work / "features"), "student": str(work / "student")}
     stage(skim, "judged", **own | numbers)
     own = {"data.dir": str(work / "heard"), "student": str(work / "preview")}
-    by_sound = {"model.index_by": "audio", "model.fallback": 2}
-    stage(skim, "listening", **own | by_sound | numbers)
+    stage(skim, "listening", "listen", **own | numbers)
     return work
 
 
