@@ -180,7 +180,7 @@ def study_of(folder: Path) -> Study:
         Arm(SAMPLER, "sampler", model=GLANCE | {"listens": "audio"}),
     ]
     grids: dict[str, Grid] = {arm.name: LSTM for arm in skimmers()}
-    grids |= {"single query": RATES, SAMPLER: RATES, "glance": READER | {"hidden": (128, 64)}}
+    grids |= {"single query": RATES, SAMPLER: RATES, "glance": READER}
     grids |= {"mean of all": READER, "max": READER, "top-k": READER | {"count": (5, 3, 10)}}
     grids |= {f"{what} of {count}": READER for count in LOOKS for what in ("judge", "mean")}
     differences = [

@@ -27,7 +27,7 @@ from l2l.compare.study import (
 from l2l.runs.run_folder import RunError
 
 EVERY = 5  # positions from one picture that helps to choose to the next
-COUNTS = (21, 18, 17)  # uniform positions with the preview's sound that cost no less than T = 10, 5, 3 of a listener
+COUNTS = (20, 17, 16)  # uniform positions with the preview's sound that cost no less than T = 10, 5, 3 of a listener
 
 
 def study_of(runs: Path) -> Study:
@@ -91,8 +91,7 @@ def grids() -> dict[str, Grid]:
     """What is chosen of each family."""
     found: dict[str, Grid] = {arm.name: LSTM for arm in skimmers()}
     found |= {"LSTM by sound, preview": LSTM, "single query": RATES, SAMPLER: RATES}
-    listener = READER | {"hidden": (128, 64)}
-    found |= {"glance": listener, "glance, preview": listener, "glance, small net of both": listener}
+    found |= dict.fromkeys(("glance", "glance, preview", "glance, small net of both"), READER)
     found |= {"mean of all": READER, "max": READER, "top-k": READER | {"count": (5, 3, 10)}}
     for count in sorted({*LOOKS, *COUNTS}):
         found |= {f"judge of {count}": READER, f"mean of {count}": READER}
