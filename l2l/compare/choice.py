@@ -76,7 +76,6 @@ def value(arm: Arm, found: Mapping[str, np.ndarray], labels: np.ndarray) -> floa
 
 def choose(study: Study, out: Path, jobs: int = 1) -> Choice:
     """Searches every family's grid in so many processes, and writes choice.json; trials that are there are kept."""
-    (out / TRIALS).mkdir(parents=True, exist_ok=True)
     setup, names = functools.partial(Trials, study, out / TRIALS), list(study.grids)
     families: dict[str, dict[str, Any]] = {}
     for done, (family, record) in enumerate(workers.each(Trials.search, names, setup, jobs), 1):
@@ -162,6 +161,7 @@ class Trials:
     def __init__(self, study: Study, folder: Path):
         compile_cache.use()
         self.study, self.folder, self.groups = study, folder, study.groups(("train", "val"))
+        folder.mkdir(parents=True, exist_ok=True)
 
     def search(self, family: str) -> tuple[str, dict[str, Any]]:
         """The name of a family, and the best of its grid, searched one key after another."""
