@@ -38,9 +38,8 @@ def run(config) -> None:
     logging.getLogger("jax").setLevel(logging.WARNING)  # which backends it looked for
     absl_logging.set_verbosity(absl_logging.WARNING)  # orbax tells a page a save
 
-    from l2l.core import processes
     from l2l.core.terminal import say
-    from l2l.runs import dependencies, run_folder
+    from l2l.runs import dependencies, processes, run_folder
     from l2l.runs.config import plain
     from l2l.runs.values import check_values
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import jax
 
-from l2l.core import atomic, processes, trees
+from l2l.core import atomic, trees
 from l2l.core.archive import reason
 from l2l.core.atomic import demand_file
 from l2l.core.terminal import say
 from l2l.data import schema
 from l2l.models.student import modalities
-from l2l.runs import run_rules
+from l2l.runs import processes, run_rules
 from l2l.runs.provenance import code_version, utc, versions
 from l2l.runs.run_rules import ADDED_KEYS
 from l2l.tasks.from_config import BLIND

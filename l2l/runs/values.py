@@ -7,13 +7,13 @@ from typing import Any
 import flax.traverse_util
 from ml_collections import ConfigDict
 
-from l2l.core import processes
 from l2l.core.rules import ANY, FINITE, NAME, SWITCH, TEXT, Rule, each, number, one_of, pair, whole
 from l2l.models import MODELS
 from l2l.models.glance import CLOSER, LISTENS
 from l2l.models.region_selector import CHOICES
 from l2l.models.skimmer import SELECTIONS
 from l2l.models.student import MODALITIES
+from l2l.runs import processes
 from l2l.tasks import TASKS
 
 DTYPES = ("float32", "bfloat16")

@@ -6,13 +6,13 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from l2l.core import processes, sharding, trees
+from l2l.core import sharding, trees
 from l2l.core.atomic import hash_of
 from l2l.core.prefetch import Ahead
 from l2l.core.terminal import say
 from l2l.data import loader
 from l2l.evaluate import evaluation, predict
-from l2l.runs import compatibility, fits, run_folder
+from l2l.runs import compatibility, fits, processes, run_folder
 from l2l.runs.config import plain
 from l2l.runs.values import check_values
 from l2l.tasks.distill import BRIDGE

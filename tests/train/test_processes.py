@@ -10,10 +10,9 @@ import time
 import numpy as np
 import pytest
 
-from l2l.core import processes
 from l2l.data import loader, schema
 from l2l.data.features import FeatureReader
-from l2l.runs import dependencies, run_folder
+from l2l.runs import dependencies, processes, run_folder
 from l2l.runs.config import load_config
 from l2l.train import extract, loop
 from tests.helpers import shards, small
