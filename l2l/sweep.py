@@ -19,7 +19,7 @@ from typing import Any
 
 import jax
 
-from l2l.core import atomic, command, workers
+from l2l.core import atomic, command, pool
 from l2l.core.atomic import replacing
 from l2l.core.terminal import say
 from l2l.core.texts import clock
@@ -122,7 +122,7 @@ def sweep(runs: list[Run], jobs: int = 1) -> None:
             jax.clear_caches()  # programs are of one run each
         else:
             say(f"[{done + 1}-{done + len(now)}/{count}] {len(now)} entries, {jobs} at a time  {times}")
-            for path in workers.each(start_quietly, now, dict, min(jobs, len(now))):
+            for path in pool.each(start_quietly, now, dict, min(jobs, len(now))):
                 say(f"{path} is there; what it said: {log_of(path)}")
         left = [run for run in left if run not in now]
 

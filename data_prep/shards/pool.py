@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from tqdm import tqdm
 
-from l2l.core.workers import end_with_parent, ended, held_interrupts, shielded
+from l2l.core.command import held_interrupts, shielded
+from l2l.core.pool import end_with_parent, ended
 
 from ..datasets.rows import PrepareError
 

@@ -9,7 +9,7 @@ from concurrent import futures
 
 from tqdm import tqdm
 
-from l2l.core.workers import held_interrupts
+from l2l.core.command import held_interrupts
 from l2l.data import schema
 from l2l.media.decoding.decoder import TIME_LIMIT, Decoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading

@@ -16,7 +16,7 @@ import jax
 from l2l.compare import choice, measure, results
 from l2l.compare.sample import study_of
 from l2l.compare.study import Study
-from l2l.core import command, workers
+from l2l.core import command, pool
 from l2l.core.terminal import say
 from l2l.core.texts import clock
 
@@ -38,7 +38,7 @@ def run(what: str, study: Study, out: Path) -> None:
     Raises:
       ChoiceError, ShardError, RunError, ValueError: what it needs is not there, or does not fit.
     """
-    jobs = min(workers.cores(), MOST) if jax.default_backend() == "cpu" else 1
+    jobs = min(pool.cores(), MOST) if jax.default_backend() == "cpu" else 1
     if what == "choose":
         choice.choose(study, out, jobs)
         say(f"{out / choice.FILE}: the test split may be read now")

@@ -13,7 +13,7 @@ from l2l.compare.arms import Arm
 from l2l.compare.films import Features
 from l2l.compare.study import SAMPLER, Groups, Study
 from l2l.compare.training import Settings
-from l2l.core import atomic, compile_cache, workers
+from l2l.core import atomic, compile_cache, pool
 from l2l.core.atomic import hash_of, read_json
 from l2l.core.terminal import say
 
@@ -78,7 +78,7 @@ def choose(study: Study, out: Path, jobs: int = 1) -> Choice:
     """Searches every family's grid in so many processes, and writes choice.json; trials that are there are kept."""
     setup, names = functools.partial(Trials, study, out / TRIALS), list(study.grids)
     families: dict[str, dict[str, Any]] = {}
-    for done, (family, record) in enumerate(workers.each(Trials.search, names, setup, jobs), 1):
+    for done, (family, record) in enumerate(pool.each(Trials.search, names, setup, jobs), 1):
         families[family] = record
         say(f"{done}/{len(names)} {family}: {record['chosen']}, {100 * record['val']:.1f} % on val")
     families = {name: families[name] for name in names}

@@ -13,7 +13,7 @@ from l2l.compare.arms import Arm
 from l2l.compare.choice import Choice, family_of, numbers_of, settings_of
 from l2l.compare.films import Features, Tree
 from l2l.compare.study import SAMPLER, Groups, Study
-from l2l.core import compile_cache, trees, workers
+from l2l.core import compile_cache, pool, trees
 from l2l.core.atomic import hash_of
 from l2l.core.terminal import say
 from l2l.core.texts import clock
@@ -34,7 +34,7 @@ def measure(study: Study, out: Path, jobs: int = 1) -> tuple[Groups, Choice]:
     work = [(number, arm) for number in range(len(groups)) for arm in study.arms]
     left = [(number, arm) for number, arm in work if not is_there(study, groups[number], arm, chosen, out, number)]
     since, setup = time.perf_counter(), functools.partial(Asking, study, chosen, out)
-    for done, (number, name) in enumerate(workers.each(Asking.keep, left, setup, jobs), 1):
+    for done, (number, name) in enumerate(pool.each(Asking.keep, left, setup, jobs), 1):
         spent = time.perf_counter() - since
         say(f"[{done}/{len(left)}] {number}, {name}  spent {clock(spent)}  left {rest(spent, done, len(left))}")
     return groups, chosen

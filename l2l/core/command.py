@@ -1,4 +1,7 @@
-"""How a command meets its terminal: a reader that has gone, output that is closed or full, names that move cursors."""
+"""How a command meets its terminal: a reader that has gone, output that is closed or full, names that move cursors.
+
+And Ctrl-C, beside processes and threads.
+"""
 
 import argparse
 import contextlib
@@ -7,6 +10,7 @@ import math
 import os
 import signal
 import sys
+import threading
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -153,3 +157,38 @@ def _die() -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     os.kill(os.getpid(), signal.SIGPIPE)
     raise AssertionError("SIGPIPE ends a process")
+
+
+@contextlib.contextmanager
+def shielded() -> Iterator[None]:
+    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def held_interrupts() -> Iterator[Callable[[], None]]:
+    """Inside, Ctrl-C is handled only where the function that this yields is called, and at the end.
+
+    Raised in the midst of concurrent.futures, KeyboardInterrupt leaves a future's lock taken: the thread that wants to
+    say that the future is done waits for it forever, and the interpreter waits for that thread when it ends.
+    """
+    came: list[int] = []
+
+    def interrupted() -> None:
+        if came and callable(before):
+            came.clear()
+            before(signal.SIGINT, None)
+
+    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
+        yield lambda: None
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+    interrupted()

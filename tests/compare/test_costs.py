@@ -49,7 +49,8 @@ def test_a_glance_by_sound(features):
     lengths = videos["valid"].sum(1)
     arm = Arm("g", "glance", model=GLANCE | {"listens": "audio", "stride": 5})
     read = np.minimum(lengths, 4)
-    wanted = np.mean(lengths * (SOUND + LISTENER) + read * (PICTURE + FUSE + JUDGE)) + HEAD
+    listener, judge = 130 * 64 + 9 * 64**2 + 64, 2 * 128 * 64 + 64
+    wanted = np.mean(lengths * (SOUND + listener) + read * (PICTURE + FUSE + judge)) + HEAD
     assert costs.gmacs(arm, features, videos, 4) == pytest.approx(wanted / 1e9)
 
 

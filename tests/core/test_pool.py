@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from l2l.core import workers
+from l2l.core import pool
 
 
 def state(log):
@@ -32,13 +32,13 @@ def dies(state, number):
 
 
 def test_here_it_is_done_in_order(tmp_path):
-    found = list(workers.each(cores_of, range(4), functools.partial(state, tmp_path / "log"), 1))
+    found = list(pool.each(cores_of, range(4), functools.partial(state, tmp_path / "log"), 1))
     assert [square for square, *_ in found] == [0, 1, 4, 9]
     assert {process for _, process, _ in found} == {os.getpid()}
 
 
 def test_every_process_has_one_core_and_is_set_up_once(tmp_path):
-    found = list(workers.each(cores_of, range(12), functools.partial(state, tmp_path / "log"), 2))
+    found = list(pool.each(cores_of, range(12), functools.partial(state, tmp_path / "log"), 2))
     assert sorted(square for square, *_ in found) == [n * n for n in range(12)]
     assert {count for *_, count in found} == {1}
     processes = {process for _, process, _ in found}
@@ -51,14 +51,14 @@ def test_every_process_has_one_core_and_is_set_up_once(tmp_path):
 @pytest.mark.parametrize(("work", "error"), [(fails, "number 3"), (dies, "one of 2 worker processes died")])
 def test_what_goes_wrong_is_raised(work, error, tmp_path):
     with pytest.raises((ValueError, ChildProcessError), match=error):
-        list(workers.each(work, range(8), functools.partial(state, tmp_path / "log"), 2))
+        list(pool.each(work, range(8), functools.partial(state, tmp_path / "log"), 2))
 
 
 SCRIPT = """
 import functools, os, sys, time
-from l2l.core import workers
-from tests.core import test_workers
-list(workers.each(test_workers.waits, range(2), functools.partial(test_workers.state, sys.argv[1]), 2))
+from l2l.core import pool
+from tests.core import test_pool
+list(pool.each(test_pool.waits, range(2), functools.partial(test_pool.state, sys.argv[1]), 2))
 """
 
 

@@ -10,12 +10,12 @@ import pytest
 from tqdm import tqdm
 
 from data_prep.shards import pool
-from l2l.core import workers
+from l2l.core.command import held_interrupts
 
 
 def interrupt_in(steps, error=None):
     """Is interrupted in the midst, and asks later; or fails in between."""
-    with workers.held_interrupts() as interrupted:
+    with held_interrupts() as interrupted:
         os.kill(os.getpid(), signal.SIGINT)
         steps.append("held")
         if error:
@@ -43,7 +43,7 @@ def test_an_error_is_not_hidden_by_an_interrupt():
 def test_ignored_interrupts_stay_ignored():
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with workers.held_interrupts() as interrupted:
+        with held_interrupts() as interrupted:
             os.kill(os.getpid(), signal.SIGINT)
             interrupted()
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
@@ -55,7 +55,7 @@ def test_other_threads_are_let_alone():
     seen = []
 
     def work():
-        with workers.held_interrupts() as interrupted:
+        with held_interrupts() as interrupted:
             interrupted()
             seen.append(signal.getsignal(signal.SIGINT))
 

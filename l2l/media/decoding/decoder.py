@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from l2l.core.workers import shielded
+from l2l.core.command import shielded
 from l2l.media.decoding import messages
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.messages import BadMessage, Done, Problem, Ready

@@ -4,12 +4,13 @@ import contextlib
 import functools
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from multiprocessing import connection
 from typing import Any, TypeVar
+
+from l2l.core.command import held_interrupts, shielded
 
 Item = TypeVar("Item")
 State = TypeVar("State")
@@ -67,41 +68,6 @@ def ended(executor: futures.ProcessPoolExecutor) -> Iterator[None]:
         for process in set(multiprocessing.active_children()) - before:
             process.terminate()
             process.join()
-
-
-@contextlib.contextmanager
-def shielded() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: it is the parent's to handle, after this block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def held_interrupts() -> Iterator[Callable[[], None]]:
-    """Inside, Ctrl-C is handled only where the function that this yields is called, and at the end.
-
-    Raised in the midst of concurrent.futures, KeyboardInterrupt leaves a future's lock taken: the thread that wants to
-    say that the future is done waits for it forever, and the interpreter waits for that thread when it ends.
-    """
-    came: list[int] = []
-
-    def interrupted() -> None:
-        if came and callable(before):
-            came.clear()
-            before(signal.SIGINT, None)
-
-    if threading.current_thread() is not threading.main_thread():  # which alone is interrupted
-        yield lambda: None
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
-    interrupted()
 
 
 def end_with_parent() -> None:
