@@ -211,7 +211,7 @@ def main() -> None:
         raise SystemExit(
             f"error: {args.data} has no {missing[0]}: see the text of python -m benchmarks.real_features --help"
         )
-    compare.run(args.what, study_of(args.data), args.out)
+    raise SystemExit(compare.attempt(args.what, functools.partial(study_of, args.data), args.out))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ the test split without the choice, or when what was chosen on has changed. Both 
 """
 
 import argparse
+import functools
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -47,11 +49,11 @@ def run(what: str, study: Study, out: Path) -> None:
     print(results.write(results.Results(study, groups, chosen, out), out), end="")
 
 
-def main(argv: list[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+def attempt(what: str, study: Callable[[], Study], out: Path) -> int:
+    """`run`, with what goes wrong in one line; the exit status."""
     since = time.perf_counter()
     try:
-        run(args.what, study_of(args.runs), args.runs / WHERE)
+        run(what, study(), out)
     except KeyboardInterrupt:
         say("interrupted; the same command goes on")
         return EXIT_INTERRUPTED
@@ -60,6 +62,11 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     say(f"took {clock(time.perf_counter() - since)}")
     return 0
+
+
+def main(argv: list[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    return attempt(args.what, functools.partial(study_of, args.runs), args.runs / WHERE)
 
 
 if __name__ == "__main__":
