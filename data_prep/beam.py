@@ -8,6 +8,7 @@ same function of a shard, so its bytes are the same; the machines read the video
 must reach both. Shards that are there are not made again, and the machine that calls this writes the index at the end.
 """
 
+import argparse
 import dataclasses
 import json
 import sys
@@ -19,7 +20,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 
 from l2l.core import atomic, command
 from l2l.data import schema
-from l2l.media.decoding.decoder import Decoder, DecoderError
+from l2l.media.decoding.decoder import Decoder
 from l2l.media.policy import ClipPolicy, Reading
 
 from . import storage, write_shards
@@ -103,20 +104,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     cut = argv.index("--") if "--" in argv else len(argv)
     args, options = write_shards.parse(argv[:cut]), argv[cut + 1 :]
-    try:
-        if args.dry_run or args.shard_range or args.finalize:
-            raise PrepareError("--dry_run, --shard_range and --finalize are for data_prep.write_shards")
-        if not any(option.startswith("--runner") for option in options):
-            raise PrepareError("name Beam's runner after the flags, such as: -- --runner=DataflowRunner")
-        index = run(write_shards.asked_for(args), args.time_limit, args.retry_failed, PipelineOptions(options))
-    except (PrepareError, DecoderError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted: {args.out} is not finished; run the same command again to continue", file=sys.stderr)
-        return 130
-    finish.report(index)
-    return 0
+    return command.status(lambda: prepare_told(args, options), interrupted=write_shards.unfinished(args))
+
+
+def prepare_told(args: argparse.Namespace, options: Sequence[str]) -> None:
+    """Writes the shards with Beam, and says what is in them."""
+    if args.dry_run or args.shard_range or args.finalize:
+        raise PrepareError("--dry_run, --shard_range and --finalize are for data_prep.write_shards")
+    if not any(option.startswith("--runner") for option in options):
+        raise PrepareError("name Beam's runner after the flags, such as: -- --runner=DataflowRunner")
+    finish.report(run(write_shards.asked_for(args), args.time_limit, args.retry_failed, PipelineOptions(options)))
 
 
 if __name__ == "__main__":

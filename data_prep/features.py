@@ -20,7 +20,6 @@ A second call does only what is missing. What is stored is not read again: to ta
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -259,20 +258,18 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
+    said = f"interrupted: {args.out} is not finished; run the same command again to continue"
+    return command.status(lambda: convert_told(args), interrupted=said)
+
+
+def convert_told(args: argparse.Namespace) -> None:
+    """Converts, and says what was."""
     hops = {name: getattr(args, f"{name}_hop") for name in MODALITIES}
-    try:
-        how = {"val": args.val, "test": args.test, "retry_failed": args.retry_failed}
-        index = convert(args.features, args.listed, args.out, hops, **how)
-    except (PrepareError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted: {args.out} is not finished; run the same command again to continue", file=sys.stderr)
-        return 130
+    how = {"val": args.val, "test": args.test, "retry_failed": args.retry_failed}
+    index = convert(args.features, args.listed, args.out, hops, **how)
     finish.report(index)
     widths = " and ".join(f"{name} of {width}" for name, width in index.policy["widths"].items() if width)
     print(f"{args.out} is finished: {len(index.labels)} classes, {widths} values, {len(index.failed)} videos set aside")
-    return 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ import argparse
 import contextlib
 import dataclasses
 import itertools
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -210,12 +209,13 @@ def class_names(path: Path | None) -> list[str] | None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        labels, deep = class_names(args.labels), args.out_r2plus1d152
-        index = convert(args.features, args.lists, args.out, labels, out_r2plus1d152=deep)
-    except (PrepareError, OSError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.status(lambda: convert_told(args))
+
+
+def convert_told(args: argparse.Namespace) -> None:
+    """Converts, and says what was."""
+    labels, deep = class_names(args.labels), args.out_r2plus1d152
+    index = convert(args.features, args.lists, args.out, labels, out_r2plus1d152=deep)
     for split in index.splits:
         print(f"{split}: {index.videos(split)} videos")
     for x in index.failed[:20]:
@@ -224,7 +224,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(note)
     made = " and ".join(str(out) for out in (args.out, deep) if out)
     print(f"{made} is finished: {len(index.labels)} classes, {len(index.failed)} videos set aside")
-    return 0
 
 
 if __name__ == "__main__":

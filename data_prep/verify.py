@@ -23,7 +23,6 @@ from l2l.data import schema
 from l2l.data.index_rules import ACTIONS
 
 from . import storage
-from .datasets.rows import PrepareError
 from .shards import pool
 from .shards.records import Check, read_again
 
@@ -106,27 +105,25 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
+    return command.status(lambda: verify(args.directory, args.workers))
+
+
+def verify(directory: str, workers: int) -> int:
+    """Prints what is wrong in a directory of shards, or what it holds; the exit status."""
     count = 0
-    try:
-        for problem in problems(args.directory, args.workers):
-            count += 1
-            if count <= LISTED:
-                print(problem)
-        index = load_index(args.directory) if not count else None
-    except (PrepareError, schema.ShardError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    if index is None:
+    for problem in problems(directory, workers):
+        count += 1
+        if count <= LISTED:
+            print(problem)
+    if count:
         if count > LISTED:
             print(f"... and {count - LISTED:,} problems more")
-        print(f"{args.directory}: {count} problems; delete the shards named above and prepare again", file=sys.stderr)
-        return 1
+        print(f"{directory}: {count} problems; delete the shards named above and prepare again", file=sys.stderr)
+        return command.FAILED
+    index = load_index(directory)
     for split in index.splits:
         print(f"{split}: {index.videos(split)} videos, {index.records(split)} records")
-    print(f"{args.directory} is whole: {len(index.labels)} labels of hash {index.label_hash}")
+    print(f"{directory} is whole: {len(index.labels)} labels of hash {index.label_hash}")
     return 0
 
 

@@ -14,12 +14,11 @@ import importlib
 import inspect
 import os
 import re
-import sys
 from collections.abc import Sequence
 from types import ModuleType
 
 from l2l.core import command
-from l2l.media.decoding.decoder import TIME_LIMIT, DecoderError
+from l2l.media.decoding.decoder import TIME_LIMIT
 from l2l.media.policy import ClipPolicy, Reading
 
 from .datasets.rows import DECIDED, PrepareError
@@ -173,15 +172,12 @@ def run(asked: Plan, args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parse(argv)
-    try:
-        run(asked_for(args), args)
-    except (PrepareError, DecoderError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"interrupted: {args.out} is not finished; run the same command again to continue", file=sys.stderr)
-        return 130
-    return 0
+    return command.status(lambda: run(asked_for(args), args), interrupted=unfinished(args))
+
+
+def unfinished(args: argparse.Namespace) -> str:
+    """What is said after Ctrl-C."""
+    return f"interrupted: {args.out} is not finished; run the same command again to continue"
 
 
 if __name__ == "__main__":

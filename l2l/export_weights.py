@@ -8,7 +8,6 @@ reads it back; config, labels and clip policy are in its metadata.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from l2l.core import command
@@ -28,12 +27,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        print(export(args.run, args.out))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return command.status(lambda: print(export(args.run, args.out)))
 
 
 def export(path: str, out: str) -> str:

@@ -20,7 +20,6 @@ import numpy as np
 import scipy.optimize
 
 from l2l.core import command
-from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.runs import run_folder
 from l2l.tasks import losses
@@ -130,7 +129,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    return tell(lambda: make(args.directory, args.out))
+    return command.status(lambda: print(make(args.directory, args.out)))
 
 
 if __name__ == "__main__":

@@ -79,24 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     if bool(args.follow) == bool(args.videos or args.list):
         parser().error("name videos, or one with --follow")
-    try:
-        return asked(args)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def asked(args: argparse.Namespace) -> int:
-    """Does what is asked for; returns the exit status."""
-    from l2l.media.decoding.decoder import DecoderError
-
-    try:
-        return follow(args) if args.follow else look(args)
-    except DecoderError as error:
-        raise ValueError(str(error)) from error
+    return command.status(lambda: follow(args) if args.follow else look(args))
 
 
 def load(args: argparse.Namespace) -> Any:

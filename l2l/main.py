@@ -25,9 +25,6 @@ from ml_collections import config_flags
 
 from l2l.core import command, distribution
 
-EXIT_STOPPED = 75  # the state is saved, the same command goes on
-EXIT_INTERRUPTED = 130
-
 CONFIG = config_flags.DEFINE_config_file(
     "config", None, "Which experiment: STAGE[:VARIANT] or configs/STAGE.py[:VARIANT].", lock_config=True
 )
@@ -120,32 +117,23 @@ def interrupted(number: int, frame: object) -> None:
     An exception may drown in a library's import.
     """
     os.write(2, b"interrupted; the same command goes on from the last save\n")
-    os._exit(EXIT_INTERRUPTED if number == signal.SIGINT else EXIT_STOPPED)
+    os._exit(command.INTERRUPTED if number == signal.SIGINT else command.STOPPED)
 
 
 def explain(error: Exception) -> int:
-    """Prints one line for a mistake that a person can mend, a trace for anything else, and returns the exit code."""
-    from l2l.train.preemption import Stopped
-
-    if isinstance(error, Stopped):
-        print(error, file=sys.stderr)
-        return EXIT_STOPPED
-    if isinstance(error, ModuleNotFoundError) and (reason := distribution.lacking(error)):
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
-    mistakes = (ValueError, ArithmeticError, OSError)
-    if not isinstance(error, mistakes) or os.environ.get("L2L_TRACEBACK"):
+    """Tells what went wrong: a line for a mistake that a person can mend, a trace for anything else; the exit code."""
+    try:
+        return command.explained(error)
+    except Exception:
         traceback.print_exception(error)
-    else:
-        print(f"error: {error}", file=sys.stderr)
-    return 1
+        return command.FAILED
 
 
 def end(code: int) -> None:
     """Ends the process; one of several that failed at once, as the others would only wait for each other."""
     import jax
 
-    if jax.distributed.is_initialized() and code != EXIT_STOPPED:
+    if jax.distributed.is_initialized() and code != command.STOPPED:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)

@@ -26,10 +26,8 @@ from l2l.core.texts import clock
 from l2l.runs import dependencies
 from l2l.runs.config import called, config_file, load_config, plain
 from l2l.runs.run_folder import DONE, RunError, asks_longer, check_same, hash_at, is_finished, read_json
-from l2l.train.preemption import Stopped
 
 Run = dict[str, Any]
-EXIT_STOPPED, EXIT_INTERRUPTED = 75, 130
 MOST = 1024  # runs at a time
 
 
@@ -209,24 +207,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        runs, jobs = load_sweep(args.sweep, args.out), args.jobs
-        if jobs > 1 and jax.default_backend() != "cpu":
-            say(f"one run at a time: --jobs={jobs} would have them share the accelerator")
-            jobs = 1
-        sweep(runs, jobs)
-        print(write(Path(args.out), runs), end="")
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on")
-        return EXIT_INTERRUPTED
-    except Stopped as stopped:
-        say(str(stopped))
-        return EXIT_STOPPED
-    except (ValueError, ArithmeticError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
+    return command.status(lambda: run_all(args), interrupted="interrupted; the same command goes on")
+
+
+def run_all(args: argparse.Namespace) -> None:
+    """Does the runs, writes the table and prints it."""
+    runs, jobs = load_sweep(args.sweep, args.out), args.jobs
+    if jobs > 1 and jax.default_backend() != "cpu":
+        say(f"one run at a time: --jobs={jobs} would have them share the accelerator")
+        jobs = 1
+    sweep(runs, jobs)
+    print(write(Path(args.out), runs), end="")
 
 
 if __name__ == "__main__":

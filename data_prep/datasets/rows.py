@@ -6,12 +6,13 @@ import os
 import unicodedata
 from collections.abc import Iterable
 
+from l2l.core.command import Failure
 from l2l.core.texts import printable
 
 MESSAGE = 900  # characters, at most
 
 
-class PrepareError(Exception):
+class PrepareError(Failure):
     """A mistake in the arguments, the list of videos or the output directory; one line, whatever it repeats of them."""
 
     def __init__(self, message: str) -> None:

@@ -23,14 +23,12 @@ same seed gives the same pictures and sound. A second call makes what is missing
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import av
 
 from l2l.core import command, distribution
-from l2l.data import schema
 
 from ..datasets.rows import PrepareError
 from ..shards import pool
@@ -47,21 +45,23 @@ def parser() -> argparse.ArgumentParser:
     return result
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
     flags = parser().parse_args(arguments)
     parts = flags.parts.split(",")
     if unknown := [part for part in parts if part not in PARTS]:
         parser().error(f"--parts: unknown part {unknown[0]!r}; there are {', '.join(PARTS)}")
     distribution.demand("tensorflow")  # it writes the shards, after a minute of drawing
-    try:
+
+    def make() -> None:
         for part in parts:
-            new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)
+            try:
+                new = make_part(part, flags.out, seed=flags.seed, workers=flags.workers)
+            except av.FFmpegError as error:
+                raise PrepareError(f"{part}: {error}") from error
             print(f"{flags.out / part}: {'made' if new else 'there already, left alone'}")
-    except KeyboardInterrupt:
-        print("data_prep.sample: interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
-    except (PrepareError, schema.ShardError, OSError, av.FFmpegError) as error:
-        sys.exit(f"data_prep.sample: {error}")
+
+    return command.status(make, interrupted="interrupted; the same command goes on from here")
 
 
 if __name__ == "__main__":

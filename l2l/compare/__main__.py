@@ -23,7 +23,6 @@ from l2l.core.terminal import say
 from l2l.core.texts import clock
 
 WHERE = "compare"
-EXIT_INTERRUPTED = 130
 MOST = 8  # processes, each of which holds all features
 
 
@@ -51,17 +50,13 @@ def run(what: str, study: Study, out: Path) -> None:
 
 def attempt(what: str, study: Callable[[], Study], out: Path) -> int:
     """`run`, with what goes wrong in one line; the exit status."""
-    since = time.perf_counter()
-    try:
+
+    def work() -> None:
+        since = time.perf_counter()
         run(what, study(), out)
-    except KeyboardInterrupt:
-        say("interrupted; the same command goes on")
-        return EXIT_INTERRUPTED
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    say(f"took {clock(time.perf_counter() - since)}")
-    return 0
+        say(f"took {clock(time.perf_counter() - since)}")
+
+    return command.status(work, interrupted="interrupted; the same command goes on")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -23,7 +24,21 @@ KEPT = "\n\t\r"  # of the characters that control a terminal
 # Change the direction of what follows, which can make a name look like another.
 _TURNING = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
+FAILED, STOPPED, INTERRUPTED = 1, 75, 130  # exit statuses
+TRACEBACK = "L2L_TRACEBACK"  # set, an error also shows where in the code it happened
+
 called_as = ""  # "l2l NAME", where this process was started so
+
+
+class Failure(Exception):
+    """Something that the person who called a command can mend; the message says what, and how.
+
+    What is wrong with a value is a ValueError, and may be told in the same way.
+    """
+
+
+class Stopped(Exception):
+    """Work was asked to stop; what it had is saved, and the same command goes on. No error."""
 
 
 class Enough(BaseException):
@@ -57,14 +72,13 @@ def run(main: Callable[[], int | None]) -> NoReturn:
     """Runs a command and ends the process with its status.
 
     As `yes | head` does, it ends of SIGPIPE without a word when whoever reads its output has gone. Output that cannot
-    be written is an error in one line, status 1, and so is a package that the command needs and that is not installed;
-    closed output swallows what is printed.
+    be written is an error in one line, and so is what `explained` tells of; closed output swallows what is printed.
     """
     _open_closed()
     sys.stdout, sys.stderr = _output(sys.stdout, 1), _output(sys.stderr, 2)
     try:
         try:
-            status = _told(main)
+            status = _import_errors_told(main)
         finally:
             sys.stdout.flush()
             sys.stderr.flush()
@@ -83,16 +97,49 @@ def program(module: str) -> str:
     return called_as or f"python -m {module}"
 
 
-def _told(main: Callable[[], int | None]) -> int | None:
+def status(work: Callable[[], int | None], *, interrupted: str = "interrupted") -> int:
+    """Does a command's work; returns its exit status, 0 if `work` returns None.
+
+    Of what ends the work before its time a line is told: 1 after an error, STOPPED, or INTERRUPTED after Ctrl-C.
+
+    Args:
+      work: what the command does.
+      interrupted: what is said after Ctrl-C.
+
+    Raises:
+      Exception: what `explained` does not know: a fault of this program.
+    """
+    try:
+        return work() or 0
+    except KeyboardInterrupt:
+        print(interrupted, file=sys.stderr)
+        return INTERRUPTED
+    except Exception as error:
+        return explained(error)
+
+
+def explained(error: Exception) -> int:
+    """Tells in one line of an error that a person can mend; returns the exit status. Raises any other."""
+    if isinstance(error, Stopped):
+        print(error, file=sys.stderr)
+        return STOPPED
+    known = isinstance(error, (Failure, ValueError, ArithmeticError, OSError))
+    reason = distribution.lacking(error) if isinstance(error, ModuleNotFoundError) else str(error) if known else ""
+    if not known and not reason:
+        raise error
+    if known and os.environ.get(TRACEBACK):
+        traceback.print_exception(error)
+    else:
+        print(f"error: {reason}", file=sys.stderr)
+    return FAILED
+
+
+def _import_errors_told(main: Callable[[], int | None]) -> int | None:
     """Its status; 1 after a line where it needs an extra that is not installed."""
     try:
         return main()
     except ModuleNotFoundError as error:
-        reason = distribution.lacking(error)
-        if not reason:
-            raise
-        print(f"error: {reason}", file=sys.stderr)
-        return 1
+        return explained(error)
 
 
 def number(kind: type, least: float, most: float = math.inf) -> Callable[[str], Any]:

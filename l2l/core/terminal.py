@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
@@ -63,16 +63,6 @@ class Bar:
         left = clock((self._total - self._done) / rate if rate else float("inf"))
         counts = f"{self._what} {self._done}/{self._total} {self._unit}s {share}"
         say(f"{counts}  {rate_of(rate, self._unit)}  left {left}")
-
-
-def tell(work: Callable[[], Any]) -> int:
-    """Prints what a command's work comes to; returns its exit status, 1 after an error, which is told in a line."""
-    try:
-        print(work())
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
-    return 0
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ import json
 from typing import Any
 
 from l2l.core import command
-from l2l.core.terminal import say, tell
+from l2l.core.terminal import say
 from l2l.runs.actions import actions_of
 from l2l.runs.run_folder import load_run
 
@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
     how = args.split, args.batch, args.recognition, args.by_video
-    return tell(lambda: json.dumps(evaluate_run(args.run, args.data, *how)))
+    return command.status(lambda: print(json.dumps(evaluate_run(args.run, args.data, *how))))
 
 
 if __name__ == "__main__":

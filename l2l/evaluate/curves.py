@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from l2l.core import atomic, command, sharding
-from l2l.core.terminal import tell
 from l2l.data.dataset import Source
 from l2l.evaluate import metrics
 from l2l.evaluate.evaluation import evaluate, open_for
@@ -240,4 +239,4 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return tell(lambda: write(args.run, args.data, args.split, args.recognition))
+    return command.status(lambda: print(write(args.run, args.data, args.split, args.recognition)))

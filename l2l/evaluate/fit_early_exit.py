@@ -11,7 +11,6 @@ shows no gain, the scores stay uncalibrated; stopping still works, with the meas
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -184,13 +183,14 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        run = run_folder.load_run(args.run)
-        found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
-        atomic.write_json(Path(args.run) / EARLY_EXIT, found)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    return command.status(lambda: fit_run(args))
+
+
+def fit_run(args: argparse.Namespace) -> None:
+    """Fits the rule, writes it into the run folder, and says what it is."""
+    run = run_folder.load_run(args.run)
+    found = find(run, args.data, args.recognition, args.val, args.test, args.tolerance)
+    atomic.write_json(Path(args.run) / EARLY_EXIT, found)
     print(told(found))
-    return 0

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from l2l.core import atomic, command, sharding
-from l2l.core.terminal import tell
 from l2l.data import schema
 from l2l.data.batching import Batch
 from l2l.evaluate import metrics
@@ -142,4 +141,4 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    return tell(lambda: write(args.run, args.data, args.split))
+    return command.status(lambda: print(write(args.run, args.data, args.split)))

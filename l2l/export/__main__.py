@@ -9,7 +9,6 @@ with JAX alone, stand in `l2l/inference/from_export.py`.
 """
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from l2l.core import command
@@ -27,14 +26,14 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        from l2l.export import writer  # takes seconds: --help need not wait
+    return command.status(lambda: export(args))
 
-        print(writer.export(args.run, args.out))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+
+def export(args: argparse.Namespace) -> None:
+    """Writes the file and says what is in it."""
+    from l2l.export import writer  # takes seconds: --help need not wait
+
+    print(writer.export(args.run, args.out))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from l2l.core import command
-from l2l.core.terminal import say
 from l2l.report.run_page import page_of, write
 from l2l.report.tables import formats as tables
 
@@ -39,17 +38,18 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status."""
     args = parser().parse_args(argv)
-    try:
-        if args.table:
-            tables.write(args.table, args.runs, args.out)
-        else:
-            write(args.out, page_of(args.runs, args.videos, args.out.parent))
-    except (ValueError, OSError) as error:
-        say(f"error: {error}")
-        return 1
+    return command.status(lambda: report(args))
+
+
+def report(args: argparse.Namespace) -> None:
+    """Writes the page or the tables, and says where."""
+    if args.table:
+        tables.write(args.table, args.runs, args.out)
+    else:
+        write(args.out, page_of(args.runs, args.videos, args.out.parent))
     print(args.out)
-    return 0
 
 
 if __name__ == "__main__":

@@ -13,14 +13,13 @@ from pathlib import Path
 import jax
 import ml_collections
 
-from l2l.core import distribution
+from l2l.core import command, distribution
 from l2l.core.terminal import say
 from l2l.data import schema
 from l2l.runs import run_folder
 from l2l.runs.config import load_config, plain
 
 KEYS = ("teacher", "init", "student", "recognition")
-INTERRUPTED = (75, 130, -2)  # exit codes: stopped and saved, interrupted, ended by SIGINT
 
 
 def paths(config: ml_collections.ConfigDict) -> dict[str, str]:
@@ -93,7 +92,7 @@ def run_module(arguments: list[str]) -> int:
         code = subprocess.run([sys.executable, "-m", *arguments], check=False).returncode
     finally:
         signal.signal(signal.SIGINT, before)
-    if code in INTERRUPTED:
+    if code in (command.STOPPED, command.INTERRUPTED, -signal.SIGINT):
         raise KeyboardInterrupt
     return code
 

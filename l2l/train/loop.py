@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from l2l.core import sharding, trees
 from l2l.core.atomic import hash_of
+from l2l.core.command import Stopped
 from l2l.core.prefetch import Ahead
 from l2l.core.terminal import say
 from l2l.data import loader
@@ -18,7 +19,7 @@ from l2l.runs.values import check_values
 from l2l.tasks.distill import BRIDGE
 from l2l.train import checkpoint
 from l2l.train.log import MetricLog, Numbers, Progress, Trace, check_finite, told
-from l2l.train.preemption import Stop, Stopped
+from l2l.train.preemption import Stop
 from l2l.train.setup import Job, announce, init_state, prepare
 from l2l.train.state import Tree
 from l2l.train.step import make_step

@@ -10,10 +10,6 @@ from jax.experimental import multihost_utils
 from l2l.core.terminal import say
 
 
-class Stopped(Exception):
-    """The run was asked to stop; it saved its state and can be continued by the same command."""
-
-
 class Stop:
     """Notices the wish to stop while it is entered; the second Ctrl-C or SIGTERM ends the process at once.
 

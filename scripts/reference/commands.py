@@ -25,13 +25,13 @@ INTRODUCTION = """\
 Every command has two names. `l2l infer` is what an installed package brings; `python -m l2l.infer` also works in a
 checkout. Both take the same arguments. A command ends with status 0, or with 1 and a line that says what was wrong and
 what to do. Ctrl-C ends it with status 130. An argument that is not known ends it with status 2, or 1 of `l2l train`.
+With the environment variable `L2L_TRACEBACK` set, an error also shows where in the code it happened.
 
 How to use them: [tutorials and how-to guides](../index.md). Where the keys of a config are listed:
 [configs](configs.md)."""
 STATUS = """\
 Exit status: 0, 1 for an error, 75 if the run was told to stop (SIGTERM, or Ctrl-C while it trains) and has saved its
-state: the same command continues it. 130 after Ctrl-C before or after training. With the environment variable
-`L2L_TRACEBACK` set, an error also shows where in the code it happened."""
+state: the same command continues it. 130 after Ctrl-C before or after training."""
 
 
 def commands() -> str:

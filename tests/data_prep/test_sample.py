@@ -321,7 +321,7 @@ def test_interrupted_and_continued(tmp_path):
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in said
-    assert said.strip().splitlines()[-1].startswith("data_prep.sample: interrupted")
+    assert said.strip().splitlines()[-1].startswith("interrupted; the same command goes on")
     assert not (tmp_path / "source" / schema.INDEX).exists()
     made = sorted(tmp_path.rglob("*.mp4"))
     assert len(made) >= 8

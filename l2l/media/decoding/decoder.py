@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from l2l.core.command import shielded
+from l2l.core.command import Failure, shielded
 from l2l.media.decoding import messages
 from l2l.media.decoding.asking import Asking
 from l2l.media.decoding.messages import BadMessage, Done, Problem, Ready
@@ -39,7 +39,7 @@ COMMAND = (sys.executable or "python", "-P", "-m", "l2l.media.decoding.worker")
 _ROOT = str(Path(__file__).parents[3])  # where this package is found
 
 
-class DecoderError(Exception):
+class DecoderError(Failure):
     """No process can be had to decode in; the video is not at fault. The message is one line."""
 
 
