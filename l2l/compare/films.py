@@ -87,7 +87,8 @@ def stacked(batches: Iterator[Tree], actions: Actions | None = None) -> Tree:
     """
     rows = sorted(map(dict, batches), key=lambda row: int(row["example"][0]))
     for row in rows if actions else ():
-        there = positions_inside(np.asarray(row["video_id"]), np.stack(row["times"]), actions or {})
+        names, times = np.asarray(row["video_id"]), np.stack(row["times"])
+        there = positions_inside(names, times, row["valid"].sum(axis=1), actions or {})
         row["inside"] = np.zeros_like(row["valid"])
         row["inside"][0, : len(there.get(0, ()))] = there.get(0, False)
     longest = max(int(row["valid"].sum()) for row in rows)

@@ -24,12 +24,13 @@ from l2l.data.dataset import Source
 from l2l.evaluate import metrics
 from l2l.evaluate.evaluation import evaluate, open_for
 from l2l.evaluate.predict import Arrays, jit_predict, predictor
-from l2l.evaluate.video_macs import looked_at, mean_gmacs, positions, selection_gmacs
+from l2l.evaluate.video_macs import looked_at, mean_gmacs, selection_gmacs
 from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import modalities
 from l2l.runs import provenance, run_folder
 from l2l.runs.names import CURVE_METRICS, CURVES
+from l2l.runs.prediction_rules import positions
 from l2l.runs.run_folder import Run, RunError
 from l2l.tasks import Skim
 from l2l.tasks.selections import SELECTIONS

@@ -16,6 +16,7 @@ from l2l.evaluate import metrics
 from l2l.evaluate.predict import Arrays, jit_predict, predict_batches, predictor
 from l2l.runs import compatibility, fits
 from l2l.runs.actions import Actions, positions_inside
+from l2l.runs.prediction_rules import positions
 from l2l.runs.run_folder import Run
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
@@ -33,7 +34,9 @@ def evaluate(
     mesh: jax.sharding.Mesh,
     stop: Callable[[], bool] = lambda: False,
 ) -> Arrays | None:
-    """Predictions for every example of a split, in the order of the shards, with labels, video_id and has_audio.
+    """Predictions for every example of a split, in the order of the shards, with labels, video_id, has_audio and times.
+
+    Of whole videos, whose times are filled up with zeros, also "positions" int32 (n,), how many each has.
 
     None if it was asked to stop meanwhile.
 
@@ -47,6 +50,8 @@ def evaluate(
                 return None
             kept = {name: rows for name, rows in outputs.items() if name not in DESCRIPTORS}
             kept |= {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
+            if np.ndim(inputs["times"][0]):  # whole videos
+                kept["positions"] = [np.int32(len(times)) for times in inputs["times"]]
             for name, rows in kept.items():
                 columns.setdefault(name, []).extend(rows)
             bar.update(len(inputs["example"]))
@@ -128,7 +133,7 @@ def inside(arrays: Arrays, actions: Actions | None) -> dict[str, float]:
     picked = [arrays[key] for key in ("picked_image", "picked_audio", "picked") if key in arrays]
     if not picked:
         return {}
-    where = positions_inside(arrays["video_id"], arrays["times"], actions or {})
+    where = positions_inside(arrays["video_id"], arrays["times"], positions(arrays), actions or {})
     rows = list(where)
     examples: dict[str, float] = {"inside_examples": len(where)}
     counted = arrays["counted"][rows]  # (v, T)

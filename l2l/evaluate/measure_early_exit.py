@@ -9,9 +9,10 @@ import numpy as np
 
 from l2l.evaluate import metrics, model_macs
 from l2l.evaluate.fit_early_exit import Sure, difference, right
-from l2l.evaluate.video_macs import looked_at, positions
+from l2l.evaluate.video_macs import looked_at
 from l2l.models.glance import Glance
 from l2l.models.student import modalities
+from l2l.runs.prediction_rules import positions
 from l2l.runs.run_folder import Run
 from l2l.tasks import from_config
 

@@ -70,8 +70,3 @@ def looked_at(arrays: Mapping[str, np.ndarray], index_by: Sequence[str], steps: 
     picked = np.stack([arrays[f"picked_{m}"][:, :steps] for m in index_by], axis=-1)  # (b, steps, modalities)
     rows = zip(picked, arrays["counted"][:, :steps], strict=True)
     return np.array([len(np.unique(own[counted])) for own, counted in rows], int)
-
-
-def positions(arrays: Arrays) -> np.ndarray:
-    """How many positions each video has, int (b,): times are padded with zeros."""
-    return (arrays["times"] > 0).sum(axis=1)

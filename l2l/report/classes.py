@@ -10,6 +10,7 @@ from l2l.evaluate import metrics
 from l2l.models.student import modalities
 from l2l.report.files import Files
 from l2l.report.video_parts import uri
+from l2l.runs.prediction_rules import positions
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -163,6 +164,6 @@ def moment(arrays: Arrays, row: int) -> float:
         return float(times)
     kinds = ("picked", *(f"picked_{m}" for m in modalities("both")))
     picks = [arrays[key][row] for key in kinds if key in arrays]
-    n = int((times > 0).sum())
+    n = int(positions(arrays)[row])
     place = int(picks[0][arrays["counted"][row].argmax()]) if picks else n // 2
     return float(times[min(place, n - 1)])

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 
 from l2l.evaluate import metrics
-from l2l.evaluate.video_macs import GIGA, looked_at, mean_gmacs, positions, selection_gmacs
+from l2l.evaluate.video_macs import GIGA, looked_at, mean_gmacs, selection_gmacs
 from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report.charts import Chart, Series, chart
 from l2l.report.video_parts import NAMES
 from l2l.runs.actions import Actions, positions_inside
-from l2l.runs.prediction_rules import OTHERS
+from l2l.runs.prediction_rules import OTHERS, positions
 from l2l.tasks import from_config
 
 Arrays = Mapping[str, np.ndarray]
@@ -181,7 +181,8 @@ def points_of(curves: Curves | None, way: str) -> list[Mapping[str, Any]]:
 
 def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     """How often the looks fell into the action; None if no test video has one written down."""
-    model, marks = from_config.numbers_of(config), positions_inside(arrays["video_id"], arrays["times"], actions)
+    model = from_config.numbers_of(config)
+    marks = positions_inside(arrays["video_id"], arrays["times"], positions(arrays), actions)
     known, where = list(marks), list(marks.values())
     if not known:
         return None

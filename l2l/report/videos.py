@@ -9,7 +9,6 @@ import numpy as np
 
 from l2l.core.texts import clock
 from l2l.evaluate.metrics import probabilities
-from l2l.evaluate.video_macs import positions
 from l2l.media.cut import Clip
 from l2l.models.backbones.frontend import log_mel
 from l2l.models.glance import Glance
@@ -31,6 +30,7 @@ from l2l.report.video_parts import (
     uri,
 )
 from l2l.runs.actions import Actions, in_action
+from l2l.runs.prediction_rules import positions
 from l2l.tasks import from_config
 
 BOTH = modalities("both")

@@ -35,19 +35,22 @@ def actions_of(features: Path) -> Actions | None:
     return read_actions(Path(read_json(features / CONFIG)["config"]["data"]["dir"]) / schema.ACTIONS)
 
 
-def positions_inside(names: np.ndarray, times: np.ndarray, actions: Actions) -> dict[int, np.ndarray]:
+def positions_inside(
+    names: np.ndarray, times: np.ndarray, positions: np.ndarray, actions: Actions
+) -> dict[int, np.ndarray]:
     """Which positions lie in a labelled stretch; a position covers some time, and it lies where its middle lies.
 
     Args:
       names: ids of the videos (b,), bytes or text.
       times: (b, n), the middles of their positions, seconds; filled up with zeros.
+      positions: int (b,), how many each has.
       actions: the stretches.
 
     Returns:
       Place of a video in the batch -> bool (n,) over its own positions, of the videos that have stretches.
     """
     texts = [x.decode() if isinstance(x, bytes) else str(x) for x in names]
-    own = [row[row > 0] for row in times]
+    own = [row[:count] for row, count in zip(times, positions, strict=True)]
     return {i: in_action(own[i], actions[name]) for i, name in enumerate(texts) if name in actions}
 
 

@@ -16,6 +16,14 @@ LATEST = 1e9  # seconds at which a clip may lie
 Arrays = Mapping[str, np.ndarray]
 
 
+def positions(arrays: Arrays) -> np.ndarray:
+    """How many positions each video has, int (b,); after so many its "times" are filled up with zeros.
+
+    Those of version 0.1 do not say it: there every time after the first zero is filling.
+    """
+    return arrays["positions"] if "positions" in arrays else (arrays["times"] > 0).sum(axis=1)
+
+
 def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
     """What keeps arrays from being the predictions of a run for so many classes, "" if nothing does.
 
@@ -39,7 +47,7 @@ def wrong(arrays: Mapping[str, Any], classes: int, model: Any | None) -> str:
             return f"{name} is {arrays[name].shape}, expected {(examples, *shape)}"
     if not examples or not classes:
         return f"logits is {arrays['logits'].shape}: there is nothing in it"
-    found = _wrong_values(arrays, shapes) or _wrong_names(arrays["video_id"]) or _wrong_times(arrays["times"], examples)
+    found = _wrong_values(arrays, shapes) or _wrong_names(arrays["video_id"]) or _wrong_times(arrays, examples)
     return found or (_wrong_looks(arrays, model) if model else "")
 
 
@@ -80,15 +88,20 @@ def _wrong_names(names: np.ndarray) -> str:
     return ""
 
 
-def _wrong_times(times: np.ndarray, examples: int) -> str:
+def _wrong_times(arrays: Arrays, examples: int) -> str:
     """Of clips their centres, of videos those of all positions, rising and then filled up with zeros."""
+    times = arrays["times"]
     if times.ndim not in (1, 2) or len(times) != examples or not (times >= 0).all() or not (times <= LATEST).all():
         return f"times is {times.shape} and not all of it in 0..{LATEST:g}, expected {examples} rows"
     if times.ndim == 2:
-        there = times > 0
+        n = times.shape[1]
+        counts = positions(arrays)
+        if counts.dtype.kind not in "iu" or counts.shape != (examples,) or not np.isin(counts, range(1, n + 1)).all():
+            return f"positions is not of {examples} numbers from 1 to {n}, or times has videos without a position"
+        there = np.arange(n) < counts[:, None]  # (b, n)
         rising = (np.diff(times, axis=1) > 0) | ~there[:, 1:]
-        if not there[:, :1].all() or not rising.all() or (there[:, 1:] & ~there[:, :-1]).any():
-            return "times has videos without a position, or positions that do not follow each other"
+        if not rising.all() or times[~there].any():
+            return "times has positions that do not follow each other, or others than positions says"
     return ""
 
 
@@ -102,7 +115,7 @@ def _wrong_looks(arrays: Arrays, model: Any) -> str:
         picked, listener = arrays["picked"], arrays["listener"]
         if picked.dtype.kind not in "iu" or picked.min() < 0:
             return "picked has values that are no positions"
-        most = (times > 0).sum(axis=1).max()
+        most = positions(arrays).max()
         if listener.ndim != 2 or len(listener) != examples or listener.shape[1] < most:
             return f"listener is {listener.shape}, expected {examples} videos of {most} positions or more"
         return ""
@@ -111,7 +124,7 @@ def _wrong_looks(arrays: Arrays, model: Any) -> str:
         if picked.dtype.kind not in "iu" or picked.min() < 0:
             return f"picked_{m} has values that are no positions"
         kept = len(weights) if weights.ndim == 3 else 0
-        most = (times[:kept] > 0).sum(axis=1).max(initial=0)
+        most = positions(arrays)[:kept].max(initial=0)
         if not 0 < kept <= examples or weights.shape[1] != model.steps or weights.shape[2] < most:
             return f"weights_{m} is {weights.shape}, expected up to {examples} videos of {model.steps} looks"
     return ""

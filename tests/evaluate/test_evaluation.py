@@ -139,6 +139,10 @@ def test_looks_inside_labelled_stretches():
     both = {key: arrays[key] for key in ("video_id", "times", "counted")} | {"picked_image": arrays["picked"]}
     both["picked_audio"] = np.array([[0, 0, 3], [0, 0, 1], [1, 1, 1]])  # none inside
     assert evaluation.inside(both, actions) == pytest.approx(expected | {"inside": 3 / 10})
+    early = times - np.float32(0.5)  # the first position's middle is at 0, which alone would be filling
+    shifted = {name: [[a - 0.5, b - 0.5] for a, b in spans] for name, spans in actions.items()}
+    told = arrays | {"times": np.maximum(early, 0), "positions": np.array([4, 2, 4], np.int32)}
+    assert evaluation.inside(told, shifted) == pytest.approx(expected)
     for none in (None, {}, {"other": [[0, 1]]}):
         assert evaluation.inside(arrays, none) == {"inside_examples": 0}
     assert evaluation.inside({"video_id": arrays["video_id"], "times": times}, actions) == {}
