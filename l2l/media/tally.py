@@ -34,6 +34,12 @@ class Tally:
     def __init__(self) -> None:
         self.decoded = {kind: Decoded() for kind in KINDS.values()}
 
+    def copy(self) -> "Tally":
+        """Another that goes on counting from here."""
+        other = Tally()
+        other.decoded = dict(self.decoded)
+        return other
+
     def decode(self, packet: av.Packet) -> list[Any]:
         """Counts a packet and decodes it: frames of its stream's kind, pictures or sound."""
         if packet.size:

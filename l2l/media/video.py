@@ -47,18 +47,25 @@ class Probe:
     begin: float = 0.0
 
 
-def probe(path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
+def probe(path: str | os.PathLike, reading: Reading = USUAL, scan: Scan | None = None) -> Probe:
     """Duration, rate and size of a video, from its packets and its first frame.
+
+    Args:
+      path: a video file.
+      reading: which parts of the file are read.
+      scan: what `walk` finds in the file, where that is known already.
 
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    scan = walk(path, reading)
+    scan = scan or walk(path, reading)
     return Probe(scan.stop, scan.fps, *scan.display.size, scan.frames, bool(scan.sound.streams), scan.origin)
 
 
-def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.ndarray, tuple[int, int]] | None:
-    """The whole sound track on the video's time line, mixed down to mono.
+def read_audio(
+    path: str | os.PathLike, reading: Reading = USUAL, scan: Scan | None = None
+) -> tuple[np.ndarray, tuple[int, int]] | None:
+    """The whole sound track on the video's time line, mixed down to mono; its arguments are those of `probe`.
 
     Returns:
       int16 (n,) at 16 kHz, sample i at i / 16000 s, 0 where the track is absent; and the range [first, stop)
@@ -67,7 +74,7 @@ def read_audio(path: str | os.PathLike, reading: Reading = USUAL) -> tuple[np.nd
     Raises:
       MediaError: the file cannot be used as a video.
     """
-    scan = walk(path, reading)
+    scan = scan or walk(path, reading)
     track = track_of(path, scan)
     wave, (first, stop) = track.window(0, track.limit)
     return (wave[:stop], (first, stop)) if track.there else None
@@ -112,13 +119,16 @@ def open_film(
     start: float | None = None,
     end: float | None = None,
     reading: Reading = USUAL,
+    scan: Scan | None = None,
 ) -> "Film":
     """A file, to be looked at here and there: its clips are planned, of its frames only the first is decoded.
+
+    `scan` is what `walk` finds in the file, where that is known already.
 
     Raises:
       MediaError: as `read_clips`.
     """
-    scan = walk(path, reading)
+    scan = scan or walk(path, reading)
     begin, stop = start or 0.0, scan.stop if end is None else min(end, scan.stop)
     if begin >= stop:
         raise MediaError("too_short", path, f"asked from {begin:g} s, but it ends at {scan.stop:.2f} s")

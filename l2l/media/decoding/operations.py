@@ -3,6 +3,8 @@
 Each is a generator function of a path and of numbers and texts that JSON has; what it yields `messages` knows.
 """
 
+import dataclasses
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -13,16 +15,37 @@ from l2l.media.cut import Clip
 from l2l.media.decoding.messages import PIECE, Pace, Plan, Sound, Told
 from l2l.media.picture import thumbnails
 from l2l.media.policy import ClipPolicy, Reading
-from l2l.media.scan import MediaError
+from l2l.media.scan import MediaError, Scan, walk
 from l2l.media.video import Film, Probe
 
 Numbers = dict[str, Any]  # a ClipPolicy's or a Reading's
 _FILMS: dict[tuple[int, ClipPolicy], Film] = {}  # the film opened last, by its number and how it is cut
+_SCANS: dict[tuple[Any, ...], Scan] = {}  # of the file scanned last, by what tells it from others and from itself later
+
+
+def scan_of(path: str, reading: Reading) -> Scan:
+    """What `walk` finds in a file. A page asks about the film that was just classified: it is scanned once for both.
+
+    Raises:
+      MediaError: the file cannot be used as a video.
+    """
+    try:
+        facts = os.stat(path)
+    except OSError:  # which is `walk`'s to tell
+        return walk(path, reading)
+    key = (path, reading, facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns)
+    if key not in _SCANS:
+        found = walk(path, reading)
+        _SCANS.clear()
+        _SCANS[key] = found
+    # What is decoded from here on is counted for one film, and not for all that ask.
+    return dataclasses.replace(_SCANS[key], tally=_SCANS[key].tally.copy())
 
 
 def probe(path: str, *, reading: Numbers) -> Iterator[Probe]:
     """See `video.probe`."""
-    yield video.probe(path, Reading(**reading))
+    how = Reading(**reading)
+    yield video.probe(path, how, scan_of(path, how))
 
 
 def clips(
@@ -41,7 +64,8 @@ def clips(
     Raises:
       MediaError: as `video.read_clips`; it is longer than allowed ("too_long").
     """
-    film = video.open_film(path, ClipPolicy(**policy), start, end, Reading(**reading))
+    how = Reading(**reading)
+    film = video.open_film(path, ClipPolicy(**policy), start, end, how, scan_of(path, how))
     if longest is not None and film.stop > longest:
         raise MediaError("too_long", path, f"it lasts {film.stop:.1f} s, {longest:g} s are allowed")
     yield plan_of(film)
@@ -93,7 +117,8 @@ def the_film(
         found = same.recut(asked)
     else:
         _FILMS.clear()
-        found = video.open_film(path, asked, start, end, Reading(**reading))
+        how = Reading(**reading)
+        found = video.open_film(path, asked, start, end, how, scan_of(path, how))
     _FILMS[film, asked] = found
     return found
 
@@ -102,12 +127,15 @@ def read_pictures(
     path: str, *, times: Sequence[float], short_side: int, slack: float, reading: Numbers
 ) -> Iterator[bytes]:
     """See `thumbnails.read_pictures`."""
-    yield from thumbnails.read_pictures(path, times, short_side=short_side, slack=slack, reading=Reading(**reading))
+    how = Reading(**reading)
+    scan = scan_of(path, how)
+    yield from thumbnails.read_pictures(path, times, short_side=short_side, slack=slack, reading=how, scan=scan)
 
 
 def read_audio(path: str, *, reading: Numbers) -> Iterator[Sound]:
     """The whole sound, see `video.read_audio`; nothing where there is none."""
-    if found := video.read_audio(path, Reading(**reading)):
+    how = Reading(**reading)
+    if found := video.read_audio(path, how, scan_of(path, how)):
         yield from pieces(*found)
 
 

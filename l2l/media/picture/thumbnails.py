@@ -9,7 +9,7 @@ from l2l.media.cut import Clip, fill
 from l2l.media.picture.frames import frames_at
 from l2l.media.picture.jpeg import Encoder
 from l2l.media.policy import USUAL, ClipPolicy, Reading
-from l2l.media.scan import walk
+from l2l.media.scan import Scan, walk
 
 
 def read_pictures(
@@ -19,6 +19,7 @@ def read_pictures(
     short_side: int,
     slack: float = 0.0,
     reading: Reading = USUAL,
+    scan: Scan | None = None,
 ) -> list[bytes]:
     """The frames on display at some times, each decoded from the last keyframe before it.
 
@@ -28,6 +29,7 @@ def read_pictures(
       short_side: of the pictures, pixels.
       slack: seconds by which a picture may be off, if a keyframe that near spares decoding others.
       reading: which parts of the file are read.
+      scan: what `walk` finds in the file, where that is known already.
 
     Returns:
       JPEG, one for each time.
@@ -35,7 +37,7 @@ def read_pictures(
     Raises:
       MediaError: the file cannot be used.
     """
-    scan = walk(path, reading)
+    scan = scan or walk(path, reading)
     wanted = {at: near(scan.keys, at, slack) for at in times}
     clips = [Clip(i, len(wanted), at, 1 / scan.fps) for i, at in enumerate(sorted(set(wanted.values())))]
     encoder = Encoder(path, ClipPolicy(frames=1, short_side=short_side), scan.display)
