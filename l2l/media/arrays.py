@@ -42,3 +42,11 @@ class Arrays:
             raise ValueError(f"wave must be int16 or floating point (n,), got {wave.dtype} {wave.shape}")
         if self.rate < 1:
             raise ValueError(f"rate must be positive, got {self.rate}")
+
+    def shown(self, before: int = 0) -> list[float]:
+        """When each frame comes on display, seconds; where `fps` says it, that many frames came before."""
+        if self.times is not None:
+            return [float(at) for at in self.times]
+        if self.fps is None:
+            raise ValueError("give either fps or times of the frames")
+        return [(before + i) / self.fps for i in range(len(self.frames))]

@@ -6,12 +6,15 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from l2l.media.arrays import Arrays
-from l2l.media.container import MediaError, open_container, told
+from l2l.media.container import MediaError, Readable, open_container, told
 from l2l.media.live import LiveFilm, from_arrays, from_container
 from l2l.media.policy import ClipPolicy
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs
 
 Source = str | os.PathLike | BinaryIO | Iterable[Arrays]
 POLL = 0.1  # seconds
@@ -43,13 +46,17 @@ def growing(file: BinaryIO, patience: float) -> Callable[[int], bytes]:
 def opened(source: Source, policy: ClipPolicy, patience: float) -> Iterator[LiveFilm]:
     """Raises MediaError if it cannot be used."""
     name = name_of(source)
-    if not isinstance(source, (str, os.PathLike)) and not hasattr(source, "read"):
+    if not isinstance(source, (str, os.PathLike)) and not _is_file(source):
         yield LiveFilm(name, from_arrays(iter(source)), policy)
         return
     with told(name), contextlib.ExitStack() as stack:
         file, read = reader(source, patience, stack)
         container = stack.enter_context(open_container(readable(file, read, name)))
         yield LiveFilm(name, from_container(container, name), policy)
+
+
+def _is_file(source: BinaryIO | Iterable[Arrays]) -> "TypeIs[BinaryIO]":
+    return hasattr(source, "read")
 
 
 def name_of(source: Source) -> str:
@@ -66,7 +73,7 @@ def reader(
     """
     if source == "-":
         source = sys.stdin.buffer
-    if hasattr(source, "read"):
+    if not isinstance(source, (str, os.PathLike)):
         return source, getattr(source, "read1", source.read)
     if not os.path.exists(source):
         raise MediaError("missing", source, "there is no such file")
@@ -74,7 +81,7 @@ def reader(
     return file, growing(file, patience)
 
 
-def readable(file: BinaryIO, read: Callable[[int], bytes], name: str) -> Front | BinaryIO:
+def readable(file: BinaryIO, read: Callable[[int], bytes], name: str) -> Readable:
     """What a container is read from: front to back; or anywhere, where it is an MP4 file whose index comes last.
 
     Raises:

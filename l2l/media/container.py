@@ -3,14 +3,28 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from typing import BinaryIO
+from fractions import Fraction
+from typing import Protocol, TypedDict, TypeVar
 
 import av
 
 from l2l.media.splices import NONE, Moves, Splicer
 
+S = TypeVar("S", bound=av.stream.Stream)
+
+
+class Readable(Protocol):
+    """What bytes can be read from, front to back at least."""
+
+    def read(self, size: int, /) -> bytes: ...
+
+
+class _Open(TypedDict, total=False):
+    metadata_errors: str
+
+
 # PyAV 18 refuses metadata that is not UTF-8 unless told otherwise; PyAV 19 copes and refuses to be told.
-_OPEN = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+_OPEN: _Open = {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
 # Formats that are not a video but point to other files, or draw any text file as pictures, are not even opened.
 _FORMATS = ",".join(sorted(av.formats_available - {"concat", "dash", "hls", "image2", "tty", "vobsub"}))
 
@@ -54,9 +68,34 @@ def opened(path: str | os.PathLike) -> Iterator[av.container.InputContainer]:
         yield container
 
 
-def open_container(source: str | BinaryIO) -> av.container.InputContainer:
+def open_container(source: str | Readable) -> av.container.InputContainer:
     """Opens an address of a file, or what can only be read from front to back."""
-    return av.open(source, options={"protocol_whitelist": "file", "format_whitelist": _FORMATS}, **_OPEN)
+    return av.open(source, "r", options={"protocol_whitelist": "file", "format_whitelist": _FORMATS}, **_OPEN)
+
+
+def stream_at(container: av.container.InputContainer, place: int, kind: type[S]) -> S:
+    """The stream at a place among all streams of a file, where an earlier look at it found one of this kind.
+
+    Raises:
+      MediaError: it is of another kind now.
+    """
+    stream = container.streams[place]
+    if not isinstance(stream, kind):
+        name = container.name.removeprefix("file:")
+        raise MediaError("undecodable", name, f"its stream {place} is of another kind than before: was it written to?")
+    return stream
+
+
+def unit_of(timed: av.stream.Stream | av.frame.Frame | av.Packet) -> Fraction:
+    """The unit of its times, seconds.
+
+    Raises:
+      ValueError: it has none, which what comes from a file always has.
+    """
+    unit = timed.time_base
+    if unit is None:
+        raise ValueError("its times have no unit")
+    return unit
 
 
 def packets(

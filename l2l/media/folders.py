@@ -42,7 +42,7 @@ _BEGINNINGS = (
 _BEGINNING = re.compile(b"|".join(_BEGINNINGS), re.DOTALL)
 
 
-Files = dict[tuple[int, int], str]  # number of a file -> the first of its names
+Files = dict[tuple[int, int], str]  # number of a file or folder -> the first of its names
 
 
 @dataclasses.dataclass
@@ -88,8 +88,10 @@ def _pair(other: str, path: str) -> str:
 
 def listing(folder: str | os.PathLike) -> Listing:
     """Walks over a folder, reading each folder once: what lies in it comes first, then what its links lead to."""
-    found, walked, files = Listing(os.fspath(folder)), {}, {}
-    pending, links = [""], collections.deque()
+    found, pending = Listing(os.fspath(folder)), [""]
+    walked: Files = {}
+    files: Files = {}
+    links: collections.deque[str] = collections.deque()
     while pending or links:
         inner = pending.pop() if pending else links.popleft()
         path = os.path.join(found.root, inner)

@@ -7,6 +7,7 @@ only the frames of open clips and about a second of sound are held.
 import collections
 import contextlib
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 
 from l2l.media import memory
 from l2l.media.arrays import Arrays
@@ -120,9 +122,9 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
         for packet in packets(container, video, *sound_streams.sound_of(container, sound), moves=Splicer(container)):
             if packet.stream is video:
                 times.add(packet)
-                yield Came("picture", lambda packet=packet: ((x, x.time) for x in decoded(packet, tally)), times.stop)
+                yield Came("picture", functools.partial(_timed, packet, tally), times.stop)
             else:
-                yield Came("sound", lambda packet=packet: decoded(packet, tally), times.stop)
+                yield Came("sound", functools.partial(decoded, packet, tally), times.stop)
 
     fps = float(video.average_rate or video.guessed_rate or 0)
     notes, starts = sound.notes, starts_of(container, sound)
@@ -132,6 +134,10 @@ def from_container(container: av.container.InputContainer, name: str) -> Coming:
 def decoded(packet: av.Packet, tally: Tally) -> Iterator[Any]:
     with contextlib.suppress(av.FFmpegError):
         yield from tally.decode(packet)
+
+
+def _timed(packet: av.Packet, tally: Tally) -> Iterator[Picture]:
+    return ((frame, frame.time) for frame in decoded(packet, tally))
 
 
 def from_arrays(stretches: Iterator[Arrays]) -> Coming:
@@ -147,17 +153,20 @@ def from_arrays(stretches: Iterator[Arrays]) -> Coming:
     def pieces() -> Iterator[Came]:
         frames, samples, origin = 0, 0, None
         for stretch in itertools.chain(begun, stretches):
-            for i, rgb in enumerate(stretch.frames):
-                at = (frames + i) / stretch.fps if stretch.fps else float(stretch.times[i])
+            for i, (rgb, at) in enumerate(zip(stretch.frames, stretch.shown(frames), strict=True)):
                 origin = at if origin is None else origin
                 stop = at + (1 / stretch.fps if stretch.fps else memory.average(at - origin, frames + i))
-                yield Came("picture", lambda rgb=rgb, at=at: [(memory.picture(rgb), at)], stop)
+                yield Came("picture", functools.partial(_drawn, rgb, at), stop)
             for sound in memory.sound_of(stretch, samples):
-                yield Came("sound", lambda sound=sound: [sound], stop)
+                yield Came("sound", functools.partial(iter, [sound]), stop)
             frames += len(stretch.frames)
             samples += 0 if stretch.wave is None else len(stretch.wave)
 
     return Coming(memory.rate_of(begun), pieces(), memory.starts_of(begun[0]))
+
+
+def _drawn(rgb: np.ndarray, at: float) -> list[Picture]:
+    return [(memory.picture(rgb), at)]
 
 
 def paced(stretches: Iterator[Arrays]) -> Iterator[Arrays]:
@@ -193,9 +202,10 @@ class LiveFilm:
         self.tally, self.known = coming.tally, coming.notes
         self.length, self.hop = pace(policy, self.fps)
         self.pictures, self.stop = self.feed.pictures(), math.inf
-        self.first, at = next(self.pictures, (None, None))
-        if self.first is None:
+        opening = next(self.pictures, None)
+        if opening is None:
             raise MediaError("too_short", name, "its video stream holds no frames")
+        self.first, at = opening
         self.begin, self.display = at or 0.0, display_of(self.first, coming.pixel)
         self.origin = origin_of(self.begin, coming.sounds, math.inf)
         self.track = track_from(self.feed.sounds(), self.origin, CLIPS * self.hop, coming.channels)

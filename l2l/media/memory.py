@@ -49,7 +49,7 @@ def scan_of(arrays: Arrays) -> Scan:
 
 def rate_of(stretches: Sequence[Arrays]) -> float:
     """Frames per second of stretches that follow each other."""
-    times = [at for stretch in stretches if not stretch.fps for at in stretch.times]
+    times = [at for stretch in stretches if stretch.times is not None for at in stretch.times]
     return stretches[0].fps or 1 / average(float(times[-1] - times[0]), len(times) - 1)
 
 
@@ -66,10 +66,10 @@ def starts_of(arrays: Arrays) -> list[float]:
 def times_of(arrays: Arrays) -> tuple[list[float], float]:
     """When frames come on display, seconds from the film's beginning; and when that is on the clock of the sound."""
     if arrays.times is None:
-        return [i / arrays.fps for i in range(len(arrays.frames))], 0.0
+        return arrays.shown(), 0.0
     heard = 0 if arrays.wave is None else len(arrays.wave) / arrays.rate
     origin = origin_of(float(arrays.times[0]), starts_of(arrays), heard)
-    return [float(at) - origin for at in arrays.times], origin
+    return [at - origin for at in arrays.shown()], origin
 
 
 def picture(rgb: np.ndarray) -> av.VideoFrame:

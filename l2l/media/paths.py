@@ -48,13 +48,13 @@ def _below(folder: str, say: Callable[[str], None]) -> list[Found]:
     inside = listing(folder)
     for note in inside.notes():
         say(note)
-    found = [os.path.join(folder, name) for name in inside.videos]
-    return sorted(found) or [MediaError("missing", folder, "there are no videos in this folder")]
+    found: list[Found] = [*sorted(os.path.join(folder, name) for name in inside.videos)]
+    return found or [MediaError("missing", folder, "there are no videos in this folder")]
 
 
 def _matching(pattern: str) -> list[Found]:
     paths = [] if "\0" in pattern else sorted(glob.glob(pattern, recursive=True))
-    found = [path for path in paths if os.path.isfile(path)]
+    found: list[Found] = [path for path in paths if os.path.isfile(path)]
     return found or [MediaError("missing", pattern, "nothing matches this pattern")]
 
 

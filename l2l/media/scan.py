@@ -7,13 +7,12 @@ import array
 import dataclasses
 import os
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
 
-from l2l.media.container import MediaError, opened, readable
+from l2l.media.container import MediaError, opened, readable, unit_of
 from l2l.media.picture.upright import Display, display_of
 from l2l.media.policy import USUAL, Reading
 from l2l.media.sound import sound_streams
@@ -59,7 +58,7 @@ def film_of(container: av.container.InputContainer, path: str | os.PathLike) -> 
         return ready(streams[0]), ()
     place = _moving(path, [stream.index for stream in streams])
     number, count = sorted(stream.index for stream in streams).index(place) + 1, len(streams)
-    return ready(container.streams[place]), (f"video stream {number} of {count}",)
+    return ready(next(stream for stream in streams if stream.index == place)), (f"video stream {number} of {count}",)
 
 
 def _moving(path: str | os.PathLike, places: Sequence[int]) -> int:
@@ -127,10 +126,10 @@ class Scan:
         their own, that one is right but for the delay of the first frame.
         """
         if not self.timeless:
-            return None if frame.pts is None else _seconds(frame.pts, frame.time_base) - self.origin
+            return None if frame.pts is None else _seconds(frame.pts, frame) - self.origin
         if frame.dts is None or self.first.dts is None:
             return None
-        return _seconds(frame.dts - self.first.dts, frame.time_base)
+        return _seconds(frame.dts - self.first.dts, frame)
 
 
 def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
@@ -174,7 +173,7 @@ def walk(path: str | os.PathLike, reading: Reading = USUAL) -> Scan:
 def starts_of(container: av.container.InputContainer, sound: Sound) -> list[float]:
     """When the sounds that are read begin, as far as the header says, seconds on the file's own clock."""
     streams = [container.streams[place] for place in sound.streams]
-    return [_seconds(s.start_time, s.time_base) for s in streams if s.start_time is not None]
+    return [_seconds(s.start_time, s) for s in streams if s.start_time is not None]
 
 
 def origin_of(begin: float, sounds: Sequence[float], heard: float) -> float:
@@ -200,7 +199,7 @@ def _check_length(
     video = times.video
     if video.duration:
         reached = times.stop - min(begin, times.first)
-        declared = _seconds(video.duration, video.time_base)
+        declared = _seconds(video.duration, video)
     else:  # some containers count from 0, whenever their first packet is
         declared = (container.duration or 0) / av.time_base
         if reached < WHOLE * declared:  # other streams, such as subtitles, may last longer
@@ -259,7 +258,7 @@ class Times:
         self.shown, self.keys = array.array("d"), array.array("d")
         self.first, self.stop = float("inf"), 0.0
         self.guessed, self.dts, self.untimed = timeless, float("-inf"), True
-        declared = video.duration and _seconds((video.start_time or 0) + video.duration, video.time_base)
+        declared = video.duration and _seconds((video.start_time or 0) + video.duration, video)
         self.declared = declared or float("inf")
 
     def add(self, packet: av.Packet) -> None:
@@ -267,11 +266,11 @@ class Times:
             return
         ticks = packet.dts if self.timeless else _ticks(packet)
         self.untimed &= ticks is None
-        at = self.stop if ticks is None else _seconds(ticks, packet.time_base)
+        at = self.stop if ticks is None else _seconds(ticks, packet)
         self.first = min(self.first, at)
         if packet.is_discard:
             return
-        length = _seconds(packet.duration or 0, packet.time_base) or self._usual(at)
+        length = _seconds(packet.duration or 0, packet) or self._usual(at)
         self.stop = max(self.stop, at + length) if self.shown else at + length
         self.shown.append(at)
         dts = self.dts if packet.dts is None else packet.dts
@@ -304,8 +303,8 @@ class Times:
         """
         if self.guessed or np.diff(np.sort(self.shown)).min(initial=np.inf) < APART:
             return array.array("d"), array.array("d")
-        both = (self.shown, () if moves else self.keys)
-        return tuple(array.array("d", sorted(at - origin for at in times)) for times in both)
+        ascending = lambda times: array.array("d", sorted(at - origin for at in times))
+        return ascending(self.shown), ascending(() if moves else self.keys)
 
     def average(self, begin: float) -> float:
         """Frames per second from the first one on as the file says, unless its frames are far from it.
@@ -316,7 +315,8 @@ class Times:
         return counted if self.untimed else self.rate if counted / 2 < self.rate < counted * 2 else counted
 
 
-def _seconds(ticks: int, base: Fraction) -> float:
+def _seconds(ticks: int, of: av.stream.Stream | av.frame.Frame | av.Packet) -> float:
+    base = unit_of(of)
     return ticks * base.numerator / base.denominator
 
 
@@ -326,4 +326,4 @@ def _ticks(packet: av.Packet) -> int | None:
 
 def _end(packet: av.Packet) -> float:
     """When a packet's content ends, seconds; 0 where it does not say."""
-    return _seconds((_ticks(packet) or 0) + (packet.duration or 0), packet.time_base) if packet.size else 0.0
+    return _seconds((_ticks(packet) or 0) + (packet.duration or 0), packet) if packet.size else 0.0

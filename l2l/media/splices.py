@@ -15,6 +15,7 @@ BACK = 0.1  # seconds; frames are stored a little out of order
 FORWARD = 10.0  # seconds; shorter ones are what a receiver lost, and that time has passed
 ALIKE = 1.0  # seconds by which the jumps of streams may differ: each goes to the end of its own last packet
 MOVES = 10_000  # of one file; one that jumps at every packet has no clock
+DISCONTINUOUS = 0x0200  # flag of a format whose clock may jump, AVFMT_TS_DISCONT of FFmpeg
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Splicer:
     """Finds the jumps of a clock in packets as they come, and mends their times."""
 
     def __init__(self, container: av.container.InputContainer) -> None:
-        self.jumps = bool(container.format.flags & av.format.Flags.ts_discont.value)
+        self.jumps = bool(container.format.flags & DISCONTINUOUS)
         self.settles = container.format.name == "mpeg"
         self.shifts = [0.0]
         self.streams: dict[int, _Stream] = {}
@@ -80,12 +81,12 @@ class Splicer:
 
     def _mend(self, packet: av.Packet) -> None:
         stream = self.streams.setdefault(packet.stream_index, _Stream(packet.stream.type == "video"))
-        at = _seconds(packet.dts, packet)
+        at = _time(packet.dts, packet)
         if at is not None:
             if self.settles:
                 self._settle(stream, packet, at)
-            if stream.next is not None and self._jumped(stream, at):
-                stream.part = self._part(stream, packet, at)
+            if stream.next is not None and self._jumped(stream, at, stream.next):
+                stream.part = self._part(stream, packet, at, stream.next)
                 stream.begins.append((stream.count, stream.part))
             stream.pass_by(at, packet, self.shifts[stream.part])
         move(packet, self.shifts[stream.part])
@@ -93,25 +94,25 @@ class Splicer:
 
     def _settle(self, stream: "_Stream", packet: av.Packet, at: float) -> None:
         """In a program stream the last packet before a jump may have been given a time of display from after it."""
-        shown = _seconds(packet.pts, packet)
+        shown = _time(packet.pts, packet)
         if shown is not None and stream.end is not None and not at - BACK < shown < at + FORWARD:
             packet.pts = round((stream.end - self.shifts[stream.part]) / packet.time_base)
             self.settled[packet.stream_index, stream.count] = packet.pts
 
-    def _jumped(self, stream: "_Stream", at: float) -> bool:
-        """Whether a stream's next packet goes on at another time than it should."""
-        ahead = at + self.shifts[stream.part] - stream.next
+    def _jumped(self, stream: "_Stream", at: float, due: float) -> bool:
+        """Whether a stream's next packet goes on at another time than it should, which is `due`."""
+        ahead = at + self.shifts[stream.part] - due
         if ahead < -BACK:
             return True
-        if ahead > BACK and any(abs(at + shift - stream.next) < BACK for shift in self.shifts):
+        if ahead > BACK and any(abs(at + shift - due) < BACK for shift in self.shifts):
             return True  # what came last was astray
         others = (other.next for other in self.streams.values() if other is not stream and other.next is not None)
         reached = max(others, default=float("-inf"))
-        return ahead > FORWARD and reached < stream.next + ahead / 2 and len(self.shifts) < MOVES
+        return ahead > FORWARD and reached < due + ahead / 2 and len(self.shifts) < MOVES
 
-    def _part(self, stream: "_Stream", packet: av.Packet, at: float) -> int:
+    def _part(self, stream: "_Stream", packet: av.Packet, at: float, due: float) -> int:
         """The part in which a stream goes on: one that another stream has reached already, or a new one."""
-        shift = self._shift(stream, packet, at)
+        shift = self._shift(stream, packet, at, due)
         known = (*range(stream.part + 1, len(self.shifts)), *range(stream.part))
         part = next((i for i in known if abs(self.shifts[i] - shift) < ALIKE), len(self.shifts))
         if part == len(self.shifts):
@@ -120,14 +121,15 @@ class Splicer:
             self.shifts[part] = shift
         return part
 
-    def _shift(self, stream: "_Stream", packet: av.Packet, at: float) -> float:
+    def _shift(self, stream: "_Stream", packet: av.Packet, at: float, due: float) -> float:
         """By how much a stream's packets have to be moved from here on."""
         if not stream.pictures:
             ends = [other.end for other in self.streams.values() if other.pictures and other.end is not None]
-            return max([stream.next, *ends]) - at
-        shown = _seconds(packet.pts, packet)
-        whole = packet.is_keyframe and shown is not None and stream.end is not None
-        return stream.end - shown if whole else stream.next - at
+            return max([due, *ends]) - at
+        shown = _time(packet.pts, packet)
+        if packet.is_keyframe and shown is not None and stream.end is not None:
+            return stream.end - shown
+        return due - at
 
 
 class _Stream:
@@ -149,7 +151,7 @@ class _Stream:
 
     def pass_by(self, at: float, packet: av.Packet, shift: float) -> None:
         length = _seconds(packet.duration or 0, packet)
-        shown = _seconds(packet.pts, packet)
+        shown = _time(packet.pts, packet)
         self.next = at + shift + length
         self.end = max(self.end or self.next, (at if shown is None else shown) + shift + length)
 
@@ -162,6 +164,10 @@ def move(packet: av.Packet, seconds: float) -> None:
         packet.dts = None if packet.dts is None else packet.dts + ticks
 
 
-def _seconds(ticks: int | None, packet: av.Packet) -> float | None:
+def _time(ticks: int | None, packet: av.Packet) -> float | None:
+    return None if ticks is None else _seconds(ticks, packet)
+
+
+def _seconds(ticks: int, packet: av.Packet) -> float:
     base = packet.time_base
-    return None if ticks is None else ticks * base.numerator / base.denominator
+    return ticks * base.numerator / base.denominator

@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -26,7 +26,7 @@ class Asking(abc.ABC):
     """Questions about files. All raise what `Decoder.run` raises."""
 
     @abc.abstractmethod
-    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
+    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Generator[Any, None, None]:
         """See `Decoder.run`."""
 
     def probe(self, path: str | os.PathLike, reading: Reading = USUAL) -> Probe:
@@ -103,10 +103,17 @@ class Answers:
             raise self.nonsense()
         return value
 
-    def clip(self, index: int, frames: int, *, last: bool = False) -> Clip | None:
-        """The next one, the clip at this position; with `last` None where there is none."""
+    def clip(self, index: int, frames: int) -> Clip:
+        """The next one, the clip at this position."""
+        clip = self.clip_or_end(index, frames)
+        if clip is None:
+            raise self.nonsense()
+        return clip
+
+    def clip_or_end(self, index: int, frames: int) -> Clip | None:
+        """The same; None where there is none."""
         clip = next(self.values, None)
-        if clip is None and last:
+        if clip is None:
             return None
         if type(clip) is not Clip or clip.index != index or len(clip.jpegs) != frames:
             raise self.nonsense()
@@ -134,24 +141,30 @@ class Cutting:
     """The clips of a film as they are cut; to be iterated over once.
 
     Attributes:
-      plan: where they lie; None before the first has come.
+      plan: where they lie; known once the first has come.
       has_audio, notes, tally: of the film, see `video.Film`; known once all clips have come.
     """
 
     def __init__(
         self, asking: Asking, path: str | os.PathLike, policy: ClipPolicy, *, stride: int = 1, **how: Any
     ) -> None:
-        self.plan: Plan | None = None
+        self._plan: Plan | None = None
         self.has_audio, self.tally = False, Tally()
         self.notes: tuple[str, ...] = ()
         self._frames, self._stride = how.get("frames") or policy.frames, stride
         self._answers = Answers(asking, "clips", path, policy=dataclasses.asdict(policy), stride=stride, **how)
 
+    @property
+    def plan(self) -> Plan:
+        if self._plan is None:
+            raise RuntimeError("the plan is known once the first clip has come")
+        return self._plan
+
     def __iter__(self) -> Iterator[Clip]:
         answers = self._answers
         with contextlib.closing(answers.values):
-            self.plan = answers.take(Plan)
-            for index in range(0, len(self.plan.starts), self._stride):
+            self._plan = plan = answers.take(Plan)
+            for index in range(0, len(plan.starts), self._stride):
                 yield answers.clip(index, self._frames)
             told = answers.take(Told)
             answers.end()
@@ -258,6 +271,6 @@ class FarLive:
                 pace, told = answers.take(Pace), answers.take(Told)
                 self.length, self.hop, self.count = pace.length, pace.hop, pace.count
                 self.has_audio, self.notes, self.tally.decoded = told.has_audio, told.notes, told.decoded
-                if not (clip := answers.clip(index, frames, last=True)):
+                if not (clip := answers.clip_or_end(index, frames)):
                     return
                 yield clip

@@ -17,7 +17,7 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -91,7 +91,7 @@ class Decoder(Asking):
         with contextlib.suppress(_NotStartedError):
             self._started()
 
-    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
+    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Generator[Any, None, None]:
         """What an operation yields in the process; it must yield the same every time.
 
         A process that dies is tried once more, for it may have been killed for want of memory that others took. What
@@ -234,7 +234,7 @@ class Decoders(Asking):
         while self._free:
             self._free.pop().close()
 
-    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Iterator[Any]:
+    def run(self, operation: str, path: str | os.PathLike, **arguments: Any) -> Generator[Any, None, None]:
         """See `Decoder.run`."""
         try:
             decoder = self._free.pop()

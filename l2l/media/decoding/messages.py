@@ -9,7 +9,7 @@ import json
 import math
 import struct
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from l2l.media.tally import KINDS as STREAMS
 from l2l.media.tally import Decoded
 from l2l.media.video import Probe
 
+T = TypeVar("T")
 HEADER = struct.Struct("<4sBI")
 MARK = b"l2l\x01"
 FRAMES = 64  # of a clip
@@ -104,7 +105,7 @@ def packed(value: Any) -> bytes:
     return HEADER.pack(MARK, number, len(body)) + body
 
 
-def length_of(header: bytes) -> tuple[int, int]:
+def length_of(header: bytes | bytearray) -> tuple[int, int]:
     """(kind, bytes that follow). Raises BadMessage."""
     mark, kind, length = HEADER.unpack(header)
     if mark != MARK or kind >= len(_KINDS):
@@ -166,8 +167,8 @@ def _picture_of(data: bytearray | memoryview) -> bytes:
 def _probe_of(body: bytearray) -> Probe:
     duration, fps, width, height, frames, has_audio, begin = _PROBE.unpack(body)
     _demand(math.isfinite(begin))
-    size = (_most(x, PIXELS) for x in (width, height))
-    return Probe(_length(duration), _length(fps), *size, _most(frames, COUNT), _flag(has_audio), begin)
+    duration, fps, width, height = _length(duration), _length(fps), _most(width, PIXELS), _most(height, PIXELS)
+    return Probe(duration, fps, width, height, _most(frames, COUNT), _flag(has_audio), begin)
 
 
 def _plan_of(body: bytearray) -> Plan:
@@ -221,8 +222,14 @@ def _line(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _empty(body: bytearray) -> None:
-    _demand(not body)
+def _empty(value: T) -> Callable[[bytearray], T]:
+    """Reads a message of no bytes as this value."""
+
+    def read(body: bytearray) -> T:
+        _demand(not body)
+        return value
+
+    return read
 
 
 def _demand(right: Any) -> None:
@@ -261,8 +268,8 @@ class _Kind:
 
 
 _KINDS = (
-    _Kind(Ready, 0, lambda _: b"", lambda body: _empty(body) or Ready()),
-    _Kind(Done, 0, lambda _: b"", lambda body: _empty(body) or Done()),
+    _Kind(Ready, 0, lambda _: b"", _empty(Ready())),
+    _Kind(Done, 0, lambda _: b"", _empty(Done())),
     _Kind(Problem, TEXT, _problem, _problem_of),
     _Kind(Clip, 1 << 28, _clip, _clip_of),
     _Kind(bytes, 1 << 26, bytes, _picture_of),

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 
 import av
 
-from l2l.media.container import MediaError, opened, packets
+from l2l.media.container import MediaError, opened, packets, stream_at, unit_of
 from l2l.media.scan import WHOLE, Scan, ready
 
 EPS = 1e-3  # seconds; container time stamps are rounded, some to milliseconds
@@ -80,10 +80,10 @@ def picked(path: str | os.PathLike, scan: Scan, groups: list[Group]) -> Iterator
       MediaError: one does not decode.
     """
     with opened(path) as container:
-        stream = ready(container.streams[scan.picture])
+        stream = ready(stream_at(container, scan.picture, av.VideoStream))
         for key, wanted in groups:
             if key:
-                container.seek(round((scan.origin + key) / stream.time_base), stream=stream)
+                container.seek(round((scan.origin + key) / unit_of(stream)), stream=stream)
             frames = leading(container, stream, scan, frozenset(wanted))
             if key:
                 frames = _from_key(frames, key)
@@ -132,7 +132,7 @@ def decoded(path: str | os.PathLike, scan: Scan) -> Iterator[tuple[av.VideoFrame
       MediaError: one does not decode.
     """
     with opened(path) as container:
-        stream = ready(container.streams[scan.picture])
+        stream = ready(stream_at(container, scan.picture, av.VideoStream))
         for packet in packets(container, stream, moves=scan.moves):
             for frame in scan.tally.decode(packet):
                 yield frame, scan.time_of(frame)

@@ -10,6 +10,7 @@ clipped.
 
 import dataclasses
 import functools
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -19,14 +20,17 @@ WHITE = 203.0  # cd/m2, of a white page in an HDR film
 PEAK = 1000.0  # cd/m2, of the display that HDR films are made for
 GAMMA = 2.4  # of an SDR display
 LEVELS = 1 << 16
+Values = TypeVar("Values", float, np.ndarray)
+
+KINDS: dict[int, str] = {ColorTrc.ARIB_STD_B67: "HLG", ColorTrc.SMPTE2084: "PQ"}  # of HDR
 
 # Linear RGB -> linear RGB of BT.709; rows are outputs.
-TO_BT709 = {
+TO_BT709: dict[int, list[list[float]]] = {
     ColorPrimaries.BT2020: [[1.6605, -0.5876, -0.0728], [-0.1246, 1.1329, -0.0083], [-0.0182, -0.1006, 1.1187]],
     ColorPrimaries.SMPTE432: [[1.2249, -0.2249, 0.0], [-0.0421, 1.0421, 0.0], [-0.0196, -0.0786, 1.0983]],
     ColorPrimaries.BT709: np.eye(3).tolist(),
 }
-LUMA = np.float32([0.2627, 0.6780, 0.0593])  # luminance of BT.2020's red, green and blue
+LUMA = np.array([0.2627, 0.6780, 0.0593], np.float32)  # luminance of BT.2020's red, green and blue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Tone:
         light = decoding(self.kind)[rgb]
         if self.kind == "HLG":
             light *= opening()[(light @ LUMA * (LEVELS - 1)).astype(np.uint16)][..., None]
-        light = light @ np.float32(TO_BT709[self.primaries]).T
+        light = light @ np.array(TO_BT709[self.primaries], np.float32).T
         if self.kind:
             red, green, blue = np.moveaxis(light, -1, 0)
             most = np.maximum(np.maximum(red, green), blue)
@@ -59,7 +63,7 @@ class Tone:
 
 def tone_of(frame: av.VideoFrame) -> Tone | None:
     """What brings a video's light to an SDR display; None where it is made for one."""
-    kind = {ColorTrc.ARIB_STD_B67: "HLG", ColorTrc.SMPTE2084: "PQ"}.get(frame.color_trc, "")
+    kind = KINDS.get(frame.color_trc, "")
     primaries = frame.color_primaries
     if not kind and primaries not in (ColorPrimaries.BT2020, ColorPrimaries.SMPTE432):
         return None
@@ -107,13 +111,13 @@ def hlg_scene(stored: np.ndarray) -> np.ndarray:
 M1, M2, C1, C2, C3 = 1305 / 8192, 2523 / 32, 107 / 128, 2413 / 128, 2392 / 128  # of SMPTE ST 2084
 
 
-def pq_light(stored: np.ndarray | float) -> np.ndarray | float:
+def pq_light(stored: Values) -> Values:
     """The EOTF of SMPTE ST 2084: 0..1 -> cd/m2."""
     x = stored ** (1 / M2)
     return 10_000 * (np.maximum(x - C1, 0) / (C2 - C3 * x)) ** (1 / M1)
 
 
-def pq_stored(light: np.ndarray | float) -> np.ndarray | float:
+def pq_stored(light: Values) -> Values:
     """Its inverse: cd/m2 -> 0..1."""
     x = (light / 10_000) ** M1
     return ((C1 + C2 * x) / (1 + C3 * x)) ** M2

@@ -6,13 +6,14 @@ Where what a file says of them makes no sense, it is set aside and a note says s
 import dataclasses
 import math
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
 import av
 import numpy as np
 from av.filter import Graph
-from av.sidedata.sidedata import Type
+from av.sidedata.sidedata import SideData, Type
 from av.video.reformatter import ColorPrimaries, Colorspace, Interpolation, VideoReformatter
 
 from l2l.media.picture.tone import Tone, tone_of
@@ -99,7 +100,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, float | None]:
       (mirrored, degrees anticlockwise, None if the matrix makes no picture).
     """
     found = known_side_data(frame).get("DISPLAYMATRIX")
-    if not found:
+    if not isinstance(found, SideData):
         return False, 0.0
     # 16.16 fixed point; (x, y) @ [[a, b], [c, d]] is where a point is shown, y going down.
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(found))
@@ -111,7 +112,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, float | None]:
     return mirrored, -math.degrees(math.atan2(y / down, x / across))
 
 
-def known_side_data(frame: av.VideoFrame) -> av.sidedata.sidedata.SideDataContainer:
+def known_side_data(frame: av.VideoFrame) -> Mapping[str, object]:
     """What a frame carries besides its picture, without the kinds that PyAV has no name for: it fails on them."""
     try:
         return frame.side_data
@@ -161,7 +162,7 @@ class Upright:
         """uint8 (h, w, 3); swscale scales the fields of an interlaced frame on their own and keeps both."""
         fields = 1 + frame.interlaced_frame
         reformat = self.reformatters[fields - 1].reformat
-        rgb = reformat(frame, width=self.width, height=self.height * fields, **self.how).to_ndarray()
+        rgb: np.ndarray = reformat(frame, width=self.width, height=self.height * fields, **self.how).to_ndarray()
         if fields == 2:
             rgb = ((rgb[::2].astype(np.uint32) + rgb[1::2] + 1) // 2).astype(rgb.dtype)
         rgb = self.display.tone(rgb) if self.display.tone else rgb

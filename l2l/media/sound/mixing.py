@@ -34,7 +34,7 @@ def settle(context: av.AudioCodecContext) -> tuple[int, tuple[str, ...]]:
     name, names = layout.name, tuple(channel.name for channel in layout.channels)
     if not names or context.is_open:
         return len(names), ()
-    own = "(" in name and [*names] != sorted({*names} & {*_ORDER}, key=_ORDER.get)
+    own = "(" in name and [*names] != sorted({*names} & {*_ORDER}, key=_ORDER.__getitem__)
     context.layout = f"{len(names)} channels" if own else "+".join(names) if "(" in name else name
     return len(names), names if own else ()
 
@@ -43,7 +43,7 @@ def audible(frames: Iterable[av.AudioFrame]) -> Iterator[bool]:
     """Whether any sample of each frame is not 0, as 16 bits."""
     resampler, kind = None, None
     for frame in frames:
-        if kind_of(frame) != kind:
+        if resampler is None or kind_of(frame) != kind:
             resampler, kind = av.AudioResampler("s16", frame.layout, frame.sample_rate), kind_of(frame)
         yield any(piece.to_ndarray().any() for piece in resampler.resample(_unstamped(frame)))
 
@@ -139,7 +139,7 @@ def weights(layout: str, names: tuple[str, ...] = ()) -> tuple[np.ndarray, str]:
       The weights; and, where the resampler is not to mix by itself, what is done instead.
     """
     if names and len({*names} & {*_ORDER}) == len(names):
-        usual = sorted(names, key=_ORDER.get)
+        usual = sorted(names, key=_ORDER.__getitem__)
         found = _resampler_weights("+".join(usual))
         if found is not None:
             return found[[usual.index(name) for name in names]], f"sound channels in the order {' '.join(names)}"

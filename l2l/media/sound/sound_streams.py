@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import av
 from av.stream import Disposition
 
-from l2l.media.container import MediaError, opened, readable
+from l2l.media.container import MediaError, opened, readable, stream_at, unit_of
 from l2l.media.sound import mixing
 
 LISTENED = 60.0  # seconds of a track, within which something must be heard
@@ -118,7 +118,7 @@ def choose(
 
 def sound_of(container: av.container.InputContainer, sound: Sound) -> list[av.AudioStream]:
     """The sound streams that are read, ready to be decoded."""
-    streams = [container.streams[place] for place in sound.streams]
+    streams = [stream_at(container, place, av.AudioStream) for place in sound.streams]
     for stream in streams:
         stream.codec_context.thread_count = 1
         mixing.settle(stream.codec_context)
@@ -143,10 +143,14 @@ def _none(container: av.container.InputContainer) -> Sound:
 
 def _programme(container: av.container.InputContainer, picture: av.VideoStream) -> Sequence[av.AudioStream]:
     """The sounds that may belong to a picture: of a broadcast of several programmes, that of its own."""
-    best = lambda video: container.streams.best("audio", related=video)
-    others = [best(video) for video in container.streams.video if video is not picture]
-    own = best(picture) if others else None
+    others = [_beside(container, video) for video in container.streams.video if video is not picture]
+    own = _beside(container, picture) if others else None
     return container.streams.audio if own is None or own in others else [own]
+
+
+def _beside(container: av.container.InputContainer, picture: av.VideoStream) -> av.AudioStream | None:
+    sound = container.streams.best("audio", related=picture)
+    return sound if isinstance(sound, av.AudioStream) else None
 
 
 def _ranked(container: av.container.InputContainer, among: Sequence[av.AudioStream]) -> list[_Track]:
@@ -173,7 +177,7 @@ def _why(tracks: Sequence[_Track]) -> str:
 def _seconds(stream: av.AudioStream) -> float:
     """How long a track is, 0 where the file does not say."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
+        return float(stream.duration * unit_of(stream))
     said = next((text for key, text in stream.metadata.items() if key.upper().startswith("DURATION")), "")
     with contextlib.suppress(ValueError):  # Matroska's: 00:00:06.000000000
         return sum(float(part) * 60**i for i, part in enumerate(reversed(said.split(":"))))
@@ -218,4 +222,4 @@ def _begun(path: str | os.PathLike, track: _Track) -> Iterator[av.AudioFrame]:
                     return
             if packet.stream is stream:
                 with contextlib.suppress(av.FFmpegError, ValueError):
-                    yield from packet.decode()
+                    yield from stream.decode(packet)

@@ -87,7 +87,8 @@ class _Ahead:
 
         So many seconds of sound are looked at, as long as nothing jumps; and whether all of them were.
         """
-        found, frame, end = [], first, expected + seconds
+        found: list[float] = []
+        frame, end = first, expected + seconds
         while True:
             off = 0.0 if frame.time is None else frame.time - expected
             if found and abs(off - found[-1]) > JUMP:

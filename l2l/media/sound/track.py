@@ -136,11 +136,12 @@ def laid(
     for frame, anew in steadied(frames, origin, notes):
         if anew is not None:
             yield from stretch.end() if stretch else ()
-            if kind_of(frame) != kind:
+            if mixer is None or kind_of(frame) != kind:
                 _note_change(kind, frame, anew - origin, notes)
                 kind, mixer = kind_of(frame), Mixer(frame, channels, notes)
             stretch = _Stretch(round((anew - origin) * AUDIO_RATE), mixer)
-        yield from stretch.write(frame)
+        if stretch:  # which the first frame begins
+            yield from stretch.write(frame)
     yield from stretch.end() if stretch else ()
 
 
@@ -173,8 +174,8 @@ class _Stretch:
 
     def _emptied(self) -> Iterator[Piece]:
         """What waits, mixed and resampled."""
-        while self.waiting.samples:
-            frame = self.mixer(self.waiting.read(min(self.waiting.samples, self.most)))
+        while (waited := self.waiting.read(min(self.waiting.samples, self.most))) is not None:
+            frame = self.mixer(waited)
             if self.mixer.plain != self.plain:
                 yield from self._resampled(None)
                 self.plain, self.resampler = self.mixer.plain, av.AudioResampler("s16", "mono", AUDIO_RATE)
