@@ -53,7 +53,7 @@ def save_jobs(asked: Plan) -> str:
     """Writes what the machines need to know beside the shards; returns its path."""
     shards = [[job.file, [dataclasses.astuple(row) for row in job.rows]] for job in asked.jobs]
     one = asked.jobs[0]
-    value = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": one.plan}
+    value: dict[str, Any] = {"labels": asked.labels, "policy": dataclasses.asdict(asked.policy), "plan": one.plan}
     value |= {"reading": dataclasses.asdict(one.reading), "most_bytes": one.most_bytes}
     with storage.staged(storage.join(asked.out, ACCOUNTS)) as folder:
         atomic.write_json(folder / JOBS, value | {"out": asked.out, "shards": shards})

@@ -81,7 +81,7 @@ def names(folder: str) -> list[str]:
 def walk(folder: str | os.PathLike) -> Iterator[tuple[str, list[str], list[str]]]:
     """As os.walk: folders, each with the names of the folders and of the files in it, in sorted order."""
     if not is_remote(folder):
-        for place, below, inside in os.walk(folder):
+        for place, below, inside in os.walk(os.fspath(folder)):
             below.sort()
             yield place, below, sorted(inside)
         return

@@ -71,8 +71,8 @@ def _segments(path: str, video_id: str, entry: dict[str, Any], classes: set[str]
         yield from _whole(path, video_id, entry, classes)
     stretches: dict[tuple[float, float], dict[str, None]] = {}
     for annotation in entry["annotations"]:
-        times = tuple(round(float(at), 3) for at in annotation["segment"])
-        stretches.setdefault(times, {})[annotation["label"]] = None
+        start, end = (round(float(at), 3) for at in annotation["segment"])
+        stretches.setdefault((start, end), {})[annotation["label"]] = None
     for (start, end), labels in stretches.items():
         problem = misfit(labels, classes)
         if end - start < SHORTEST:

@@ -44,10 +44,10 @@ def arranged(inside: Listing, *, labels: bool) -> dict[str, Place]:
     found: dict[str, Place] = {}
     outside = []
     for first, others in inside.videos.items():
-        here = [name for name in (first, *others) if place(name)]
-        if other := next((name for name in here if place(name) != place(here[0])), None):
-            raise _twice(inside.root, other, here[0])
-        found |= {name: place(name) for name in here[:1]}
+        here = [(name, where) for name in (first, *others) if (where := place(name))]
+        if other := next((name for name, where in here if where != here[0][1]), None):
+            raise _twice(inside.root, other, here[0][0])
+        found |= dict(here[:1])
         outside += [] if here else [first]
     if found and outside:
         decided(f"{inside.root}: {many(len(outside), 'video')} outside class folders passed over, such as {outside[0]}")

@@ -6,6 +6,7 @@ those flags; `read` gives the rows of all splits and the class names. Its docstr
 
 import csv
 import gzip
+import io
 import json
 import os
 import re
@@ -13,7 +14,7 @@ import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
 from l2l.core.atomic import demand_file
 from l2l.core.texts import encoding_of, many
@@ -89,14 +90,13 @@ def lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     Raises:
       PrepareError: no such file, not text, nothing in it, or more than can be believed.
     """
-    kind = gzip.open if Path(path).suffix == ".gz" else open
-    count = 0
+    packed, count = Path(path).suffix == ".gz", 0
     try:
         _demand(path)
         left = max(RATIO * os.path.getsize(path), SMALL)
-        with kind(path, "rt", encoding=encoding_of(path, kind)) as file:
+        with _opened(path, packed) as file:
             for number, line in enumerate(iter(lambda: file.readline(LONGEST), ""), 1):
-                left -= len(line) + LINE if kind is gzip.open else 0
+                left -= len(line) + LINE if packed else 0
                 if len(line) == LONGEST or "\0" in line or left < 0:
                     raise PrepareError(f"{path}, line {number}: this is no list: {_oddity(line, left)}")
                 if line.strip():
@@ -108,6 +108,18 @@ def lines(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
         raise PrepareError(f"{path} is not a text file in UTF-8 or UTF-16: {error}; save it as one") from error
     if not count:
         raise PrepareError(f"{path} is empty")
+
+
+def _opened(path: str | os.PathLike, packed: bool) -> TextIO:
+    if packed:
+        return gzip.open(path, "rt", encoding=encoding_of(path, _beginning))
+    return open(path, encoding=encoding_of(path))
+
+
+def _beginning(path: str | os.PathLike, mode: Literal["rb"]) -> BinaryIO:
+    """The first bytes of a gzipped file."""
+    with gzip.open(path, mode) as file:
+        return io.BytesIO(file.read(2))
 
 
 def _oddity(line: str, left: int) -> str:

@@ -79,8 +79,14 @@ def whole(rows: Sequence[Row], places: Sequence[str], of: Sequence[Hashable], na
 
 def _check_group(rows: Sequence[Row], places: Sequence[str], group: Sequence[int]) -> None:
     """The same of the rows of one file."""
-    begin = lambda i: rows[i].start or 0.0
-    end = lambda i: float("inf") if rows[i].end is None else rows[i].end
+
+    def begin(i: int) -> float:
+        return rows[i].start or 0.0
+
+    def end(i: int) -> float:
+        stop = rows[i].end
+        return float("inf") if stop is None else stop
+
     same: dict[tuple[str, float, float], int] = {}
     furthest: dict[str, int] = {}  # split -> the row that ends last of those that begin no later
     for i in sorted(group, key=begin):

@@ -174,7 +174,9 @@ def _cast(
     if not domain.others:
         return [] if shape is None else [(shape, motion, np.zeros(2))]
     places = [np.array(divmod(cell, 3)) * APART - APART for cell in rng.permutation(9)]
-    cast = [(str(rng.choice(DECOYS)), str(rng.choice(list(MOTIONS))), places[i]) for i in range(domain.others)]
+    cast: list[tuple[str, str | None, np.ndarray]] = [
+        (str(rng.choice(DECOYS)), str(rng.choice(list(MOTIONS))), places[i]) for i in range(domain.others)
+    ]
     return cast if shape is None else [*cast, (shape, motion, places[-1])]
 
 

@@ -58,6 +58,7 @@ def compose(item: Item, seed: int) -> tuple[Format, Iterable[np.ndarray], np.nda
     form = Format.drawn(item.part, file)
     domain = PARTS[item.part].domain
     ground = render.backdrop(form.width, form.height, domain, look)
+    frames: Iterable[np.ndarray]
     if PARTS[item.part].actions:
         segments = untrimmed.timeline(item.labels, plan)
         frames = untrimmed.pictures(segments, ground, float(form.fps), domain, look)
@@ -145,8 +146,8 @@ def _make(part: str, out: Path, seed: int, workers: int, counts: dict[str, int] 
     items = items_of(part, counts or about.counts)
     _make_videos(items, out, seed, workers)
     rows = [Row(str(out / x.path), x.labels, x.split, video_id=x.video_id, actions=_actions(x, seed)) for x in items]
-    how = {"shards": SHARDS, "workers": workers, "made_by": made_by(part, seed)}
-    write_dataset(rows, render.LABELS, shards, about.policy, **how)
+    made = made_by(part, seed)
+    write_dataset(rows, render.LABELS, shards, about.policy, shards=SHARDS, workers=workers, made_by=made)
     return True
 
 

@@ -67,7 +67,7 @@ def _measured(decoder: Decoder, row: Row, policy: ClipPolicy, reading: Reading) 
         facts = decoder.probe(path, reading)
         first, stop = row.start or 0.0, min(row.end or facts.duration, facts.duration)
         part = min(STRETCH, max(stop - first, 0.0))
-        few = dataclasses.replace(policy, clips=part and math.ceil(policy.clips * part / (stop - first)))
+        few = dataclasses.replace(policy, clips=math.ceil(policy.clips * part / (stop - first)) if part else 0)
         times, sizes = [time.monotonic()], []
         for clip in decoder.clips(path, few, first, first + part, reading):
             times.append(time.monotonic())

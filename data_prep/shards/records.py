@@ -131,7 +131,7 @@ def parse(raw: bytes, table: dict[str, schema.Field]) -> tuple[Values, list[str]
     for name, field in table.items():
         kind = features[name].WhichOneof("kind") if name in features else None
         if kind is None or kinds[kind] != field.kind:
-            faults.append(f"field {name!r} is {kinds.get(kind, 'missing')}, not {field.kind}")
+            faults.append(f"field {name!r} is {'missing' if kind is None else kinds[kind]}, not {field.kind}")
             continue
         values[name] = getattr(features[name], kind).value  # as a list, small numbers would take many times their bytes
         if field.length is not None and len(values[name]) != field.length:

@@ -191,7 +191,7 @@ def _write(
     videos: list[tuple[int, int] | None] = []
     notes: list[tuple[str, ...]] = []
     try:
-        with open(temporary, "wb") as shard:
+        with open(temporary, "wb") as file:
             for row, there in zip(job.rows, kept, strict=True):
                 try:
                     extent = there or write(piece, row)
@@ -200,13 +200,13 @@ def _write(
                     videos.append(None)
                     notes.append(())
                 else:
-                    _append(shard, digest, extent)
+                    _append(file, digest, extent)
                     videos.append((extent.records, extent.bytes))
                     notes.append(extent.notes)
                 done()
-            shard.flush()
-            os.fsync(shard.fileno())
-            size = shard.tell()
+            file.flush()
+            os.fsync(file.fileno())
+            size = file.tell()
         os.replace(temporary, folder / job.file)
     finally:
         for path in (temporary, piece):
