@@ -1,6 +1,6 @@
 """Every key of a config with its default and its meaning. The experiments beside this file change a few of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ml_collections import ConfigDict, config_dict
 
@@ -104,7 +104,7 @@ def optim_keys() -> ConfigDict:
     return c
 
 
-def variant_of(name: str, variants: dict[str, Callable[[ConfigDict], None]]) -> ConfigDict:
+def variant_of(name: str, variants: Mapping[str, Callable[[ConfigDict], None]]) -> ConfigDict:
     """The defaults changed by one of the variants.
 
     Raises:

@@ -43,18 +43,18 @@ def get_runs(out: str) -> list[dict]:
     """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
     runs = []
 
-    def add(name: str, stage: str, seed: int, variant: str = "", **changes: object) -> None:
+    def add(name: str, stage: str, seed: int, changes: dict[str, Any], variant: str = "") -> None:
         overrides = changes | {"run": f"{out}/{name}/{seed}"}
         runs.append({"name": name, "config": f"configs/{stage}.py{variant}", "seed": seed, "overrides": overrides})
 
     for seed in SEEDS:
         for arm, change in DISTILLATIONS.items():
             distil = {"teacher": f"{PAPER}/teacher/0", "cache_teacher": True} | change
-            add(f"distill_{arm}", "distill", seed, **distil)
-            add(f"finetune_{arm}", "finetune", seed, init=f"{out}/distill_{arm}/{seed}")
+            add(f"distill_{arm}", "distill", seed, distil)
+            add(f"finetune_{arm}", "finetune", seed, {"init": f"{out}/distill_{arm}/{seed}"})
         inputs = {"student": f"{PAPER}/finetune_both/{seed}", "data.dir": f"{PAPER}/extract/{seed}"}
         for arm, change in SKIMS.items():
-            add(f"skim_{arm}", "skim", seed, **inputs, **change)
+            add(f"skim_{arm}", "skim", seed, inputs | change)
         for arm, change in GLANCES.items():
-            add(arm, "skim", seed, ":glance", **inputs, **change)
+            add(arm, "skim", seed, inputs | change, ":glance")
     return runs

@@ -24,19 +24,19 @@ def get_runs(out: str) -> list[dict]:
     for seed in SEEDS:
         here = f"{out}/{seed}"
 
-        def add(name: str, stage: str, here: str = here, seed: int = seed, **inputs: str) -> None:
+        def add(name: str, stage: str, inputs: dict[str, str], here: str = here, seed: int = seed) -> None:
             arm = name.partition("_")[2]
             change = (SKIMS if stage == "skim" else STUDENTS | {"undistilled": LONGER}).get(arm, {})
             overrides = inputs | change | {"run": f"{here}/{name}"}
             runs.append({"name": name, "config": f"configs/{stage}.py", "seed": seed, "overrides": overrides})
 
-        add("teacher", "teacher")
+        add("teacher", "teacher", {})
         for arm in STUDENTS:
-            add(f"distill_{arm}", "distill", teacher=f"{here}/teacher")
-            add(f"finetune_{arm}", "finetune", init=f"{here}/distill_{arm}")
-        add("finetune_undistilled", "finetune", init="")
+            add(f"distill_{arm}", "distill", {"teacher": f"{here}/teacher"})
+            add(f"finetune_{arm}", "finetune", {"init": f"{here}/distill_{arm}"})
+        add("finetune_undistilled", "finetune", {"init": ""})
         student = f"{here}/finetune_both"
-        add("extract", "extract", student=student)
+        add("extract", "extract", {"student": student})
         for arm in SKIMS:
-            add(f"skim_{arm}", "skim", student=student, **{"data.dir": f"{here}/extract"})
+            add(f"skim_{arm}", "skim", {"student": student, "data.dir": f"{here}/extract"})
     return runs
