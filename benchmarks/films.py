@@ -7,6 +7,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from l2l.media.container import unit_of
+
 SOUND_RATE = 44_100
 GAP = 0.1  # seconds between a film and itself: sound begins before the pictures and may end after them
 
@@ -25,8 +27,8 @@ def write_film(
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(video.encode(frame))
         container.mux(video.encode(None))
-        for frame in _tones(round(seconds * SOUND_RATE)):
-            container.mux(sound.encode(frame))
+        for tone in _tones(round(seconds * SOUND_RATE)):
+            container.mux(sound.encode(tone))
         container.mux(sound.encode(None))
     return path
 
@@ -34,18 +36,25 @@ def write_film(
 def repeated(film: Path, path: Path, times: int) -> Path:
     """The film so many times over, its packets as they are, with a GAP between."""
     with av.open(str(film)) as source, av.open(str(path), "w") as container:
-        length = GAP + max(float(stream.duration * stream.time_base) for stream in source.streams)
+        length = GAP + max(map(_length, source.streams))
         streams = [container.add_stream_from_template(stream) for stream in source.streams]
         for number in range(times):
             with av.open(str(film)) as again:
                 for packet in again.demux():
-                    if packet.dts is None:
+                    if packet.pts is None or packet.dts is None:
                         continue
                     later = round(number * length / packet.time_base)
                     packet.pts, packet.dts = packet.pts + later, packet.dts + later
                     packet.stream = streams[packet.stream_index]
                     container.mux(packet)
     return path
+
+
+def _length(stream: av.stream.Stream) -> float:
+    """Seconds."""
+    if stream.duration is None:
+        raise ValueError(f"stream {stream.index} does not say how long it is")
+    return float(stream.duration * unit_of(stream))
 
 
 def _pictures(size: tuple[int, int], count: int, noise: int) -> Iterator[np.ndarray]:

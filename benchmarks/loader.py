@@ -27,7 +27,7 @@ from l2l.data.order import streams_of
 
 CLIPS, FRAMES, SHARDS, BATCH = 512, 16, 8, 32
 KINDS = {"clips": (FRAMES, 20), "pairs": (1, 100)}  # frames read, batches a round
-HOW = {"draw": "video", "seed": 0, "first_step": 0, "shuffle": 512}
+SHUFFLE = 512
 AHEAD = 6  # batches that may have been read when the first one comes
 SCALES = {"": 1.0, "_zoomed": 0.8}
 
@@ -46,7 +46,10 @@ class Reading:
 
     def __call__(self) -> float:
         begun = time.perf_counter()
-        rows = self._source.train("train", batch=BATCH, streams=streams_of(BATCH), **HOW)
+        streams = streams_of(BATCH)
+        rows = self._source.train(
+            "train", draw="video", batch=BATCH, streams=streams, seed=0, first_step=0, shuffle=SHUFFLE
+        )
         ahead = Ahead((sharding.put_batch(self._mesh, batch) for batch in rows), loader.PREFETCH)
         next(ahead)
         self.first.append(time.perf_counter() - begun)

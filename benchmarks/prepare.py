@@ -18,6 +18,7 @@ of six minutes and of an hour are cut in a process of their own, and the most me
 """
 
 import argparse
+import functools
 import json
 import resource
 import shutil
@@ -90,22 +91,24 @@ def spent(call: Callable[[], object]) -> tuple[float, float]:
         usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return sum(usage.ru_utime + usage.ru_stime for usage in usages), time.perf_counter()
 
-    before = now()
-    call()
-    return tuple(b - a for a, b in zip(before, now(), strict=True))
+    (work, clock), _, (work_after, clock_after) = now(), call(), now()
+    return work_after - work, clock_after - clock
+
+
+def more(run: Callable[[int], object]) -> tuple[float, float]:
+    """What one film more costs in a run with so many films, seconds of processor time and by the clock."""
+    short, long = (spent(functools.partial(run, count)) for count in (SHORT, LONG))
+    return (long[0] - short[0]) / (LONG - SHORT), (long[1] - short[1]) / (LONG - SHORT)
 
 
 def preparing(film: Path, workers: int) -> tuple[float, float]:
     """What one film more costs, seconds of processor time and by the clock."""
-    short, long = (spent(lambda count=count: prepare(film, count, workers)) for count in (SHORT, LONG))
-    return tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True))
+    return more(lambda count: prepare(film, count, workers))
 
 
 def cutting(film: Path, how: str) -> tuple[float, float]:
     """The same of cutting it "there", by a decoding process, or "here"."""
-    run = lambda count: subprocess.run([sys.executable, "-c", CUTS, str(film), str(count), how], check=True)
-    short, long = (spent(lambda count=count: run(count)) for count in (SHORT, LONG))
-    return tuple((b - a) / (LONG - SHORT) for a, b in zip(short, long, strict=True))
+    return more(lambda count: subprocess.run([sys.executable, "-c", CUTS, str(film), str(count), how], check=True))
 
 
 def measure(films: dict[str, Path], ffmpeg: str | None) -> dict[str, float]:
@@ -113,9 +116,9 @@ def measure(films: dict[str, Path], ffmpeg: str | None) -> dict[str, float]:
     found = {}
     for name, film in films.items():
         found[f"{name}_prepare"], one = preparing(film, 1)
-        found[f"{name}_decode"], _ = spent(lambda film=film: decode(film))
+        found[f"{name}_decode"], _ = spent(functools.partial(decode, film))
         if ffmpeg:
-            found[f"{name}_ffmpeg"], _ = spent(lambda film=film: scale(ffmpeg, film))
+            found[f"{name}_ffmpeg"], _ = spent(functools.partial(scale, ffmpeg, film))
             found[f"{name}_prepare_to_ffmpeg"] = found[f"{name}_prepare"] / found[f"{name}_ffmpeg"]
     _, two = preparing(film, 2)
     (there, by_clock), (here, alone) = cutting(films["360p"], "there"), cutting(films["360p"], "here")

@@ -43,17 +43,19 @@ class Peer:
     def __init__(self, python: str, program: str, **numbers: Any):
         command = [python, str(PEERS / program), json.dumps(numbers)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        if self._process.stdout.readline() != "ready\n":
+        asks, answers = self._process.stdin, self._process.stdout
+        if asks is None or answers is None or answers.readline() != "ready\n":
             raise SystemExit(f"error: {' '.join(command[:2])} did not start; what it said stands above")
+        self._asks, self._answers = asks, answers
 
     def __call__(self, what: str) -> float:
         """Seconds that it took to do `what`."""
-        self._process.stdin.write(f"{what}\n")
-        self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        self._asks.write(f"{what}\n")
+        self._asks.flush()
+        return float(self._answers.readline())
 
     def close(self) -> None:
-        self._process.stdin.close()
+        self._asks.close()
         self._process.wait()
 
 

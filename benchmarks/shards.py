@@ -12,31 +12,38 @@ SIZE = (128, 171)  # of the stored images, pixels
 LABELS = tuple(str(i) for i in range(400))
 
 
-def clip(number: int, frames: int) -> dict[str, list]:
-    """A clip record, as the default clip policy stores it."""
+def clip(number: int, frames: int) -> dict[str, np.ndarray]:
+    """Number; frames, uint8 (frames, *SIZE, 3); and a second of audio, int16 (n,)."""
     rng = np.random.default_rng(number)
     y, x = (axis[..., None] for axis in np.indices(SIZE))
     wave = lambda t: np.sin((y * rng.uniform(0.5, 2) + x + 3 * t) / 12 + np.arange(3))
     pictures = [(120 + 80 * wave(t) + rng.normal(0, 5, (*SIZE, 3))).clip(0, 255) for t in range(frames)]
-    return {
+    audio = rng.integers(-3000, 3000, AUDIO_RATE)
+    return {"number": np.array(number), "frames": np.array(pictures).astype(np.uint8), "audio": audio.astype("<i2")}
+
+
+def encode(made: dict[str, np.ndarray]) -> bytes:
+    """A clip -> its serialised record, as the default clip policy stores it."""
+    number, frames = int(made["number"]), len(made["frames"])
+    values: dict[str, list] = {
         "video_id": [str(number).encode()],
         "clip": [0],
         "clips": [1],
         "start": [0.0],
         "duration": [frames / 25],
         "labels": [number % len(LABELS)],
-        "frames": [jpeg.encode_jpeg(picture.astype(np.uint8), 90) for picture in pictures],
+        "frames": [jpeg.encode_jpeg(picture, 90) for picture in made["frames"]],
         "frames_valid": [frames],
-        "audio": [rng.integers(-3000, 3000, AUDIO_RATE).astype("<i2").tobytes()],
+        "audio": [made["audio"].tobytes()],
         "audio_valid": [0, AUDIO_RATE],
         "has_audio": [1],
     }
+    return features.serialise(values, schema.CLIP_RECORD)
 
 
 def write_clips(out: Path, *, clips: int, frames: int, shards: int) -> None:
     """A finished directory of clip shards with one split, train."""
     out.mkdir()
-    encode = lambda values: features.serialise(values, schema.CLIP_RECORD)
     paths = [out / schema.shard_name("clips", "train", i, shards) for i in range(shards)]
     for i, path in enumerate(paths):
         features.write_shard(path, (clip(number, frames) for number in range(i, clips, shards)), encode)

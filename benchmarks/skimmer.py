@@ -7,6 +7,7 @@ that take turns. DIR is a checkout of the released code, EXE a Python with torch
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 
 import jax
@@ -66,7 +67,7 @@ def main() -> None:
     if with_peer:
         numbers = {"official": args.official, "positions": POSITIONS, "steps": 10, "batches": BATCHES}
         peer = rounds.Peer(args.peer_python, "official_skimmer.py", **numbers)
-        calls |= {f"peer_{name}": lambda name=name: peer(name.replace("_", " ")) for name in names}
+        calls |= {f"peer_{name}": functools.partial(peer, name.replace("_", " ")) for name in names}
     taken = rounds.medians(calls, args.rounds)
     found = {f"{name}_videos_per_s": int(name.rsplit("_", 1)[1]) / seconds for name, seconds in taken.items()}
     if with_peer:

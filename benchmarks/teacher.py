@@ -7,10 +7,11 @@ EXE is a Python with torch and torchvision; without one there is no ratio.
 """
 
 import argparse
+import functools
 from collections.abc import Callable
 
 import jax
-import jax.numpy as jnp
+import numpy as np
 
 from benchmarks import rounds, trainstep
 from benchmarks.student import clips
@@ -27,7 +28,7 @@ def ours() -> dict[str, Callable[[], float]]:
     mesh = sharding.make_mesh((-1, 1))
     config = load_config("configs/teacher.py:kinetics400")
     task = from_config.clip_task(plain(config), 400)
-    batch = clips(BATCH) | {"labels": jnp.eye(400)[:BATCH], "mask": jnp.ones(BATCH, bool)}
+    batch = clips(BATCH) | {"labels": np.eye(400, dtype=np.float32)[:BATCH], "mask": np.ones(BATCH, bool)}
     variables = jax.jit(task.init)(jax.random.key(0), batch, {})
     program, device = predict.jit_predict(task, mesh), sharding.put_batch(mesh, batch)
     forward = lambda: jax.block_until_ready(program(variables, {}, device))
@@ -46,7 +47,7 @@ def main() -> None:
     calls = ours()
     if args.peer_python:
         peer = rounds.Peer(args.peer_python, "torchvision_teacher.py", batch=BATCH)
-        calls |= {f"peer_{what}": lambda what=what: peer(what) for what in ("forward", "train")}
+        calls |= {f"peer_{what}": functools.partial(peer, what) for what in ("forward", "train")}
     taken = rounds.medians(calls, args.rounds)
     found = {f"{name}_clips_per_s": BATCH / seconds for name, seconds in taken.items()}
     if args.peer_python:

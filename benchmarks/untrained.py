@@ -17,7 +17,7 @@ POLICY |= {"quality": 90, "clips": 0, "audio": True}
 
 def write(path: Path, config: Any, variables: dict[str, Any], student: Any = None) -> Path:
     """A finished run folder."""
-    record = {"config": plain(config), "inputs": {}, "policy": POLICY}
+    record: dict[str, Any] = {"config": plain(config), "inputs": {}, "policy": POLICY}
     record |= {"labels": [f"class {i}" for i in range(CLASSES)], "student": student and plain(student)}
     run_folder.start(path, record)
     run_folder.finish(path, variables, {}, 0)
