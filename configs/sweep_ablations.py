@@ -13,6 +13,8 @@ What a glance answers, by itself and with the teacher, is in runs/ablations/swee
 
 from typing import Any
 
+from configs.sweeps import Sweep
+
 SEEDS = (0, 1, 2)
 PAPER = "runs/paper"
 DISTILLATIONS: dict[str, dict[str, Any]] = {
@@ -40,21 +42,16 @@ GLANCES: dict[str, dict[str, Any]] = {"glance": {}, "glance_teacher": {"recognit
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
-    runs = []
-
-    def add(name: str, stage: str, seed: int, changes: dict[str, Any], variant: str = "") -> None:
-        overrides = changes | {"run": f"{out}/{name}/{seed}"}
-        runs.append({"name": name, "config": f"configs/{stage}.py{variant}", "seed": seed, "overrides": overrides})
-
+    """See `Sweep.entries`."""
+    sweep = Sweep(out)
     for seed in SEEDS:
         for arm, change in DISTILLATIONS.items():
-            distil = {"teacher": f"{PAPER}/teacher/0", "cache_teacher": True} | change
-            add(f"distill_{arm}", "distill", seed, distil)
-            add(f"finetune_{arm}", "finetune", seed, {"init": f"{out}/distill_{arm}/{seed}"})
+            given = {"teacher": f"{PAPER}/teacher/0", "cache_teacher": True}
+            distilled = sweep.run(f"distill_{arm}", "distill.py", seed, given | change)
+            sweep.run(f"finetune_{arm}", "finetune.py", seed, {"init": distilled})
         inputs = {"student": f"{PAPER}/finetune_both/{seed}", "data.dir": f"{PAPER}/extract/{seed}"}
         for arm, change in SKIMS.items():
-            add(f"skim_{arm}", "skim", seed, inputs | change)
+            sweep.run(f"skim_{arm}", "skim.py", seed, inputs | change)
         for arm, change in GLANCES.items():
-            add(arm, "skim", seed, inputs | change, ":glance")
-    return runs
+            sweep.run(arm, "skim.py:glance", seed, inputs | change)
+    return sweep.entries

@@ -10,6 +10,8 @@ begin with one student and its preview, made here as the demo makes them.
 
 from typing import Any
 
+from configs.sweeps import Sweep
+
 SEEDS = (0, 1, 2)
 LARGER = {"data.crop": 68, "data.resize": 68, "model.regions": 0}  # 68 * 68 is twice 48 * 48
 WHOLE = {"data.scale": 1.0, "model.regions": 0}  # never shown parts of pictures
@@ -29,24 +31,20 @@ ARMS: dict[str, tuple[str, dict[str, Any]]] = {
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
-    runs = []
-
-    def add(name: str, config: str, seed: int = 0, **changes: object) -> str:
-        path = f"{out}/{name}/{seed}"
-        overrides = changes | {"run": path}
-        runs.append({"name": name, "config": f"configs/{config}", "seed": seed, "overrides": overrides})
-        return path
-
-    distilled = add("distill", "distill.py", teacher=add("teacher", "teacher.py"))
-    preview = add("preview", "preview.py", teacher=add("finetune", "finetune.py", init=distilled))
+    """See `Sweep.entries`."""
+    sweep = Sweep(out)
+    teacher = sweep.run("teacher", "teacher.py")
+    student = sweep.run(
+        "finetune", "finetune.py", 0, {"init": sweep.run("distill", "distill.py", 0, {"teacher": teacher})}
+    )
+    preview = sweep.run("preview", "preview.py", 0, {"teacher": student})
     for seed in SEEDS:
         inputs = {}
         for name, change in STUDENTS.items():
-            student = add(f"finetune_{name}", "finetune.py:closer", seed, init=preview, **change)
-            features = add(f"extract_{name}", "extract.py:closer", seed, student=student)
+            student = sweep.run(f"finetune_{name}", "finetune.py:closer", seed, {"init": preview} | change)
+            features = sweep.run(f"extract_{name}", "extract.py:closer", seed, {"student": student})
             inputs[name] = {"student": student, "data.dir": features}
-        for arm, (student, change) in ARMS.items():
-            path = add(f"skim_{arm}", "skim.py:closer", seed, **inputs[student], **change)
-            runs.append({"command": ["l2l.curves", path], "makes": f"{path}/curves.json"})
-    return runs
+        for arm, (which, change) in ARMS.items():
+            skimmer = sweep.run(f"skim_{arm}", "skim.py:closer", seed, inputs[which] | change)
+            sweep.measure("l2l.curves", skimmer, "curves.json")
+    return sweep.entries

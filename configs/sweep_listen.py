@@ -16,33 +16,28 @@ preview, so that choosing by sound is not mistaken for choosing by a small netwo
 
 from typing import Any
 
+from configs.sweeps import Sweep
+
 STUDENTS = range(3)
 DATA = "data/sample/untrimmed_large"
 WIDTH, SMALL = 10, 3  # of the preview, and of the small student
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs, then what measures them, in an order in which each finds what it builds on."""
-    runs: list[dict] = []
-
-    def add(name: str, config: str, seed: int = 0, **overrides: object) -> str:
-        where = f"{out}/{name}/{seed}"
-        runs.append({"name": name, "config": config, "seed": seed, "overrides": overrides | {"run": where}})
-        return where
-
-    data: dict[str, Any] = {"data.dir": DATA}
-    teacher = add("teacher", "configs/teacher.py")
+    """See `Sweep.entries`."""
+    sweep, data = Sweep(out), {"data.dir": DATA}
+    teacher = sweep.run("teacher", "teacher.py")
     for seed in STUDENTS:
-        distilled = add("distill", "configs/distill.py", seed, teacher=teacher)
-        student = add("finetune", "configs/finetune.py", seed, init=distilled)
-        described = add("extract", "configs/extract.py", seed, student=student, **data)
-        preview = add("preview", "configs/preview.py", seed, teacher=student, **data, **{"model.preview": WIDTH})
-        features = add("extract_listen", "configs/extract.py:listen", seed, student=preview, **data)
+        distilled = sweep.run("distill", "distill.py", seed, {"teacher": teacher})
+        student = sweep.run("finetune", "finetune.py", seed, {"init": distilled})
+        described = sweep.run("extract", "extract.py", seed, {"student": student} | data)
+        preview = sweep.run("preview", "preview.py", seed, {"teacher": student, "model.preview": WIDTH} | data)
+        features = sweep.run("extract_listen", "extract.py:listen", seed, {"student": preview} | data)
         narrow: dict[str, Any] = {"model.width": SMALL}
-        distilled = add("distill_small", "configs/distill.py", seed, teacher=teacher, **narrow)
-        small = add("small", "configs/finetune.py", seed, init=distilled, **narrow)
-        add("extract_small", "configs/extract.py", seed, student=small, **data)
+        distilled = sweep.run("distill_small", "distill.py", seed, {"teacher": teacher} | narrow)
+        small = sweep.run("small", "finetune.py", seed, {"init": distilled} | narrow)
+        sweep.run("extract_small", "extract.py", seed, {"student": small} | data)
         if seed == STUDENTS[0]:
-            add("both", "configs/skim.py", seed, student=student, **{"data.dir": described})
-            add("glance", "configs/skim.py:glance", seed, student=preview, **{"data.dir": features})
-    return runs
+            sweep.run("both", "skim.py", seed, {"student": student, "data.dir": described})
+            sweep.run("glance", "skim.py:glance", seed, {"student": preview, "data.dir": features})
+    return sweep.entries

@@ -12,76 +12,82 @@ over the five skimmers (seeds 3 and 4 see the features of students 0 and 1 once 
 are those of students and skimmers together. The teacher is asked once about the centre of every clip, for all students.
 """
 
+from typing import Any
+
+from configs.sweeps import Sweep
+
 STUDENT_SEEDS, SKIM_SEEDS = (0, 1, 2), (0, 1, 2, 3, 4)
 TRIMMED, VIDEOS, CLIPS = (f"data/sample/{part}" for part in ("trimmed", "untrimmed_large", "untrimmed_large_clips"))
 MODALITIES = ("both", "image", "audio")
-LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
+LONGER: dict[str, Any] = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
 # The teacher learns the target set as the student does.
-FINETUNE = {"data.dir": TRIMMED, "optim.lr": 5e-4, "epochs": 12.0, "eval_epochs": 0.0, "save_epochs": 0.0, "best": ""}
-SKIMS = {
+FINETUNE: dict[str, Any] = {
+    "data.dir": TRIMMED,
+    "optim.lr": 5e-4,
+    "epochs": 12.0,
+    "eval_epochs": 0.0,
+    "save_epochs": 0.0,
+    "best": "",
+}
+SKIMS: dict[str, tuple[str, dict[str, Any]]] = {
     "skim": ("skim.py", {}),
     # The paper's recipe.
     "skim_soft": ("skim.py", {"model.selection": "soft", "model.count_start": True, "model.weigh": False}),
     "lstm": ("skim.py:sample_lstm", {}),
     "nonrecurrent": ("skim.py:sample_nonrecurrent", {}),
 }
-PAIRS = {"pair_both": {}, "pair_audio": {"model.index_by": "audio"}}  # who chooses what the teacher then recognises
+PAIRS: dict[str, dict[str, Any]] = {
+    "pair_both": {},
+    "pair_audio": {"model.index_by": "audio"},
+}  # who chooses what the teacher then recognises
 
 
-def stage(out: str, name: str, config: str, seed: int, **changes: object) -> dict:
-    """A run of configs/CONFIG in OUT/NAME/SEED."""
-    overrides = changes | {"run": f"{out}/{name}/{seed}"}
-    return {"name": name, "config": f"configs/{config}", "seed": seed, "overrides": overrides}
-
-
-def clip_models(out: str) -> list[dict]:
+def clip_models(sweep: Sweep) -> None:
     """The teacher, and students with and without distillation."""
-    runs = [stage(out, "teacher", "teacher.py", 0)]
+    teacher = sweep.run("teacher", "teacher.py")
     for seed in STUDENT_SEEDS:
-        runs.append(stage(out, "finetune_teacher", "teacher.py", seed, init=f"{out}/teacher/0", **FINETUNE))
+        sweep.run("finetune_teacher", "teacher.py", seed, {"init": teacher} | FINETUNE)
         for modality in MODALITIES:
-            what, distilled = {"model.modality": modality}, f"distill_{modality}"
-            runs += [
-                stage(out, distilled, "distill.py", seed, teacher=f"{out}/teacher/0", cache_teacher=True, **what),
-                stage(out, f"finetune_{modality}", "finetune.py", seed, init=f"{out}/{distilled}/{seed}", **what),
-                stage(out, f"undistilled_{modality}", "finetune.py", seed, init="", **what, **LONGER),
-            ]
-    return runs
+            what = {"model.modality": modality}
+            given = {"teacher": teacher, "cache_teacher": True}
+            distilled = sweep.run(f"distill_{modality}", "distill.py", seed, given | what)
+            sweep.run(f"finetune_{modality}", "finetune.py", seed, {"init": distilled} | what)
+            sweep.run(f"undistilled_{modality}", "finetune.py", seed, {"init": ""} | what | LONGER)
 
 
-def features(out: str) -> list[dict]:
+def features(sweep: Sweep) -> None:
     """What each student, and the first teacher, sees in the untrimmed videos."""
-    extract = lambda name, seed, of, data: stage(
-        out, name, "extract.py", seed, **{"student": f"{out}/{of}/{seed}", "data.dir": data}
-    )
-    students = [extract("extract", seed, "finetune_both", VIDEOS) for seed in STUDENT_SEEDS]
-    return [*students, extract("extract_teacher", 0, "finetune_teacher", CLIPS)]
+    for seed in STUDENT_SEEDS:
+        sweep.run("extract", "extract.py", seed, {"student": sweep.folder("finetune_both", seed), "data.dir": VIDEOS})
+    sweep.run("extract_teacher", "extract.py", 0, {"student": sweep.folder("finetune_teacher"), "data.dir": CLIPS})
 
 
-def skimmers(out: str) -> list[dict]:
+def skimmers(sweep: Sweep) -> None:
     """What is trained on the features."""
-    runs = []
     for seed in SKIM_SEEDS:
         one = seed % len(STUDENT_SEEDS)
-        inputs = {"student": f"{out}/finetune_both/{one}", "data.dir": f"{out}/extract/{one}"}
-        runs += [stage(out, name, config, seed, **inputs, **change) for name, (config, change) in SKIMS.items()]
-        inputs["recognition"] = f"{out}/extract_teacher/0"
-        runs += [stage(out, name, "skim.py", seed, **inputs, **change) for name, change in PAIRS.items()]
-    return runs
+        inputs = {"student": sweep.folder("finetune_both", one), "data.dir": sweep.folder("extract", one)}
+        for name, (config, change) in SKIMS.items():
+            sweep.run(name, config, seed, inputs | change)
+        inputs["recognition"] = sweep.folder("extract_teacher")
+        for name, change in PAIRS.items():
+            sweep.run(name, "skim.py", seed, inputs | change)
 
 
-def measurements(runs: list[dict]) -> list[dict]:
+def measurements(sweep: Sweep) -> None:
     """Curves of every skimmer, and of the chief one when it stops when sure."""
-    steps = []
-    for run in runs:
+    for run in [entry for entry in sweep.entries if entry["name"] in (*SKIMS, *PAIRS)]:
         path, data = run["overrides"]["run"], run["overrides"]["data.dir"]
-        steps.append({"command": ["l2l.curves", path], "makes": f"{path}/curves.json"})
+        sweep.measure("l2l.curves", path, "curves.json")
         if run["name"] == "skim":
-            steps.append({"command": ["l2l.sure", path, f"--data={data}"], "makes": f"{path}/sure.json"})
-    return steps
+            sweep.measure("l2l.sure", path, "sure.json", f"--data={data}")
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs, then what measures them, in an order in which each finds what it builds on."""
-    skims = skimmers(out)
-    return [*clip_models(out), *features(out), *skims, *measurements(skims)]
+    """See `Sweep.entries`."""
+    sweep = Sweep(out)
+    clip_models(sweep)
+    features(sweep)
+    skimmers(sweep)
+    measurements(sweep)
+    return sweep.entries

@@ -7,6 +7,8 @@ The data are those of the demo (data seed 0); the seeds are those of training.
 
 from typing import Any
 
+from configs.sweeps import Sweep
+
 SEEDS = (0, 1, 2)
 LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
 STUDENTS: dict[str, dict[str, Any]] = {
@@ -19,24 +21,16 @@ SKIMS: dict[str, dict[str, Any]] = {"straight_through": {}, "soft": SOFT, "audio
 
 
 def get_runs(out: str) -> list[dict]:
-    """Runs in an order in which each finds what it builds on; every run is {name, config, seed, overrides}."""
-    runs = []
+    """See `Sweep.entries`."""
+    sweep = Sweep(out, "{seed}/{name}")
     for seed in SEEDS:
-        here = f"{out}/{seed}"
-
-        def add(name: str, stage: str, inputs: dict[str, str], here: str = here, seed: int = seed) -> None:
-            arm = name.partition("_")[2]
-            change = (SKIMS if stage == "skim" else STUDENTS | {"undistilled": LONGER}).get(arm, {})
-            overrides = inputs | change | {"run": f"{here}/{name}"}
-            runs.append({"name": name, "config": f"configs/{stage}.py", "seed": seed, "overrides": overrides})
-
-        add("teacher", "teacher", {})
-        for arm in STUDENTS:
-            add(f"distill_{arm}", "distill", {"teacher": f"{here}/teacher"})
-            add(f"finetune_{arm}", "finetune", {"init": f"{here}/distill_{arm}"})
-        add("finetune_undistilled", "finetune", {"init": ""})
-        student = f"{here}/finetune_both"
-        add("extract", "extract", {"student": student})
-        for arm in SKIMS:
-            add(f"skim_{arm}", "skim", {"student": student, "data.dir": f"{here}/extract"})
-    return runs
+        teacher = sweep.run("teacher", "teacher.py", seed)
+        for arm, change in STUDENTS.items():
+            distilled = sweep.run(f"distill_{arm}", "distill.py", seed, {"teacher": teacher} | change)
+            sweep.run(f"finetune_{arm}", "finetune.py", seed, {"init": distilled} | change)
+        sweep.run("finetune_undistilled", "finetune.py", seed, {"init": ""} | LONGER)
+        student = sweep.folder("finetune_both", seed)
+        features = sweep.run("extract", "extract.py", seed, {"student": student})
+        for arm, change in SKIMS.items():
+            sweep.run(f"skim_{arm}", "skim.py", seed, {"student": student, "data.dir": features} | change)
+    return sweep.entries

@@ -38,7 +38,7 @@ def config_file(file: str, prefix: str = "") -> str:
         return file
     known = {path.stem.removeprefix(prefix): path for path in sorted(CONFIGS.glob(f"{prefix}*.py"))}
     if not prefix:
-        known = {name: path for name, path in known.items() if name != "common" and not name.startswith("sweep_")}
+        known = {name: path for name, path in known.items() if name != "common" and not name.startswith("sweep")}
     if name not in known:
         raise run_folder.RunError(f"there is no {prefix or 'config '}{name}: name one of {', '.join(known)}, or a file")
     return f"{known[name]}{colon}{variant}"
