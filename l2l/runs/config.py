@@ -16,6 +16,7 @@ from l2l.runs import run_folder
 
 _PLACES = [path / "configs" for path in Path(__file__).parents[1:3]]  # in an installed package, in a checkout
 CONFIGS = next((path for path in _PLACES if (path / "common.py").is_file()), _PLACES[-1])  # those of this package
+SHARED = ("common", "sweeps")  # files there that others import, and that are no configs themselves
 
 
 def config_file(file: str, prefix: str = "") -> str:
@@ -38,7 +39,7 @@ def config_file(file: str, prefix: str = "") -> str:
         return file
     known = {path.stem.removeprefix(prefix): path for path in sorted(CONFIGS.glob(f"{prefix}*.py"))}
     if not prefix:
-        known = {name: path for name, path in known.items() if name != "common" and not name.startswith("sweep")}
+        known = {name: path for name, path in known.items() if name not in SHARED and not name.startswith("sweep_")}
     if name not in known:
         raise run_folder.RunError(f"there is no {prefix or 'config '}{name}: name one of {', '.join(known)}, or a file")
     return f"{known[name]}{colon}{variant}"
@@ -66,7 +67,8 @@ def called(what: str, file: str, function: str, *arguments: str) -> Any:
         raise run_folder.RunError(f"{what} {file} does not exist")
     if not file.endswith(".py"):
         raise run_folder.RunError(f"{what} {file} is no Python file: its name must end in .py")
-    _know_common(Path(file).absolute().parent == CONFIGS)
+    for name in SHARED:
+        _know(name, Path(file).absolute().parent == CONFIGS)
     try:
         return getattr(_executed(f"{what}_{Path(file).stem}", file), function)(*arguments)
     except ValueError:
@@ -76,12 +78,12 @@ def called(what: str, file: str, function: str, *arguments: str) -> Any:
         raise run_folder.RunError(f"{what} {file} cannot be used: {reason}") from error
 
 
-def _know_common(ours: bool) -> None:
-    """Makes `configs.common`, which configs import, known where it is not: a checkout is not the working directory.
+def _know(shared: str, ours: bool) -> None:
+    """Makes what configs import known where it is not: a checkout is not the working directory.
 
     One of ours gets ours, whatever else is called so; another one whatever Python finds first.
     """
-    name, file = "configs.common", CONFIGS / "common.py"
+    name, file = f"configs.{shared}", CONFIGS / f"{shared}.py"
     known = sys.modules.get(name)
     if ours and known and Path(known.__file__ or "") != file:
         del sys.modules[name]

@@ -190,7 +190,7 @@ def test_a_config_of_this_package_is_named_wherever_one_is(tmp_path, monkeypatch
     assert plain(load_config("configs/distill.py:kinetics400")) == expected, "as makers and finished runs write it"
     assert config.config_file("study", "sweep_") == str(config.CONFIGS / "sweep_study.py")
     assert len(sweep.load_sweep("study", "runs/study")) == len(sweep_study.get_runs("runs/study"))
-    for name in ("common", "sweep_study", "distil"):
+    for name in ("common", "sweeps", "sweep_study", "distil"):
         with pytest.raises(RunError, match=f"there is no config {name}: name one of distill, extract, .*or a file"):
             load_config(name)
 
@@ -214,8 +214,11 @@ def test_configs_need_no_folder_of_theirs_in_the_path(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "path", [str(tmp_path), *(x for x in sys.path if x not in ("", str(Path.cwd())))])
     monkeypatch.chdir(tmp_path)
     assert load_config("distill:i3d").data.frames == 32
+    assert sweep.load_sweep("study", "out")
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "common.py").write_text("")
-    del sys.modules["configs.common"]
+    for name in ("common", "sweeps"):
+        (tmp_path / "configs" / f"{name}.py").write_text("")
+        del sys.modules[f"configs.{name}"]
     importlib.invalidate_caches()
     assert load_config("distill:i3d").data.frames == 32
+    assert sweep.load_sweep("study", "out")
