@@ -4,7 +4,8 @@ import io
 import math
 import os
 import zipfile
-from typing import BinaryIO
+from collections.abc import Mapping
+from typing import IO, BinaryIO
 
 import numpy as np
 
@@ -30,6 +31,7 @@ class Archive(zipfile.ZipFile):
         if isinstance(source, str | os.PathLike):
             demand_file(source)
         super().__init__(source)
+        assert self.fp is not None, "an archive has its file until it is closed"
         size, members = self.fp.seek(0, os.SEEK_END), self.infolist()
         for info in members:
             if info.compress_type not in METHODS:
@@ -40,13 +42,13 @@ class Archive(zipfile.ZipFile):
                 f"{size:,} bytes that say that they hold {max(whole, packed):,}: it is not used; write it uncompressed"
             )
 
-    def read(self, name: str) -> bytes:
+    def read(self, name: str | zipfile.ZipInfo, pwd: bytes | None = None) -> bytes:
         """A member's bytes, checked against their CRC, and no more than the directory says."""
-        info = self.getinfo(name)
-        with self.open(info) as member:
+        info = name if isinstance(name, zipfile.ZipInfo) else self.getinfo(name)
+        with self.open(info, pwd=pwd) as member:
             data = member.read(info.file_size + 1)
         if len(data) != info.file_size:
-            raise zipfile.BadZipFile(f"{name!r} in it has {len(data):,} bytes instead of {info.file_size:,}")
+            raise zipfile.BadZipFile(f"{info.filename!r} in it has {len(data):,} bytes instead of {info.file_size:,}")
         return data
 
 
@@ -61,6 +63,14 @@ def arrays(archive: zipfile.ZipFile) -> dict[str, np.ndarray]:
     if other is not None:
         raise ValueError(f"{other!r} in it is no array")
     return {name.removesuffix(".npy"): array(name, archive.read(name)) for name in archive.namelist()}
+
+
+def write_arrays(file: IO[bytes], arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes an .npz of plain arrays, as `np.savez` does, whose own arguments take some names away from arrays."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, value, allow_pickle=False)
 
 
 def array(name: str, data: bytes) -> np.ndarray:

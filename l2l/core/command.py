@@ -14,7 +14,7 @@ import threading
 import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from l2l.core import distribution
 
@@ -184,10 +184,10 @@ def _open_closed() -> None:
             os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
 
 
-def _output(stream: io.TextIOWrapper | None, number: int) -> Output:
+def _output(stream: TextIO | None, number: int) -> Output:
     """A stream of its own beside Python's; what holds that one may go on writing to it."""
     encoding = "utf-8" if stream is None else stream.encoding
-    buffered = stream is not None and stream.line_buffering
+    buffered = stream is not None and bool(stream.line_buffering)
     pipe = open(number, "wb", LINE, closefd=False)  # noqa: SIM115
     return Output(pipe, encoding=encoding, errors="backslashreplace", line_buffering=buffered)
 

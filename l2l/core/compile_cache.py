@@ -21,8 +21,8 @@ _WARNING = "Error (reading|writing) persistent compilation cache entry for '([^'
 
 def folder() -> Path:
     """Where they are kept: JAX_COMPILATION_CACHE_DIR, else below XDG_CACHE_HOME or ~/.cache."""
-    if jax.config.jax_compilation_cache_dir:
-        return Path(jax.config.jax_compilation_cache_dir)
+    if chosen := jax.config.values["jax_compilation_cache_dir"]:
+        return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "l2l" / "programs"
 
 

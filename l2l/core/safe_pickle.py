@@ -19,7 +19,7 @@ import struct
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Literal
 
 import numpy as np
 
@@ -73,7 +73,7 @@ class Kind:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def array(data: bytes | str, kind: Kind, shape: tuple[int, ...], order: str = "C") -> np.ndarray:
+def array(data: bytes | str, kind: Kind, shape: tuple[int, ...], order: Literal["C", "F"] = "C") -> np.ndarray:
     """The array that these bytes are; as text where Python 2 wrote them."""
     if isinstance(data, str):
         data = data.encode("utf-8", "surrogateescape")
@@ -111,14 +111,27 @@ BUILTIN = {"set": functools.partial(unique, set), "frozenset": functools.partial
 NAMES |= {f"{b}.{name}": value for b in ("builtins", "__builtin__") for name, value in BUILTIN.items()}
 
 
-class Reader(pickle._Unpickler):
-    """Python's reader, which finds no names but those it is given, and makes no more of a file than it holds."""
+if TYPE_CHECKING:
 
-    # What Python's reader sets, and does not declare.
-    stack: list[Any]
-    read: Callable[[int], bytes]
-    append: Callable[[Any], None]
-    pop_mark: Callable[[], list[Any]]
+    class PythonReader(pickle._Unpickler):
+        """What Python's reader has and its types do not declare."""
+
+        stack: list[Any]
+        read: Callable[[int], bytes]
+        append: Callable[[Any], None]
+        pop_mark: Callable[[], list[Any]]
+        dispatch: ClassVar[dict[int, Callable[[Any], None]]]  # code -> method
+
+        def load_reduce(self) -> None: ...
+        def load_newobj(self) -> None: ...
+        def _instantiate(self, klass: Any, args: list[Any]) -> None: ...
+
+else:
+    PythonReader = pickle._Unpickler
+
+
+class Reader(PythonReader):
+    """Python's reader, which finds no names but those it is given, and makes no more of a file than it holds."""
 
     def __init__(self, file: io.BytesIO, names: Mapping[str, Any]):
         super().__init__(file, encoding="utf-8", errors="surrogateescape")
@@ -138,7 +151,8 @@ class Reader(pickle._Unpickler):
         if type(target) is np.ndarray:
             _, shape, kind, fortran, data = state
             value = array(data, kind, shape, "F" if fortran else "C")
-            target.__setstate__((1, value.shape, value.dtype, bool(fortran), value.tobytes("A")))
+            content = (1, value.shape, value.dtype, bool(fortran), value.tobytes("A"))
+            target.__setstate__(content)  # type: ignore[arg-type]  # declared with np.bool, which numpy refuses
         elif type(target) in self.names.values():
             target.__setstate__(state)
         else:
@@ -158,9 +172,9 @@ class Reader(pickle._Unpickler):
         self.charge(self.stack[-1])
         super().load_newobj()
 
-    def _instantiate(self, named: Any, arguments: list[Any]) -> None:
-        self.charge(arguments)
-        super()._instantiate(named, arguments)
+    def _instantiate(self, klass: Any, args: list[Any]) -> None:
+        self.charge(args)
+        super()._instantiate(klass, args)
 
     def changeable_bytes(self) -> None:
         """Python's own reserves what the file asks for before it looks whether that is there."""
@@ -193,7 +207,7 @@ class Reader(pickle._Unpickler):
     def new_with_names(self) -> None:
         raise ValueError("it makes an object of named arguments, which is not plain data")
 
-    dispatch = pickle._Unpickler.dispatch | {
+    dispatch = PythonReader.dispatch | {
         pickle.BUILD[0]: build,
         pickle.REDUCE[0]: call,
         pickle.NEWOBJ[0]: new,
@@ -222,13 +236,13 @@ def load(source: str | os.PathLike | BinaryIO, names: Mapping[str, Any] | None =
       ValueError: not a whole pickle, or one that asks for more; one line with the file's name.
       OSError: it cannot be read.
     """
-    opened = hasattr(source, "read")
-    if not opened:
+    if isinstance(source, str | os.PathLike):
         demand_file(source)
-    data = source.read() if opened else Path(source).read_bytes()
+        name, data = source, Path(source).read_bytes()
+    else:
+        name, data = getattr(source, "name", "the pickle"), source.read()
     try:
-        return Reader(io.BytesIO(data), NAMES | (names or {})).load()
+        return Reader(io.BytesIO(data), {**NAMES, **(names or {})}).load()
     except Exception as error:  # damage shows as any of a dozen types
-        name = getattr(source, "name", "the pickle") if opened else source
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise ValueError(f"{name} cannot be read as plain arrays and containers: {reason:.300}") from error

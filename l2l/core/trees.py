@@ -27,7 +27,7 @@ def save_arrays(path: Path, tree: Tree) -> None:
     """Nested dict of numpy arrays -> .npz with "/"-joined names, atomically."""
     flat = flax.traverse_util.flatten_dict(tree, sep="/")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **{name: np.asarray(value) for name, value in flat.items()})
+        archive.write_arrays(file, {name: np.asarray(value) for name, value in flat.items()})
 
 
 def load_arrays(path: Path) -> Tree:
