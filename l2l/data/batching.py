@@ -12,7 +12,8 @@ Arrays = dict[str, np.ndarray]
 Batch = dict[str, np.ndarray]
 
 BANKS = ("image", "audio", "recognition", "cells", "regions")  # one row a position
-HOST_KEYS = ("video_id", "clip", "clips", "times")  # of a record; never sent to a device
+# Of a record; never sent to a device. In a batch they are arrays of objects, one an example: their shapes may differ.
+HOST_KEYS = ("video_id", "clip", "clips", "times")
 
 
 def rows_of_process(batch: int) -> tuple[int, int]:
@@ -30,7 +31,7 @@ def eval_batches(records: Iterator[Batch], *, batch: int, fit: Callable[[Batch],
     for example, record in enumerate(records):
         bucket, record = fit(record)
         rows = waiting.setdefault(bucket, [])
-        rows.append(record | {"example": np.int32(example)})
+        rows.append(record | {"example": np.array(example, np.int32)})
         if len(rows) == batch:
             yield _stack(waiting.pop(bucket), batch)
     for bucket in sorted(waiting):
@@ -41,8 +42,16 @@ def _stack(rows: list[Batch], batch: int) -> Batch:
     stacked = {key: np.stack([row[key] for row in rows]) for key in rows[0] if key not in HOST_KEYS}
     missing = batch - len(rows)
     padded = {k: np.concatenate([v, np.zeros((missing, *v.shape[1:]), v.dtype)]) for k, v in stacked.items()}
-    host = {key: [row[key] for row in rows] for key in HOST_KEYS if key in rows[0]}
+    host = {key: _column([row[key] for row in rows]) for key in HOST_KEYS if key in rows[0]}
     return padded | host | {"mask": np.arange(batch) < len(rows)}
+
+
+def _column(values: Sequence[object]) -> np.ndarray:
+    """Values of any kind -> an array (n,) of these objects."""
+    column = np.empty(len(values), object)
+    for i, value in enumerate(values):
+        column[i] = value
+    return column
 
 
 def split_host(batch: Batch) -> tuple[Batch, Batch]:

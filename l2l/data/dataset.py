@@ -23,8 +23,21 @@ class Source:
     index: schema.Index
     reader: ClipReader | FeatureReader
 
-    def shards(self, split: str) -> list[tuple[Path, int]]:
-        """(path, records) of each shard. Raises ShardError if one is missing or cut."""
+    @property
+    def clips(self) -> ClipReader:
+        """The reader of clips. Raises ShardError where the shards are read as features."""
+        if not isinstance(self.reader, ClipReader):
+            raise schema.ShardError(
+                f"{self.directory} is read as features, which have no pictures for a teacher to see: name a model that "
+                "sees clips in --config.model.name, and clip shards in --config.data.dir"
+            )
+        return self.reader
+
+    def shards(self, split: str) -> Sequence[tuple[Files, int]]:
+        """(files, records) of each shard. Raises ShardError if one is missing or cut."""
+        return self._own(split)
+
+    def _own(self, split: str) -> list[tuple[Path, int]]:
         paths = schema.shard_paths(self.directory, self.index, split)
         return [(path, shard.records) for path, shard in zip(paths, self.index.splits[split], strict=True)]
 
@@ -90,7 +103,7 @@ class SideBySide(Source):
     def shards(self, split: str) -> list[tuple[tuple[Path, Path], int]]:
         """((path, path beside it), records) of each shard. Raises ShardError if one is missing or cut."""
         beside = schema.shard_paths(self.beside, self.beside_index, split)
-        return [((path, other), n) for (path, n), other in zip(super().shards(split), beside, strict=True)]
+        return [((path, other), n) for (path, n), other in zip(self._own(split), beside, strict=True)]
 
 
 def open_clips(directory: str, *, frames: int, crop: int, resize: int, scale: float, flip: bool) -> Source:

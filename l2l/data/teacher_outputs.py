@@ -6,6 +6,7 @@ so that answers are never looked up, and order, shuffling and resuming are those
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ KEY = ("video_id", "clip")  # of a clip
 CURE = "delete it, and the same command asks the teacher again"
 
 
-def encode(answer: dict[str, np.ndarray]) -> bytes:
+def encode(answer: dict[str, Any]) -> bytes:
     """video_id, clip, clips, feature (d,), logits (k,) -> a serialised teacher record.
 
     Raises:

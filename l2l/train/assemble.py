@@ -47,7 +47,7 @@ def task_of(config: Mapping[str, Any], source: "Source", runs: Mapping[str, Run]
     if needed == "teacher" and other.config["model"]["name"] == "fusion":
         raise ValueError(f"config.teacher={other.path} reads features, not clips: name a run that sees clips")
     if name == "distill":
-        return distill_task(config, source.reader.side, other), other.variables["model"]
+        return distill_task(config, source.clips.side, other), other.variables["model"]
     if name == "preview":
         return preview_task(config, other), other.variables["model"]
     check_described(source, other)

@@ -13,6 +13,7 @@ from l2l.core import atomic, sharding
 from l2l.core.terminal import Bar, say
 from l2l.data import features, schema
 from l2l.data.dataset import Source, source_of
+from l2l.data.order import Files
 from l2l.evaluate import predict
 from l2l.evaluate.predict import Video
 from l2l.runs import compatibility, fits, provenance, run_folder
@@ -53,7 +54,7 @@ def extract(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> None:
     variables = sharding.put(variables, sharding.replicated(mesh))
     run = predict.jit_predict(task, mesh)
 
-    def describe(paths: list[Path]) -> Iterator[Video]:
+    def describe(paths: list[Files]) -> Iterator[Video]:
         batches = source.eval_paths(paths, batch=config.data.eval_batch)
         return predict.videos(predict.predict_batches(run, variables, frozen, batches, mesh))
 
@@ -90,7 +91,7 @@ def widths_of(student: dict[str, Any]) -> dict[str, dict[str, int]]:
 
 
 def write_splits(
-    out: Path, source: Source, describe: Callable[[list[Path]], Iterator[Video]]
+    out: Path, source: Source, describe: Callable[[list[Files]], Iterator[Video]]
 ) -> dict[str, tuple[schema.Shard, ...]]:
     """One feature shard per clip shard; those that are there from an earlier call are kept.
 
@@ -114,7 +115,7 @@ def write_splits(
     return {split: tuple(features.describe_shard(target) for _, _, target in own) for split, own in pairs.items()}
 
 
-def targets(out: Path, source: Source, split: str) -> Iterator[tuple[Path, int, Path]]:
+def targets(out: Path, source: Source, split: str) -> Iterator[tuple[Files, int, Path]]:
     """(clip shard, its number of videos, feature shard) of a split."""
     shards = source.index.splits[split]
     for number, ((path, _), shard) in enumerate(zip(source.shards(split), shards, strict=True)):

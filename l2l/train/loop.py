@@ -108,9 +108,9 @@ class Trainer:
         self.progress.begin(step)
 
     def _predictions(self, split: str, variables: Tree) -> predict.Arrays | None:
-        job = self.job
-        numbers = {"batch": job.config.data.eval_batch, "mesh": job.mesh, "stop": lambda: self.stop.now}
-        return evaluation.evaluate(self.predict, variables, job.frozen, job.source, split, **numbers)
+        job, batch, stop = self.job, self.job.config.data.eval_batch, lambda: self.stop.now
+        args = self.predict, variables, job.frozen, job.source, split
+        return evaluation.evaluate(*args, batch=batch, mesh=job.mesh, stop=stop)
 
     def save(self) -> None:
         """Starts to save the state, if all of its steps were finite."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +12,7 @@ from ml_collections import ConfigDict
 from l2l.core import sharding
 from l2l.core.terminal import say
 from l2l.data import loader, order
-from l2l.data.dataset import Source, source_of
+from l2l.data.dataset import SideBySide, Source, source_of
 from l2l.evaluate import evaluation
 from l2l.evaluate.resolve import resolved
 from l2l.runs import compatibility, fits, run_folder
@@ -121,7 +122,7 @@ def prepare(config: ConfigDict, inputs: dict[str, dict[str, str]]) -> Job:
 
 def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
     """Writes config.json, or checks the one that is there (see `run_folder.start`)."""
-    student, recogniser = job.runs.get("student"), job.runs.get("recogniser")
+    student = job.runs.get("student")
     policy = job.source.index.policy
     record = {
         "config": plain(job.config),
@@ -130,9 +131,24 @@ def start_run(job: Job, inputs: dict[str, dict[str, str]]) -> None:
         "labels": compatibility.labels_of(job.source, job.runs),
         "policy": policy["clips"] if job.source.index.kind == "features" else policy,
         "student": student.config if student else None,
-        "recogniser": recogniser and {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]},
+        "recogniser": recogniser_record(job),
     }
     run_folder.start(job.run, record)
+
+
+def recogniser_record(job: Job) -> dict[str, Any] | None:
+    """Config and clip policy of the clip model whose features recognise the looks, where other features do.
+
+    Raises:
+      ValueError: they lie beside nothing, for this model reads no features.
+    """
+    recogniser = job.runs.get("recogniser")
+    if recogniser is None:
+        return None
+    if not isinstance(job.source, SideBySide):
+        asked = job.config.recognition
+        raise ValueError(f"config.recognition={asked} is for models that read features: leave config.recognition empty")
+    return {"config": recogniser.config, "policy": job.source.beside_index.policy["clips"]}
 
 
 def announce(job: Job) -> None:

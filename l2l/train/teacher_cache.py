@@ -49,7 +49,8 @@ def cache_of(config: ConfigDict, source: Source, teacher: Run | None) -> "Teache
         )
     beside = source.directory / f"teacher-{atomic.hash_of(facts_of(source, teacher))}"
     splits = dict.fromkeys(config.data[name] for name in ("train", "val", "test"))  # no validation split is ""
-    cache = TeacherCache(beside if asked is True else Path(asked), source, teacher, tuple(filter(None, splits)))
+    folder = beside if isinstance(asked, bool) else Path(asked)
+    cache = TeacherCache(folder, source, teacher, tuple(filter(None, splits)))
     cache.check()
     return cache
 
@@ -61,7 +62,7 @@ def facts_of(source: Source, teacher: Run) -> dict[str, Any]:
         "clips": source.index.hash,
         "teacher": teacher.hash,
         "model": teacher.config["model"] | {"dtype": teacher.config["dtype"]},
-        "view": {"place": "centre", "frames": source.reader.frames, "side": source.reader.side}
+        "view": {"place": "centre", "frames": source.clips.frames, "side": source.clips.side}
         | {name: wanted[name] for name in ("crop", "mean", "std")},
     }
 
@@ -190,7 +191,7 @@ class TeacherCache:
 
     def _taught(self) -> SideBySide:
         """The clips as a student needs them: of each its first frame, its sound, and the teacher's answer."""
-        clips = dataclasses.asdict(self.source.reader) | {"frames": 1}
+        clips = dataclasses.asdict(self.source.clips) | {"frames": 1}
         widths = {"feature": predict.predictor(self.teacher)[0].model.feature, "logits": len(self.teacher.labels)}
         reader = teacher_outputs.TaughtReader(**clips, **widths)
         source = self.source
