@@ -30,7 +30,8 @@ def evaluate_run(
     """
     from l2l.evaluate import evaluation  # needs TensorFlow
 
-    run, facts = load_run(path), {}
+    run = load_run(path)
+    facts: dict[str, Any] = {}
     if videos and run.config["task"] == "skim":
         raise ValueError(f"{path} is a {run.config['model']['name']}, which answers for whole videos: drop --by_video")
     source = evaluation.open_for(run, data, recognition)

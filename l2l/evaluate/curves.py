@@ -125,7 +125,7 @@ def points(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
             "recogniser": trial.recogniser,
         }
         for way in ("hard", "soft"):
-            gmacs = mean_gmacs(config, trial.run.student, len(trial.run.labels), **numbers, soft=way == "soft")
+            gmacs = mean_gmacs(config, trial.run.clip_model, len(trial.run.labels), **numbers, soft=way == "soft")
             logits = arrays[way][:, t - 1]
             yield trial.point(logits, arrays["labels"], gmacs, way=way, stride=model.stride, steps=t)
 
@@ -154,7 +154,7 @@ def whole(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
             "recogniser": trial.recogniser,
         }
         numbers["has_audio"] = arrays["has_audio"]
-        gmacs = mean_gmacs(trial.run.config, trial.run.student, len(trial.run.labels), **numbers, soft=way == "soft")
+        gmacs = mean_gmacs(trial.run.config, trial.run.clip_model, len(trial.run.labels), **numbers, soft=way == "soft")
         yield trial.point(arrays[way][:, 0], arrays["labels"], gmacs, way=way, stride=1, steps=steps)
 
 
@@ -170,7 +170,7 @@ def selections(trial: Trial, model: Any, arrays: Arrays) -> Iterator[Point]:
     for name, count in measured:
         if (logits := arrays.get(f"logits_{name}_{count}")) is not None:
             numbers: dict[str, Any] = {"positions": positions(arrays), "count": count, "recogniser": trial.recogniser}
-            gmacs = selection_gmacs(name, trial.run.student, len(trial.run.labels), **numbers)
+            gmacs = selection_gmacs(name, trial.run.clip_model, len(trial.run.labels), **numbers)
             yield trial.point(logits, arrays["labels"], gmacs, way=name, stride=1, steps=count)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import jax
 import numpy as np
@@ -21,6 +21,33 @@ from l2l.runs.run_folder import Run
 
 KEPT_WEIGHTS = 64  # examples whose attention weights go into predictions.npz
 DESCRIPTORS = ("image", "audio", "feature")  # of every clip: too large to keep, and only extraction wants them
+
+
+@overload
+def evaluate(
+    predict: Callable,
+    variables: Any,
+    frozen: Any,
+    source: Any,
+    split: str,
+    *,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+) -> Arrays: ...
+
+
+@overload
+def evaluate(
+    predict: Callable,
+    variables: Any,
+    frozen: Any,
+    source: Any,
+    split: str,
+    *,
+    batch: int,
+    mesh: jax.sharding.Mesh,
+    stop: Callable[[], bool],
+) -> Arrays | None: ...
 
 
 def evaluate(

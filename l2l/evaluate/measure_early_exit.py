@@ -67,7 +67,7 @@ def gmacs_of(run: Run, arrays: Arrays) -> np.ndarray:
     def of(positions: int, steps: int, looks: int, has_audio: bool) -> float:
         numbers: dict[str, Any] = {"positions": positions, "steps": steps, "looks": looks, "has_audio": has_audio}
         numbers["recogniser"] = recogniser
-        return sum(model_macs.video_macs(run.config, run.student, len(run.labels), **numbers).values()) / GIGA
+        return sum(model_macs.video_macs(run.config, run.clip_model, len(run.labels), **numbers).values()) / GIGA
 
     columns = []
     for t in range(1, model.steps + 1):

@@ -24,7 +24,7 @@ def predictor(run: Run) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     classes = len(run.labels)
     if run.config["task"] == "skim":
         recogniser, known = run.recogniser, run.variables
-        task = from_config.skim_task(run.config, classes, run.student, recogniser and recogniser["config"])
+        task = from_config.skim_task(run.config, classes, run.clip_model, recogniser and recogniser["config"])
         return (
             task,
             known["model"],

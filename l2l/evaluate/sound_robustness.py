@@ -102,7 +102,8 @@ def described(run: run_folder.Run, wave: np.ndarray) -> np.ndarray:
 def changes_of(run: run_folder.Run) -> dict[str, Change]:
     """Every trial by name."""
     sounds = {name: played(described(run, sound())) for name, sound in (("hiss", hiss), ("music", music))}
-    return {"as it is": dict, "muted": muted, "swapped": swapped} | sounds
+    plain: dict[str, Change] = {"as it is": dict, "muted": muted, "swapped": swapped}
+    return plain | sounds
 
 
 def trials(run: run_folder.Run, source: Any, split: str) -> dict[str, dict[str, float]]:

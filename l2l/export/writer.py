@@ -15,7 +15,7 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from l2l.core import atomic
+from l2l.core import archive, atomic
 from l2l.evaluate import model_macs, predict
 from l2l.inference import export_rules, from_export, from_run
 from l2l.inference.programs import Programs
@@ -66,7 +66,7 @@ def lower_run(run: run_folder.Run, parts: Programs) -> dict[str, tuple[jax.expor
         raise ValueError(f"{run.path} looks closer (model.closer), which cannot be exported")
     describe, constants = lower(*predict.predictor(run_folder.student_of(run)), clips)
     skimmer = from_run.skimmer(from_run.without_stride(run))
-    widths = from_config.widths_of(run.student)
+    widths = from_config.widths_of(run.clip_model)
     banks = {m: shape((b, n, width), np.float16) for m, width in widths.items()} | {"valid": shape((b, n), np.bool_)}
     if parts.glance:
         banks["has_audio"] = shape((b,), np.bool_)
@@ -112,7 +112,7 @@ def lower(task: Predictor, variables: Any, frozen: Any, batch: Shapes) -> tuple[
 @contextlib.contextmanager
 def without_places() -> Iterator[None]:
     """Programs are lowered without the files and lines that made them: these are paths of this machine."""
-    before = jax.config.jax_traceback_in_locations_limit
+    before = jax.config.values["jax_traceback_in_locations_limit"]
     jax.config.update("jax_traceback_in_locations_limit", 0)
     try:
         yield
@@ -132,7 +132,7 @@ def about_of(run: run_folder.Run, parts: Programs, programs: dict[str, jax.expor
         lengths=list(parts.lengths),
         stride=parts.stride,
         multi_label=parts.multi_label,
-        sure=parts.sure and dataclasses.asdict(parts.sure),
+        sure=dataclasses.asdict(parts.sure) if parts.sure else None,
         macs=from_export.factors_of(at_once_macs(run, has_audio=True) if parts.glance else parts.macs),
         platforms=list(PLATFORMS),
         programs={name: export_rules.described(program) for name, program in programs.items()},
@@ -158,5 +158,5 @@ def at_once_macs(run: run_folder.Run, *, has_audio: bool) -> Callable[[int, int,
 
 def npz(arrays: Constants) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    archive.write_arrays(buffer, arrays)
     return buffer.getvalue()

@@ -38,10 +38,10 @@ def shapes_of(run: Run) -> dict[str, Tree]:
     classes, recogniser = len(run.labels), run.recogniser and run.recogniser["config"]
     if run.config["task"] != "skim":
         return {"model": clip_shapes(run.config, classes or 1)}
-    read = {"student": run.student} | ({"recogniser": recogniser} if recogniser else {})
+    read = {"student": run.clip_model} | ({"recogniser": recogniser} if recogniser else {})
     found = {name: clip_shapes(config, classes) for name, config in read.items()}
     frozen = from_config.skim_frozen(found["student"], found.get("recogniser"))
-    return found | {"model": skim_shapes(run.config, classes, run.student, frozen, recogniser)}
+    return found | {"model": skim_shapes(run.config, classes, run.clip_model, frozen, recogniser)}
 
 
 def misfits(wanted: Tree, there: Tree, *, whole: bool) -> list[str]:

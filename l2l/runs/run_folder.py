@@ -64,6 +64,18 @@ class Run:
     part: tuple[str, ...] = ()  # patterns of the variables it holds, where these are imported and not the whole model's
 
     @property
+    def clip_model(self) -> dict[str, Any]:
+        """The config of the clip model whose features a video model reads.
+
+        Raises:
+          RunError: it reads none.
+        """
+        if self.student is None:
+            name = self.config["model"]["name"]
+            raise RunError(f"{self.path} is a {name} that reads no clip model's features: use a skimmer's run")
+        return self.student
+
+    @property
     def label_hash(self) -> str:
         return atomic.hash_of(list(self.labels))
 
@@ -355,17 +367,18 @@ def student_of(run: Run) -> Run:
         raise RunError(f"{run.path} cannot take videos: {BLIND}")
     if (kind := run.config["model"]["name"]) not in ("skimmer", "glance"):
         raise RunError(f"{run.path} is a {kind} over features and names no moments: use a skimmer's run")
-    needed = modalities(run.student["model"]["modality"]) if run.student["model"]["name"] == "student" else ()
+    student = run.clip_model
+    needed = modalities(student["model"]["modality"]) if student["model"]["name"] == "student" else ()
     missing = {*needed} - run.variables["student"]["params"].keys()
     if missing:
         raise RunError(
             f"{run.path} reads features and has no network that makes them of a video ({', '.join(sorted(missing))}): "
             "import it again with --student=RUN"
         )
-    for whose, config in (("student", run.student), ("recogniser", run.recogniser and run.recogniser["config"])):
+    for whose, config in (("student", student), ("recogniser", run.recogniser and run.recogniser["config"])):
         if config and run.variables[whose]["params"].keys() == {"classifier"}:
             raise RunError(
                 f"{run.path} reads features of {config['model']['name']} that were released without their network: it "
                 "cannot take videos, only features (python -m l2l.evaluate)"
             )
-    return dataclasses.replace(run, config=run.student, variables={"model": run.variables["student"]}, student=None)
+    return dataclasses.replace(run, config=student, variables={"model": run.variables["student"]}, student=None)

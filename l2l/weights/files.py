@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import safetensors
@@ -68,7 +68,7 @@ def record(path: str | Path) -> dict[str, Any] | None:
     return {key: value[key] for key in KEYS}
 
 
-def _is_record(value: Any) -> bool:
+def _is_record(value: Any) -> TypeGuard[dict[str, Any]]:
     if not isinstance(value, dict) or not value.keys() >= set(KEYS) or not isinstance(value["config"], dict):
         return False
     maps = all(isinstance(value[key], dict | None) for key in ("policy", "student"))

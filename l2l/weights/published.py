@@ -165,8 +165,7 @@ def variables_of(
     if layout.model != "skimmer":
         return {"model": read(layout, clip_shapes(config, classes or 1))}, layout.part
     whose = student.config if student else record["student"]
-    heads = Layout("student", torch_names.HEAD, HEADS, unused=(".*",))
-    heads = read(heads, clip_shapes(whose, classes))
+    heads = read(Layout("student", torch_names.HEAD, HEADS, unused=(".*",)), clip_shapes(whose, classes))
     if student and not same(heads["params"]["fusion"], student.variables["model"]["params"]["fusion"]):
         raise WeightsError(f"the skimmer reads another student's features than those of {student.path}")
     model = read(layout, skim_shapes(config, classes, whose, heads["params"]))
@@ -189,7 +188,7 @@ def arrays_of(run: Run) -> tuple[str, Arrays]:
             stem = f"{NET_AUDIO}.feature_extraction.0.weight"
             twice = {f"{NET_AUDIO}.conv1.weight": arrays[stem].copy()} if stem in arrays else {}
             return "student_released", arrays | twice
-        case "skimmer" if run.recogniser is None and run.student["model"]["name"] == "student":
+        case "skimmer" if run.recogniser is None and run.clip_model["model"]["name"] == "student":
             rows = [row for row in torch_names.HEAD if row[0] != "classifier"]
             fusion = from_variables(run.variables["student"], rows)
             rows = skimmer_rows(model)
