@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from l2l.models.applied import applied
 from l2l.models.layers import Projection, WeightNormLSTM, exact_mix, lstm_step
 from l2l.models.positions import highest, mean_logits
 from l2l.models.skimmer import NEVER, Tree
@@ -16,7 +17,7 @@ def fused(fusion: nn.Module, image: jax.Array, audio: jax.Array, mask: jax.Array
     """Fused features (b, n, f) of all positions, in float32 or wider; zeros at the padding."""
     dtype = jnp.promote_types(image.dtype, jnp.float32)
     banks = [jnp.where(mask[..., None], x, 0).astype(dtype) for x in (image, audio)]
-    return jnp.where(mask[..., None], fusion.apply(fusion_params, *banks), 0)
+    return jnp.where(mask[..., None], applied(fusion, fusion_params, *banks), 0)
 
 
 class VideoLSTM(nn.Module):

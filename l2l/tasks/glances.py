@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from l2l.models.applied import applied
 from l2l.models.backbones.frontend import prepare_frames
 from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
@@ -45,12 +46,12 @@ class Glances:
 
     def cells(self, variables: Tree, pictures: jax.Array) -> jax.Array:
         """What the first glance says of each region: variables of the trunk, uint8 (b, s, s, 3) -> (b, r * c)."""
-        _, grid = self.trunk.apply(variables, self._prepared(pictures), train=False, cells=self.across)
+        grid = applied(self.trunk, variables, self._prepared(pictures), train=False, cells=self.across, method="grid")
         return Regions(pictures.shape[1], self.crop, self.across).means(grid).reshape(len(pictures), -1)
 
     def region(self, variables: Tree, squares: jax.Array) -> jax.Array:
         """A second glance: regions that were cut out, uint8 (b, crop, crop, 3) -> descriptors (b, d)."""
-        return self.trunk.apply(variables, self._prepared(squares), train=False)
+        return applied(self.trunk, variables, self._prepared(squares), train=False)
 
     def regions(self, variables: Tree, pictures: jax.Array) -> jax.Array:
         """Second glances at all regions, one after another: uint8 (b, s, s, 3) -> (b, r * d)."""

@@ -59,8 +59,9 @@ def test_a_map_says_of_a_region_the_mean_over_its_area():
 def test_the_map_is_the_last_one_that_is_fine_enough():
     assert [stage_of(112, cells, 4) for cells in (1, 4, 5, 7, 8, 28)] == [3, 3, 2, 2, 1, 0]
     trunk, x = ImageResNet(4, (1, 1, 1)), jnp.ones((1, 48, 48, 3))
-    shape = jax.eval_shape(lambda x: trunk.init_with_output(jax.random.key(0), x, False, cells=5)[0], x)
-    assert [s.shape for s in shape] == [(1, 16), (1, 6, 6, 8)]
+    out = lambda *cells, **how: trunk.init_with_output(jax.random.key(0), x, False, *cells, **how)[0]
+    assert jax.eval_shape(out).shape == (1, 16)
+    assert jax.eval_shape(lambda: out(5, method="grid")).shape == (1, 6, 6, 8)
     with pytest.raises(ValueError, match=r"48 pixels are \[12, 6, 3\] wide, regions=13 is too many"):
         stage_of(48, 13, 3)
 

@@ -34,7 +34,8 @@ def depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.
     (h, w, _), (s, r) = kernel.shape, strides
     t, f = (x.shape[1] - h) // s + 1, (x.shape[2] - w) // r + 1
     shifts = ((i, j) for i in range(h) for j in range(w))
-    return sum(x[:, i : i + s * t : s, j : j + r * f : r][:, :t, :f] * kernel[i, j] for i, j in shifts)
+    products = (x[:, i : i + s * t : s, j : j + r * f : r][:, :t, :f] * kernel[i, j] for i, j in shifts)
+    return sum(products, start=jnp.zeros((), x.dtype))
 
 
 class Separable(nn.Module):

@@ -53,8 +53,8 @@ def input_gradient(
     """At stride 1 the convolution of `dy` with the flipped kernel, else the derived gradient."""
     if strides != (1, 1):
         return jax.vjp(lambda x: plain(x, kernel, strides, padding), x)[1](dy)[0]
-    sides = zip(kernel.shape, padding, strict=False)
-    full = tuple((k - 1 - before, k - 1 - after) for k, (before, after) in sides)
+    rest = lambda k, zeros: (k - 1 - zeros[0], k - 1 - zeros[1])
+    full = rest(kernel.shape[0], padding[0]), rest(kernel.shape[1], padding[1])
     return plain(dy, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), strides, full)
 
 
@@ -72,11 +72,11 @@ def kernel_gradient(
     # Block i is every blocks-th example: a batch that is sharded over devices stays so within every block.
     x, dy = (a.reshape(-1, blocks, *a.shape[1:]) for a in (x, dy))
     dtype = jnp.promote_types(kernel.dtype, jnp.float32)
-    shape = (math.prod(kernel.shape[:3]), kernel.shape[3])
+    sides, shape = (kernel.shape[0], kernel.shape[1]), (math.prod(kernel.shape[:3]), kernel.shape[3])
 
     def add(i: jax.Array, total: jax.Array) -> jax.Array:
         x_i, dy_i = (lax.dynamic_index_in_dim(a, i, 1, keepdims=False) for a in (x, dy))
-        rows = unfold(x_i, kernel.shape[:2], strides, padding, dy_i.shape[1:3]).reshape(-1, shape[0])
+        rows = unfold(x_i, sides, strides, padding, dy_i.shape[1:3]).reshape(-1, shape[0])
         return total + jnp.matmul(rows.T, dy_i.reshape(-1, shape[1]), preferred_element_type=dtype)
 
     total = lax.fori_loop(0, blocks, add, jnp.zeros(shape, dtype))
@@ -107,5 +107,6 @@ class Conv(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
         kernel = self.param("kernel", init, (*self.size, x.shape[-1], self.features))
-        padding = tuple((p, p) for p in self.padding)
+        above, beside = self.padding
+        padding = (above, above), (beside, beside)
         return convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.strides, padding)

@@ -30,7 +30,7 @@ def mel_matrix() -> np.ndarray:
     return np.pad(np.maximum(weights, 0), ((1, 0), (0, 0))).astype(np.float32)
 
 
-def log_mel(wave: jax.Array) -> jax.Array:
+def log_mel(wave: jax.Array | np.ndarray) -> jax.Array:
     """Log-mel spectrogram.
 
     Args:

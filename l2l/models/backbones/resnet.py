@@ -70,9 +70,13 @@ class Trunk(nn.Module):
     stem_strides: tuple[int, int]
     dtype: Any
 
+    def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+        """The last stage's map."""
+        return self.maps(x, train)[-1]
+
     @nn.compact
-    def __call__(self, x: jax.Array, train: bool, *, every: bool = False) -> jax.Array | list[jax.Array]:
-        """The last stage's map, or with `every` those of all stages."""
+    def maps(self, x: jax.Array, train: bool) -> list[jax.Array]:
+        """Those of all stages."""
         conv, norm = layers(self.dtype, train)
         x = conv(self.width, (7, 7), self.stem_strides, padding=(3, 3), name="stem")(x)
         x = nn.relu(norm(name="stem_norm")(x))
@@ -83,7 +87,7 @@ class Trunk(nn.Module):
                 stride = 2 if i > 0 and j == 0 else 1
                 x = Block(self.width * 2**i, stride, conv, norm, name=f"layer{i + 1}_{j}")(x)
             maps.append(x)
-        return maps if every else x
+        return maps
 
 
 class ImageResNet(nn.Module):
@@ -93,14 +97,19 @@ class ImageResNet(nn.Module):
     stages: Sequence[int] = STAGES
     dtype: Any = jnp.float32
 
+    def __call__(self, image: jax.Array, train: bool) -> jax.Array:
+        """The descriptor."""
+        return pool_mean(self._maps(image, train)[-1], (1, 2))
+
+    def grid(self, image: jax.Array, train: bool, cells: int) -> jax.Array:
+        """The last map (b, h, h, c) that is so many cells wide, float32."""
+        maps = self._maps(image, train)
+        found = maps[stage_of(image.shape[1], cells, len(maps))]
+        return found.astype(jnp.promote_types(found.dtype, jnp.float32))
+
     @nn.compact
-    def __call__(self, image: jax.Array, train: bool, *, cells: int = 0) -> jax.Array | tuple[jax.Array, jax.Array]:
-        """The descriptor, and with `cells` the last map (b, h, h, c) that is so many cells wide, float32."""
-        maps = Trunk(self.width, self.stages, (2, 2), self.dtype, name="trunk")(image, train, every=True)
-        descriptor = pool_mean(maps[-1], (1, 2))
-        if not cells:
-            return descriptor
-        return descriptor, maps[stage_of(image.shape[1], cells, len(maps))].astype(descriptor.dtype)
+    def _maps(self, image: jax.Array, train: bool) -> list[jax.Array]:
+        return Trunk(self.width, self.stages, (2, 2), self.dtype, name="trunk").maps(image, train)
 
 
 class AudioResNet(nn.Module):
