@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal
 
 # Who needs which: codec names as FFmpeg knows them.
 DECODERS = ("h264", "hevc", "mpeg4", "vp8", "vp9", "av1", "aac", "mp3", "opus", "vorbis", "ac3", "flac", "pcm_s16le")
@@ -46,7 +46,8 @@ def codecs() -> Iterator[dict[str, Any]]:
     """Which codecs PyAV's FFmpeg has: its name, whether "r" or "w", and whether it is there."""
     import av
 
-    for mode, names in (("r", DECODERS), ("w", ENCODERS)):
+    kinds: tuple[tuple[Literal["r", "w"], tuple[str, ...]], ...] = (("r", DECODERS), ("w", ENCODERS))
+    for mode, names in kinds:
         for name in names:
             try:
                 av.codec.Codec(name, mode)

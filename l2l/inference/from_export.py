@@ -194,7 +194,7 @@ def programs_of(
         glance=glance_of(about, read, mesh),
         stride=about.stride,
         multi_label=about.multi_label,
-        sure=about.sure and Sure(**about.sure),
+        sure=Sure(**about.sure) if about.sure else None,
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from l2l.media.tally import Decoded
 
 TOP = 5
+Box = tuple[float, float, float]  # a region of a picture: left, top and side as shares of its side
 SILENCES = NO_SOUND, SILENT, NOT_READ = "no sound", "sound track is silent", "sound is not read"
 
 
@@ -28,7 +29,7 @@ class Moment:
     at: float
     weight: float
     look: int | None = None
-    region: tuple[float, float, float] | None = None
+    region: Box | None = None
 
     @property
     def seconds(self) -> float:

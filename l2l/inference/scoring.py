@@ -8,7 +8,7 @@ import numpy as np
 from l2l.core import atomic
 from l2l.evaluate import metrics
 from l2l.inference.programs import Programs
-from l2l.inference.result import NO_SOUND, NOT_READ, SILENT, Asked, Choice, Closer, Moment, Result
+from l2l.inference.result import NO_SOUND, NOT_READ, SILENT, Asked, Box, Choice, Closer, Moment, Result
 from l2l.inference.session import View
 from l2l.media.scan import MediaError
 
@@ -65,7 +65,7 @@ def skimmed(programs: Programs, view: View, out: dict[str, np.ndarray], asked: A
     worth = out.get("worth", np.ones(len(out["counted"])))[:steps]
     names, shares = named(programs, view), out["modality"][:steps]
     closer = closer_of(programs, out, steps)
-    regions = [None] * steps if closer is None else closer.boxes[out["region"][:steps]].astype(float).round(4).tolist()
+    regions = [None] * steps if closer is None else boxes_at(closer, out["region"][:steps])
     found = Result(
         path=view.path,
         asked=asked,
@@ -187,7 +187,7 @@ def moments(
     picked: Mapping[str, np.ndarray],
     share: np.ndarray,
     names: Mapping[str, str],
-    regions: Sequence[list[float] | None],
+    regions: Sequence[Box | None],
 ) -> tuple[Moment, ...]:
     """What was picked, look by look; two modalities' picks of one name at one place are one moment.
 
@@ -225,6 +225,11 @@ def closer_of(programs: Programs, out: dict[str, np.ndarray], steps: int) -> Clo
     return Closer(programs.closer.regions.boxes_of(programs.policy.short_side), out["closer"][:steps])
 
 
+def boxes_at(closer: Closer, regions: np.ndarray) -> list[Box | None]:
+    """The boxes of some regions, int (T,)."""
+    return [(left, top, side) for left, top, side in closer.boxes[regions].astype(float).round(4).tolist()]
+
+
 def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool) -> tuple[np.ndarray, bool]:
     """The scores (looks, k) after every look that is taken, and whether they are calibrated.
 
@@ -234,9 +239,9 @@ def judged(programs: Programs, out: dict[str, np.ndarray], stop_when_sure: bool)
     sure, looks, logits = programs.sure, looks_of(programs, out, stop_when_sure), out["step_logits"]
     if sure and stop_when_sure:
         logits = out[sure.source]
-    calibrated = sure is not None and sure.calibrates and (stop_when_sure or sure.source == "step_logits")
-    if calibrated:
-        logits = logits / np.asarray(sure.temperatures, np.float32)[:, None]
+    calibrated = False
+    if sure and sure.calibrates and (stop_when_sure or sure.source == "step_logits"):
+        logits, calibrated = logits / np.asarray(sure.temperatures, np.float32)[:, None], True
     return metrics.probabilities(logits[:looks], programs.multi_label), calibrated
 
 
@@ -258,7 +263,5 @@ def gmacs(programs: Programs, positions: int, steps: int, looks: int, **heard: b
     return {part: count / 1e9 for part, count in programs.macs(positions, steps, looks, **heard).items()}
 
 
-def moment(
-    modality: str, at: float, weight: float, look: int | None = None, region: list[float] | None = None
-) -> Moment:
-    return Moment(modality, round(float(at), 3), float(weight), look, region and tuple(region))
+def moment(modality: str, at: float, weight: float, look: int | None = None, region: Box | None = None) -> Moment:
+    return Moment(modality, round(float(at), 3), float(weight), look, region)

@@ -103,16 +103,28 @@ class View:
         self.rows.append(kept | {"logits": row["logits"]})
 
     def open(self, policy: ClipPolicy) -> Open:
-        """Opens it, unless that was done. Raises MediaError if it cannot be used."""
-        if self.film is None:
-            if isinstance(self.video, CutFilm):
-                self.film = self.video
-            elif isinstance(self.video, Arrays):
-                self.film = film_of(self.video, policy)
-            else:
-                self.film = self.asking.film(self.video, policy, reading=self.reading)
-            self.has_audio = self.film.has_audio
-        return self.film
+        """Opens it, unless that was done.
+
+        Raises:
+          MediaError: it cannot be used.
+          ValueError: it is still coming, or a file without what reads it.
+        """
+        film = self.film
+        if isinstance(film, LiveFilm | FarLive):
+            raise ValueError(f"{self.path} is still coming: what there is of it is open")
+        if film is None:
+            film = self.film = self._opened(policy)
+            self.has_audio = film.has_audio
+        return film
+
+    def _opened(self, policy: ClipPolicy) -> Open:
+        if isinstance(self.video, CutFilm):
+            return self.video
+        if isinstance(self.video, Arrays):
+            return film_of(self.video, policy)
+        if self.asking is None:
+            raise ValueError(f"{self.path} is a file, and nothing was given that reads it")
+        return self.asking.film(self.video, policy, reading=self.reading)
 
     def banks(self) -> Record:
         """ "image" and "audio", float16 (n, d) each, of the positions that were described; width 0 if there is none.

@@ -69,7 +69,8 @@ def positions(
     """(film, number, record) of every position that is described, as soon as it is there; waits for them."""
     name, policy = coming.name_of(source), model.programs.policy
     with contextlib.ExitStack() as stack:
-        if decoder:
+        film: LiveFilm | FarLive
+        if decoder and isinstance(source, (str, os.PathLike)):
             film = FarLive(decoder, source, policy, stdin=source == "-", patience=patience)
         else:
             film = stack.enter_context(coming.opened(source, policy, patience))

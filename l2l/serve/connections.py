@@ -35,7 +35,9 @@ class Connection(H11Protocol):
         self._timer: asyncio.TimerHandle | None = None  # set while the client is waited for
         self.since = 0.0  # when it was set
 
-    def connection_made(self, transport: asyncio.Transport) -> None:
+    def connection_made(  # type: ignore[override]  # a server's is a stream, as the class above has it too
+        self, transport: asyncio.Transport
+    ) -> None:
         super().connection_made(transport)
         self._metrics.connected(1)
         self._watch()
