@@ -28,14 +28,14 @@ class Series:
 
     Attributes:
       name: for the legend.
-      points: (x, y) in the chart's units.
+      points: (x, y) in the chart's units; y is None where nothing was measured.
       style: CSS class that gives it its colour and dashes.
       shape: of its marks, a key of SHAPES.
       line: whether its points are joined.
     """
 
     name: str
-    points: Sequence[tuple[float, float]]
+    points: Sequence[tuple[float, float | None]]
     style: str
     shape: str = "none"
     line: bool = True
@@ -83,23 +83,28 @@ def chart(
       log: a logarithmic x axis; every x must be positive.
       percent: y runs from 0 to 100, else from 0 to the largest value, as x does.
     """
-    series = [dataclasses.replace(s, points=[p for p in s.points if None not in p]) for s in series]
-    series = [s for s in series if len(s.points)]
-    if not series:
+    measured = [(s, [(x, y) for x, y in s.points if x is not None and y is not None]) for s in series]
+    measured = [(s, points) for s, points in measured if points]
+    if not measured:
         return None
-    xs, ys = zip(*(point for s in series for point in s.points), strict=True)
+    xs, ys = zip(*(point for _, points in measured for point in points), strict=True)
     right = max(*xs, 1e-9) * 1.04
     top = 100.0 if percent else max(*ys, 1e-9) * 1.05
     x_at, x_ticks = log_axis(min(xs), max(xs)) if log else linear_axis(0.0, right, LEFT, WIDTH - RIGHT)
     if all(float(x).is_integer() for x in xs):  # looks and steps: nothing lies between them
         x_ticks = [(at, text) for at, text in x_ticks if text.endswith("k") or float(text).is_integer()]
     y_at, y_ticks = linear_axis(0.0, top, HEIGHT - BOTTOM, TOP)
-    return Chart(title, x_name, y_name, x_ticks, y_ticks, [draw(s, x_at, y_at) for s in series])
+    return Chart(title, x_name, y_name, x_ticks, y_ticks, [draw(s, points, x_at, y_at) for s, points in measured])
 
 
-def draw(series: Series, x_at: Callable[[float], float], y_at: Callable[[float], float]) -> Drawn:
-    """A series in pixels."""
-    points = thinned(series.points)
+def draw(
+    series: Series,
+    points: Sequence[tuple[float, float]],
+    x_at: Callable[[float], float],
+    y_at: Callable[[float], float],
+) -> Drawn:
+    """A series in pixels, at those of its points that were measured."""
+    points = thinned(points)
     pixels = [(round(x_at(x), 1), round(y_at(y), 1)) for x, y in points]
     line = "M" + "L".join(f"{x:g} {y:g}" for x, y in pixels) if series.line and len(pixels) > 1 else ""
     shape = series.shape if line or series.shape != "none" else "circle"

@@ -143,14 +143,14 @@ def worst(scores: np.ndarray, truth: np.ndarray) -> list[int]:
 
 def mistake(row: int, scores: np.ndarray, arrays: Arrays, labels: Sequence[str], files: Files) -> Mistake:
     """One of them, with the picture that is at `moment`."""
-    name, at, true = str(arrays["video_id"][row]), moment(arrays, row), np.flatnonzero(arrays["labels"][row])
+    name, at, true = str(arrays["video_id"][row]), moment(arrays, row), np.flatnonzero(arrays["labels"][row]).tolist()
     clips, missing = files.clips(name, [at])
     return Mistake(
         name=name,
         truth=[labels[i] for i in true],
         said=labels[int(scores[row].argmax())],
         score=100 * float(scores[row].max()),
-        own=100 * float(scores[row, true].max()) if len(true) else None,
+        own=100 * float(scores[row, true].max()) if true else None,
         at=at,
         image=uri("jpeg", clips[0].jpegs[0]) if clips else "",
         missing=missing,

@@ -35,14 +35,14 @@ def gallery(decoder: Asking, result: Result, video: str | os.PathLike, reading: 
     return [Moment(i, m.at, uri("jpeg", picture), m.weight) for i, (m, picture) in numbered]
 
 
-def drawn(jpeg: bytes, boxes: np.ndarray, attention: np.ndarray, chosen: tuple[float, float, float]) -> bytes:
+def drawn(jpeg: bytes, boxes: np.ndarray, attention: np.ndarray, chosen: tuple[float, float, float] | None) -> bytes:
     """One picture as JPEG.
 
     Args:
       jpeg: the picture, whose middle square has the regions.
       boxes: float (r, 3), left, top and side of every region, see `result.Closer`.
       attention: (r,).
-      chosen: the box that is framed.
+      chosen: the box that is framed, if one is.
     """
     picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
     pixels = np.asarray(picture, np.float32)
@@ -51,9 +51,10 @@ def drawn(jpeg: bytes, boxes: np.ndarray, attention: np.ndarray, chosen: tuple[f
     light = np.full(pixels.shape[:2], DARK, np.float32)
     light[top : top + side, left : left + side] += (1 - DARK) * heat(boxes, attention, side)
     picture = Image.fromarray((pixels * light[..., None]).astype(np.uint8))
-    x, y, width = (side * share for share in chosen)
-    frame = (left + x, top + y, left + x + width - 1, top + y + width - 1)
-    ImageDraw.Draw(picture).rectangle(frame, outline=FRAME, width=2)
+    if chosen is not None:
+        x, y, width = (side * share for share in chosen)
+        frame = (left + x, top + y, left + x + width - 1, top + y + width - 1)
+        ImageDraw.Draw(picture).rectangle(frame, outline=FRAME, width=2)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=QUALITY)
     return buffer.getvalue()

@@ -122,7 +122,7 @@ def pick_videos(arrays: skim.Arrays, attention: str, count: int) -> tuple[list[i
     kept = len(arrays[attention])
     labels, logits = arrays["labels"][:kept], arrays["logits"][:kept]
     right = np.take_along_axis(labels, logits.argmax(1)[:, None], 1)[:, 0] > 0
-    return report_videos.choose(arrays["video_id"][:kept], labels, right, count), kept
+    return report_videos.choose(arrays["video_id"][:kept].tolist(), labels, right, count), kept
 
 
 def page_of(paths: Sequence[Path], videos: int, folder: Path = Path()) -> str:

@@ -133,13 +133,14 @@ def cost_charts(looks: list[Row], others: list[Row], curves: Curves | None = Non
       curves: of the same run over the same videos, if it has any.
     """
     measured = [row for row in others if row.top1 is not None]
-    return [
+    drawn = (
         against_cost(looks, measured, [row for row in others if row.top1 is None], curves),
         level(looks, measured, curves),
-    ]
+    )
+    return [chart for chart in drawn if chart]
 
 
-def against_cost(looks: list[Row], measured: list[Row], unmeasured: list[Row], curves: Curves | None) -> Chart:
+def against_cost(looks: list[Row], measured: list[Row], unmeasured: list[Row], curves: Curves | None) -> Chart | None:
     """A mark each; a line where looks, or strides, cost differently."""
     place = lambda row: (row.total, row.top1)
     apart = looks[-1].total > SAME * looks[0].total
@@ -162,7 +163,7 @@ def against_cost(looks: list[Row], measured: list[Row], unmeasured: list[Row], c
     return chart("Accuracy against cost", x_name, "top-1, %", series, log=log, percent=True)
 
 
-def level(looks: list[Row], measured: list[Row], curves: Curves | None) -> Chart:
+def level(looks: list[Row], measured: list[Row], curves: Curves | None) -> Chart | None:
     """By looks; what does not look is as many positions where it was measured of fewer, else a level."""
     series = [Series("skim", [(i + 1, row.top1) for i, row in enumerate(looks)], "accent", "circle")]
     for row in (row for row in measured if row.way != "soft"):  # soft skimming has no levels of its own
@@ -207,7 +208,7 @@ def inside(config: Config, arrays: Arrays, actions: Actions) -> Inside | None:
     )
 
 
-def inside_chart(found: Inside) -> Chart:
+def inside_chart(found: Inside) -> Chart | None:
     """Share of the looks inside the action, look by look."""
     numbered = lambda values: [(i + 1, value) for i, value in enumerate(values)]
     series = [Series(NAMES[m], numbered(values), *LOOK_STYLES[m]) for m, values in found.by_look.items()]

@@ -107,7 +107,7 @@ def describe(
       files: where its pictures and sounds come from.
     """
     n, name = int(positions(arrays)[row]), str(arrays["video_id"][row])
-    times, truth = arrays["times"][row, :n], np.flatnonzero(arrays["labels"][row])
+    times, truth = arrays["times"][row, :n], np.flatnonzero(arrays["labels"][row]).tolist()
     model, looks = from_config.numbers_of(config), np.flatnonzero(arrays["counted"][row])
     at_once = isinstance(model, Glance)
     index_by = () if at_once else modalities(model.index_by)

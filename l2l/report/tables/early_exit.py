@@ -55,9 +55,8 @@ def tables(groups: Sequence[Group]) -> list[Table]:
 def row_values(group: Group, place: Callable[[dict[str, Any]], dict[str, float]]) -> dict[str, Values]:
     """Column -> seed -> value, of one place in the files; shares in percent."""
     scale = {"top1": 100.0}
-    return {
-        c.key: group.values(lambda member, key=c.key: scale.get(key, 1.0) * place(member.sure)[key]) for c in COLUMNS
-    }
+    column = lambda key: group.values(lambda member: scale.get(key, 1.0) * place(member.sure)[key])
+    return {c.key: column(c.key) for c in COLUMNS}
 
 
 def expectations(group: Group) -> list[Claim]:
