@@ -36,8 +36,8 @@ LENGTHS = tuple(2**i for i in range(3, 14))  # positions that videos are padded 
 
 def means(source: "Source", split: str) -> tuple[np.ndarray, np.ndarray]:
     """The mean feature of every video of a split, float32 (n, d), and its labels (n, k)."""
-    pairs = list(_means(source, split))
-    return tuple(np.concatenate(column) for column in zip(*pairs, strict=True))
+    features, labels = zip(*_means(source, split), strict=True)
+    return np.concatenate(features), np.concatenate(labels)
 
 
 def _means(source: "Source", split: str) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -50,13 +50,14 @@ def _means(source: "Source", split: str) -> Iterator[tuple[np.ndarray, np.ndarra
 def fit(features: np.ndarray, labels: np.ndarray, multi_label: bool) -> dict[str, np.ndarray]:
     """Kernel (d, k) and bias (k,) of the classifier of features (n, d) with labels (n, k)."""
     centre, scale = features.mean(0), features.std(0) + 1e-6
-    inputs, shape = jnp.asarray((features - centre) / scale), (features.shape[1] + 1, labels.shape[1])
+    inputs, targets = jnp.asarray((features - centre) / scale), jnp.asarray(labels)
+    shape = (features.shape[1] + 1, labels.shape[1])
 
     @jax.jit
     @jax.value_and_grad
     def loss(flat: jax.Array) -> jax.Array:
         weights = flat.reshape(shape)
-        each = losses.classification(inputs @ weights[:-1] + weights[-1], labels, multi_label)
+        each = losses.classification(inputs @ weights[:-1] + weights[-1], targets, multi_label)
         return jnp.mean(each) + PENALTY / 2 * jnp.sum(weights[:-1] ** 2)
 
     value = lambda flat: tuple(np.asarray(x, np.float64) for x in loss(jnp.asarray(flat, jnp.float32)))

@@ -76,13 +76,12 @@ def import_file(args: argparse.Namespace) -> str:
     elif not file:
         raise ValueError(f"{args.model} needs a FILE")
     else:
-        arrays, record = files.read(file), files.record(file)
-        own = record is not None
-        record = run_folder.completed(record or published.record_of(args.model, arrays, class_names(args.labels)))
+        arrays, said = files.read(file), files.record(file)
+        record = run_folder.completed(said or published.record_of(args.model, arrays, class_names(args.labels)))
         try:
             variables, part = published.variables_of(args.model, arrays, record, student)
         except (KeyError, TypeError, AttributeError, ArithmeticError) as error:
-            if not own:
+            if said is None:
                 raise
             reason = f"the config in its record has no usable {' '.join(str(error).split()):.200}"
             raise ValueError(f"{file} is damaged: {reason}") from error

@@ -168,10 +168,9 @@ def follow(args: argparse.Namespace) -> int:
     """Prints the answer to what has come so far again and again, and at the end the one to the whole."""
     from l2l.media.scan import MediaError
 
-    model, result = load(args), None
-    known: list[str] = []
+    model, known = load(args), list[str]()
     try:
-        for result in model.stream(args.follow):
+        for result in model.stream(args.follow):  # one at least: the last, of all that has come
             told = result.to_json(args.top)
             print(json_of(told) if args.json else so_far(told, float(result.times[-1]), known), flush=True)
             known = told["notes"]
