@@ -42,7 +42,7 @@ def students_of(runs: Path) -> list[int]:
     Raises:
       RunError: there is none.
     """
-    students = sorted(int(path.name) for path in (runs / "extract").glob("[0-9]*"))
+    students = sorted(int(path.name) for path in (runs / "extract").glob("*") if path.name.isdecimal())
     if not students:
         cure = f"make them with python -m l2l.sweep --sweep=listen --out={runs}"
         raise RunError(f"{runs} holds no features of students (extract/0): {cure}")

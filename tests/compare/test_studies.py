@@ -49,3 +49,10 @@ def test_without_students_it_says_what_makes_them(what, tmp_path, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert not (tmp_path / "none").exists()
     assert "none holds no features of students (extract/0): make them with python -m l2l.sweep --sweep=listen" in line
+
+
+def test_students_are_folders_of_runs_and_not_what_lies_beside_them(tmp_path):
+    for name in ("10", "2"):
+        (tmp_path / "extract" / name).mkdir(parents=True)
+    (tmp_path / "extract" / "2.log").write_text("what `l2l sweep --jobs=2` writes")
+    assert sample.students_of(tmp_path) == [2, 10]
