@@ -1,12 +1,12 @@
-"""Seconds from a film to its answer with full-size models: listening first, all looks at once, the paper's, dense.
+"""Seconds from a film to its answer with full-size models: all looks at once by sound, the paper's skimmer, dense.
 
     python -m benchmarks.listen --json [--minutes 1 10 60]
 
 Random weights; 640x360, 25 frames a second, H.264 and AAC. Films of 60 s with keyframes 30 and 250 frames apart are
 answered by each method, T = 10 (glance: all of them chosen at once by sound; in_turn: the same, read one after another
 as with --stop_when_sure), the paper's with features of every fifth position (0.53 s apart), all with the same decoder,
-taking turns; medians of rounds. Then longer films, whose keyframes are 30 apart, are listened to once each: seconds of
-every stage, beside decoding the whole film with FFmpeg, both on all cores.
+taking turns; medians of rounds. Then longer films, whose keyframes are 30 apart, are answered by a glance once each:
+seconds of every stage, beside decoding the whole film with FFmpeg, both on all cores.
 """
 
 import argparse
@@ -23,13 +23,13 @@ import jax
 from benchmarks import rounds, untrained
 from benchmarks.films import repeated, write_film
 from l2l.evaluate.early_exit import Sure
-from l2l.inference import sequential
+from l2l.inference import at_once
 from l2l.inference.model import Model, load
 from l2l.inference.session import View
 from l2l.runs import config
 
 SIZE, SECONDS, KEYFRAMES, STRIDE, TIMES = (640, 360), 60.0, (30, 250), 5, 10
-NAMES = ("listen", "glance", "in_turn", "paper", "dense")
+NAMES = ("glance", "in_turn", "paper", "dense")
 
 
 def models(where: Path) -> dict[str, Model]:
@@ -39,7 +39,6 @@ def models(where: Path) -> dict[str, Model]:
     whole, small = untrained.clip_variables(student), untrained.clip_variables(ear)
     untrained.write(where / "dense", student, {"model": whole})
     untrained.skimmer(where / "paper", of("skim"), student, whole)
-    untrained.skimmer(where / "listen", of("skim", "activitynet_listen"), ear, small)
     untrained.skimmer(where / "glance", of("skim", "activitynet_glance"), ear, small)
     stride = {"paper": {"stride": STRIDE}}
     found = {name: load(where / name, **stride.get(name, {})) for name in NAMES if name != "in_turn"}
@@ -49,15 +48,15 @@ def models(where: Path) -> dict[str, Model]:
 
 
 def stages(model: Model, film: Path) -> dict[str, float]:
-    """Seconds of every stage of listening to a film first, and how much of its pictures was decoded for it."""
+    """Seconds of every stage of a glance at a film, and how much of its pictures was decoded for it."""
     view, how, since = View(film, model.decoders), model.programs, time.perf_counter()
-    view.open(how.policy)
-    scan = time.perf_counter() - since
-    sequential.listen(view, how)
-    sound, heard = view.seconds["decode"], view.seconds["features"]
-    sequential.look(view, how, False)
+    at_once.opened(view, how)
+    scan = view.seconds["decode"]
+    at_once.hear_track(view, how)
+    sound, heard = view.seconds["decode"] - scan, view.seconds["features"]
+    at_once.answers([view], how, model.asked)
     found = {"scan": scan, "sound": sound, "mel_and_preview": heard}
-    found |= {"seek_and_decode": view.seconds["decode"] - sound, "looks": view.seconds["features"] - heard}
+    found |= {"seek_and_decode": view.seconds["decode"] - sound - scan, "looks": view.seconds["features"] - heard}
     decoded = view.tally.decoded["image"]
     found |= {"decoded_pictures": decoded.seconds, "decoded_pictures_megabytes": decoded.bytes / 1e6}
     return found | {"skimming": view.seconds["skimming"], "in_all": time.perf_counter() - since}
@@ -72,14 +71,14 @@ def decode_all(film: Path) -> None:
 
 
 def answers(found: dict[str, Model], films: dict[int, Path], count: int) -> dict[str, float]:
-    """Seconds from file to answer of every method and film, and how many times longer than listening it took."""
+    """Seconds from file to answer of every method and film, and how many times longer than a glance it took."""
     calls: dict[str, Callable[[], float]] = {}
     for keyframes, film in films.items():
         for name, model in found.items():
             calls[f"{name}_{keyframes}"] = rounds.timed(functools.partial(model.classify, film))
     taken = rounds.medians(calls, count)
     ratios = {
-        f"{name}_{k}_over_listen": taken[f"{name}_{k}"] / taken[f"listen_{k}"] for k in films for name in NAMES[1:]
+        f"{name}_{k}_over_glance": taken[f"{name}_{k}"] / taken[f"glance_{k}"] for k in films for name in NAMES[1:]
     }
     return {f"{name}_seconds": seconds for name, seconds in taken.items()} | ratios
 
@@ -99,8 +98,8 @@ def main() -> None:
         figures = answers(methods, films, args.rounds)
         for minutes in args.minutes:
             film = repeated(films[30], where / "long.mp4", minutes)
-            stages(methods["listen"], film)  # compiles for this length
-            own = stages(methods["listen"], film)
+            stages(methods["glance"], film)  # compiles for this length
+            own = stages(methods["glance"], film)
             plain = rounds.timed(functools.partial(decode_all, film))()
             own |= {"ffmpeg_decoding": plain, "share_of_decoding": own["in_all"] / plain}
             figures |= {f"{minutes}_min_{name}": value for name, value in own.items()}

@@ -10,12 +10,9 @@ what hard selection does at test time, and weighs its looks; the paper's way the
 fifth position only ("sparse" in the paper). With --config.recognition=DIR a second directory of features of the same
 videos, such as the teacher's, answers at the picked positions, and config.data.dir only says where to look.
 
-VARIANT_listen (of the sample: listen) chooses by the sound that configs/preview.py hears: of a video with sound, images
-are needed only where it looks. See config.model.fallback for one without.
-
 VARIANT_glance (of the sample: glance) chooses all moments at once: a judge that attends to every position teaches a
-listener, which hears the sound alone, where to look. --config.model.listens=both adds the
-images of every config.model.stride-th position.
+listener, which hears the sound alone through configs/preview.py, where to look: of a video with sound, images are
+needed only there. --config.model.listens=both adds the images of every config.model.stride-th position.
 
 features and features_glance are the two over features that somebody else made, from the run of
 configs/finetune.py:features: --config.data.dir=DIR --config.student=RUN --config.run=RUN.
@@ -116,33 +113,21 @@ def activitynet_released_judged(c: ConfigDict) -> None:
     c.optim.lr_scale = ()
 
 
-def listen(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
-    """A skimmer that chooses by the preview's sound alone; a video without sound by its images, sparsely."""
-
-    def change(c: ConfigDict) -> None:
-        skim(c)
-        c.data.dir, c.run = f"{c.data.dir}_listen", f"{c.run}_listen"
-        c.student = c.student.replace("finetune", "preview")
-        c.model.selection, c.model.index_by, c.model.count_start = "straight_through", "audio", False
-        c.model.fallback, c.model.weigh = stride, True
-        c.mute = 0.25
-
-    return change
-
-
 def closer(c: ConfigDict) -> None:
-    """The small listening skimmer, looking closer."""
-    listen(sample, stride=2)(c)
+    """The small skimmer, which chooses by sound alone (without sound, by every second image), looking closer."""
+    sample(c)
     c.data.dir, c.run = "runs/sample/extract_closer", "runs/sample/skim_closer"
-    c.student, c.model.closer = "runs/sample/finetune_closer", "state"
+    c.student, c.mute = "runs/sample/finetune_closer", 0.25
+    c.model.index_by, c.model.fallback, c.model.closer = "audio", 2, "state"
 
 
 def glance(skim: Callable[[ConfigDict], None], stride: int) -> Callable[[ConfigDict], None]:
     """A judge over all positions teaches a listener, which chooses all moments at once by the preview's sound."""
 
     def change(c: ConfigDict) -> None:
-        listen(skim, stride)(c)
-        c.run = c.run.replace("skim_listen", "skim_glance")
+        skim(c)
+        c.data.dir, c.run, c.mute = f"{c.data.dir}_listen", f"{c.run}_glance", 0.25
+        c.student = c.student.replace("finetune", "preview")
         numbers = {"steps": c.model.steps, "hidden": 128, "stride": stride, "context": 9, "dropout": 0.5}
         c.model = ConfigDict({"name": "glance", "listens": "audio"} | numbers)
 
@@ -172,14 +157,18 @@ VARIANTS = {"sample": sample} | {name: full(name) for name in ("activitynet", "m
 VARIANTS["activitynet_released"] = activitynet_released
 FULL = tuple(VARIANTS)
 VARIANTS |= {f.__name__: f for f in (activitynet_r2plus1d152, activitynet_released_judged)}
-VARIANTS |= {"listen": listen(sample, stride=2), "closer": closer}
-VARIANTS |= {f.__name__: f for f in (features, features_glance)}
-VARIANTS |= {f"{v}_listen": listen(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
-VARIANTS |= {"glance": glance(sample, stride=2), "glance_closer": glance_closer}
+VARIANTS |= {f.__name__: f for f in (closer, features, features_glance, glance_closer)}
+VARIANTS |= {"glance": glance(sample, stride=2)}
 VARIANTS |= {f"{v}_glance": glance(VARIANTS[v], stride=5) for v in ("activitynet", "mini_sports1m")}
 BASELINES = {"lstm": ("hidden",), "nonrecurrent": ("steps", "key")}
 VARIANTS |= {f"{v}_{name}": baseline(VARIANTS[v], name, keys) for v in FULL for name, keys in BASELINES.items()}
 
 
+WENT = {"listen": "glance"} | {f"{v}_listen": f"{v}_glance" for v in ("activitynet", "mini_sports1m")}
+
+
 def get_config(variant: str = "sample") -> ConfigDict:
+    if variant in WENT:
+        own = f"skim:{variant} is no more: train skim:{WENT[variant]}, over the same features"
+        raise ValueError(f"{own}; what {variant} trained still answers")
     return variant_of(variant, VARIANTS)

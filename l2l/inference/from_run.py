@@ -182,9 +182,6 @@ def listen_of(run: run_folder.Run, student: run_folder.Run, mesh: jax.sharding.M
     return Listen(
         hear=preview_hearer(student),
         see=with_constants(seer(student, cells=bool(skimmer.closer)), mesh),
-        next=with_constants(next_look(without_stride(run)), mesh),
-        steps=skimmer.steps,
-        hidden=skimmer.hidden,
         image=from_config.widths_of(student.config)["image"],
         fallback=skimmer.fallback,
     )
@@ -203,17 +200,6 @@ def seer(student: run_folder.Run, *, cells: bool) -> Program:
     task, variables, frozen = describer(student, cells=cells)
     seen = lambda found: {key: x for key, x in found.items() if key in ("image", "cells")}
     return lambda batch: seen(task.predict(variables, frozen, batch))
-
-
-def next_look(run: run_folder.Run) -> Program:
-    """See `Listen.next`."""
-    task, variables, frozen = predict.predictor(run)
-
-    def program(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
-        image, audio, mask, fusion, _, has_audio, *_ = task.inputs(batch, frozen)
-        return task.model.apply(variables, image, audio, mask, fusion, has_audio, batch, method="next_look")
-
-    return program
 
 
 def recogniser_of(run: run_folder.Run, mesh: jax.sharding.Mesh) -> Recogniser:

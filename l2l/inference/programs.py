@@ -35,9 +35,6 @@ class Listen:
       hear: (what reads a sound track, where seconds of it begin, samples int (p,)) -> audio descriptors (p, d)
         of those seconds, see `track_preview.hearer`.
       see: what `describe` takes, images and sound -> the "image" descriptors alone, with "cells" if they are needed.
-      next: what `skim` takes, beside it the state of `Skimmer.next_look` -> where it looks next, and its new state.
-      steps: how often it looks.
-      hidden: width of the state.
       image: width of the image descriptor.
       fallback: positions of a video without sound of which one is described, and chosen among, by its image; 0: it is
         heard as silence. `skim` then takes "has_audio", bool (b,), too, and `macs` the same as has_audio=.
@@ -45,9 +42,6 @@ class Listen:
 
     hear: Callable[[Callable[[int, int], np.ndarray], np.ndarray], np.ndarray]
     see: Callable[[Arrays], Arrays]
-    next: Callable[[Arrays], Arrays]
-    steps: int
-    hidden: int
     image: int
     fallback: int
 

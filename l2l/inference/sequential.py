@@ -67,8 +67,6 @@ def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
     """
     recut = recognised(view, how.recogniser) if how.recogniser else None
     seen: set[Glance] = set() if view.unseen or recut else {(row, None) for row in range(len(view.rows))}
-    if view.unseen and not (recut or how.closer or stop_when_sure):
-        seen |= {(row, None) for row in walk(view, how)}
     if how.closer:
         blank = {key: np.zeros(width, np.float16) for key, width in how.closer.widths.items()}
         view.rows = [blank | row for row in view.rows]
@@ -81,29 +79,6 @@ def look(view: View, how: Programs, stop_when_sure: bool) -> Record:
         new = see(view, how, recut, row) if region is None else see_closer(view, how, row, region)
         view.rows[row] = view.rows[row] | new
         seen.add(wanted)
-
-
-def walk(view: View, how: Programs) -> Iterator[int]:
-    """Sees what the skimmer picks, one step of it after another; the rows.
-
-    That is much quicker than asking all of it after every look, as `look` does where more than a pick has to be known.
-    """
-    _, banks = fit_positions(view.banks(), how.lengths)
-    banks |= {"has_audio": np.bool_(view.heard)}
-    rest = np.zeros(how.listen.hidden, np.float32)
-    state = {"h": rest, "c": rest, "last": np.int32(-1), "seen": np.zeros_like(banks["valid"])}
-    for _ in range(min(how.listen.steps, len(view.rows))):
-        with Clock() as clock:
-            out = how.listen.next(stack([banks | state], how.videos_at_once[0]))
-        view.spend("skimming", clock)
-        state = {"h": out["h"][0], "c": out["c"][0], "last": out["picked"][0], "seen": state["seen"].copy()}
-        row = int(state["last"])
-        if state["seen"][row]:  # it may come back to a moment where it is not kept from that
-            continue
-        state["seen"][row] = True
-        view.rows[row] = view.rows[row] | see(view, how, None, row)
-        banks["image"][row] = view.rows[row]["image"]
-        yield row
 
 
 def recognised(view: View, recogniser: Recogniser) -> Open:

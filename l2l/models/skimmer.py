@@ -147,36 +147,6 @@ class Skimmer(nn.Module):
         out = self._unroll(lambda skimmer, carry, view: skimmer._step(carry, view, train, hard), carry, view)
         return self._predict(start, out, view["mask"])
 
-    def next_look(
-        self,
-        image: jax.Array,
-        audio: jax.Array,
-        mask: jax.Array,
-        fusion_params: Tree,
-        has_audio: jax.Array | None,
-        state: dict[str, jax.Array],
-    ) -> dict[str, jax.Array]:
-        """One step of hard selection by one modality: where to look next, once the look before has been seen.
-
-        Step by step it picks what a call would, of which every step but the last may be made without most images.
-
-        Args:
-          image, audio, mask, fusion_params, has_audio: as of a call; images matter only where it has looked.
-          state: "h" and "c" (b, hidden), what the step before gave, at first zeros; "last" int32 (b,), what that step
-            picked, at first -1; "seen" bool (b, n), all that was picked so far.
-
-        Returns:
-          "picked" int32 (b,), and the new "h" and "c".
-        """
-        view, start = self._view({"image": image, "audio": audio}, mask, fusion_params, has_audio, True, False)
-        there = nn.one_hot(state["last"], mask.shape[1], dtype=start.dtype)
-        look = self._fuse(view, dict.fromkeys(view["banks"], there))
-        carry = {"look": jnp.where(state["last"][:, None] < 0, start, look), "h": state["h"], "c": state["c"]}
-        allowed = view["mask"] & ~state["seen"] if self.masking else view["mask"]
-        carry, out = self._step(carry | {"allowed": dict.fromkeys(view["keys"], allowed)}, view, False, True)
-        (picked,) = out["picked"].values()
-        return {"picked": picked, "h": carry["h"], "c": carry["c"]}
-
     def _view(
         self,
         banks: dict[str, jax.Array | None],

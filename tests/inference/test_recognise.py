@@ -71,7 +71,8 @@ def work(tmp_path_factory):
     own = {"data.dir": str(work / "features"), "student": str(work / "student")}
     stage(skim, "judged", **own | numbers)
     own = {"data.dir": str(work / "heard"), "student": str(work / "preview")}
-    stage(skim, "listening", "listen", **own | numbers)
+    by_sound = {"model.index_by": "audio", "model.fallback": 2}
+    stage(skim, "listening", **own | by_sound | numbers)
     return work
 
 

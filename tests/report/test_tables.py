@@ -157,7 +157,7 @@ def test_what_every_result_carries(paper_runs, made):
 
 def test_all_says_what_it_left_out(made):
     found = made[1]
-    assert set(found["left_out"]) == {"ablations", "multi_label", "closer", "listen", "sound"}
+    assert set(found["left_out"]) == {"ablations", "multi_label", "closer", "sound"}
     assert "multi_label=True" in found["left_out"]["multi_label"]
 
 

@@ -61,9 +61,10 @@ def work(tmp_path_factory):
     where = {"data.dir": str(work / "shards"), "data.eval_batch": 8}
     small.stage(extract.get_config("listen"), work / "extract_listen", **student | where)
     sizes = {"model.hidden": 16, "model.key": 8, "model.query": 16, "model.steps": STEPS, "model.fallback": FALLBACK}
+    sizes |= {"model.index_by": "audio", "mute": 0.25}
     videos = {"data.dir": str(work / "extract_listen"), "data.test": "val", "data.lengths": (4, 8, 16), "epochs": 10.0}
     batches = {"data.batch": 8, "data.eval_batch": 8, "data.streams": 2, "optim.lr": 3e-2}
-    small.stage(skim.get_config("listen"), work / "skim_listen", **student | sizes | videos | batches)
+    small.stage(skim.get_config(), work / "skim_listen", **student | sizes | videos | batches)
     return work
 
 
