@@ -14,12 +14,13 @@ import numpy as np
 
 from benchmarks import rounds
 from l2l.core import sharding
-from l2l.evaluate import macs as costs
-from l2l.evaluate import predict
+from l2l.evaluate import model_macs, predict
 from l2l.runs import config
 from l2l.tasks import from_config
 
 BATCH = {"teacher": 2, "student": 16}
+STAGES = {"teacher": "teacher", "student": "distill"}
+CLASSES = 400
 
 
 def clips(count: int) -> dict[str, np.ndarray]:
@@ -28,9 +29,13 @@ def clips(count: int) -> dict[str, np.ndarray]:
     return {"frames": frames, "audio": rng.integers(-3000, 3000, (count, 16_000), dtype=np.int16)}
 
 
-def model(stage: str, name: str, mesh: jax.sharding.Mesh) -> Any:
+def config_of(name: str) -> dict[str, Any]:
+    return config.plain(config.load_config(f"configs/{STAGES[name]}.py:kinetics400"))
+
+
+def model(name: str, mesh: jax.sharding.Mesh) -> Any:
     """A function without arguments that predicts a batch of the model's and waits for the answer."""
-    task = from_config.clip_task(config.plain(config.load_config(f"configs/{stage}.py:kinetics400")), 400)
+    task = from_config.clip_task(config_of(name), CLASSES)
     batch = clips(BATCH[name])
     variables = jax.jit(task.init)(jax.random.key(0), batch, {})
     program = predict.jit_predict(task, mesh)
@@ -45,12 +50,13 @@ def parser() -> argparse.ArgumentParser:
 def main() -> None:
     args = parser().parse_args()
     mesh = sharding.make_mesh((-1, 1))
-    calls = {"teacher": model("teacher", "teacher", mesh), "student": model("distill", "student", mesh)}
+    calls = {name: model(name, mesh) for name in STAGES}
     taken = rounds.medians({name: rounds.timed(call) for name, call in calls.items()}, args.rounds)
     rate = {name: BATCH[name] / seconds for name, seconds in taken.items()}
     found = {f"{name}_clips_per_s": value for name, value in rate.items()}
-    macs = costs.r2plus1d_macs(16, 112) / costs.student_macs(112)
-    rounds.show(found | {"speed_ratio": rate["student"] / rate["teacher"], "mac_ratio": macs}, as_json=args.json)
+    macs = {name: model_macs.clip_macs(config_of(name), CLASSES) for name in STAGES}
+    found |= {"speed_ratio": rate["student"] / rate["teacher"], "mac_ratio": macs["teacher"] / macs["student"]}
+    rounds.show(found, as_json=args.json)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,13 @@ import numpy as np
 
 from l2l.compare.arms import Arm
 from l2l.compare.films import Features, Tree, lengths
-from l2l.compare.study import SAMPLER
-from l2l.evaluate import macs, model_macs
+from l2l.compare.study import GLANCE, SAMPLER
+from l2l.evaluate import skim_macs
+from l2l.evaluate.model_macs import clip_macs, trunk_macs
 from l2l.evaluate.video_macs import GIGA, mean_gmacs
-from l2l.models.student import Fusion
+from l2l.models.glance import Glance
+from l2l.models.student import Unfused
+from l2l.tasks.from_config import widths_of
 
 ALL = ("judge", "pooled", "scores")  # what these read was chosen before, "dense" being everything
 
@@ -39,35 +42,21 @@ def gmacs(arm: Arm, features: Features, videos: Tree, looks: int, *, whole: bool
         return sum(
             mean_gmacs(config, features.config, features.classes, **numbers, recogniser=other, soft=whole).values()
         )
-    index, reader = position(features.config, features.classes), features.recogniser_config or features.config
-    look = position(reader, features.classes) + judging(arm, reader)
+    index, reader = clip_macs(features.config, features.classes), features.recogniser_config or features.config
+    judging = glance_parts(arm.model, reader).look if arm.kind == "judge" else 0  # a mean has no attention
+    look = clip_macs(reader, features.classes) + judging
     if arm.selection == SAMPLER:  # it has heard every position, those that are read too
-        sound = model_macs.trunk_macs(features.config)["audio"]
-        return float(count.mean() * (sound + listening(features.config)) + read.mean() * (look - sound)) / GIGA
+        sound, listening = (
+            trunk_macs(features.config)["audio"],
+            glance_parts(GLANCE | {"hidden": 128}, features.config).position,
+        )
+        return float(count.mean() * (sound + listening) + read.mean() * (look - sound)) / GIGA
     if arm.selection != "confident":
         return float(read.mean() * look) / GIGA
-    again = look if features.recogniser_config else judging(arm, reader)  # what chose has described the position
+    again = look if features.recogniser_config else judging  # what chose has described the position
     return float(count.mean() * index + read.mean() * again) / GIGA
 
 
-def position(config: Mapping[str, Any], classes: int) -> int:
-    """Multiply-adds of a clip model on one position: trunks, fusion, classifier."""
-    widths, fusion = model_macs.widths_of(config), model_macs.fusion_of(config)
-    width = sum(widths.values())
-    fused = isinstance(fusion, Fusion)
-    feature = fusion.feature if fused else width
-    own = macs.fusion_macs(width, feature=feature) if fused else 0
-    return sum(model_macs.trunk_macs(config).values()) + own + feature * classes
-
-
-def listening(config: Mapping[str, Any]) -> int:
-    """Multiply-adds of a listener's network on one position."""
-    widths = model_macs.widths_of(config)
-    of = lambda positions: macs.glance_macs(positions, 0, widths=widths)
-    return of(1) - of(0)
-
-
-def judging(arm: Arm, config: Mapping[str, Any]) -> int:
-    """Multiply-adds of a judge's attention on one position; a mean has none."""
-    hidden, width = arm.model.get("hidden", 128), sum(model_macs.widths_of(config).values())
-    return 2 * width * hidden + hidden if arm.kind == "judge" else 0
+def glance_parts(numbers: Mapping[str, Any], config: Mapping[str, Any]) -> skim_macs.Parts:
+    """Multiply-adds of a listener and of a judge's attention, without the fusion, over a clip model's descriptors."""
+    return skim_macs.parts(Glance(1, Unfused(), **numbers), skim_macs.Features(**widths_of(config)))

@@ -1,29 +1,66 @@
-"""Multiply-adds of the models that configs name, on a clip and on a video; `macs.py` counts them from numbers."""
+"""Multiply-adds of the models that configs name, on a clip and on a video."""
 
+import functools
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from l2l.evaluate import macs
-from l2l.models.baselines import NonRecurrent, VideoLSTM
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from l2l.evaluate import skim_macs
+from l2l.evaluate.macs import random_key, shape, traced
+from l2l.models.backbones.frontend import BANDS, HOP, RATE
+from l2l.models.fusion_only import FusionOnly
 from l2l.models.glance import Glance
 from l2l.models.skimmer import Skimmer
-from l2l.models.student import Fusion, modalities
-from l2l.tasks.from_config import fusion_of, glances_of, model_of, widths_of
+from l2l.models.student import Student
+from l2l.tasks.from_config import frames_of, fusion_of, model_of, regions_of, widths_of
+
+LOG_MEL = 1 + RATE // HOP, BANDS  # of a clip's second of sound
 
 
 def clip_macs(config: Mapping[str, Any], classes: int) -> int:
-    """Multiply-adds of a clip model on one clip."""
-    name, model, size = config["model"]["name"], model_of(config, classes), config["data"]["crop"]
-    if name == "fusion":
-        return macs.fusion_macs(model.image + model.audio, feature=model.feature) + model.feature * classes
-    if name == "i3d":
-        return macs.i3d_macs(config["data"]["frames"], size, classes)
-    numbers = {"width": model.width, "stages": model.stages, "num_classes": classes}
-    if name == "student":
-        fusion = macs.fusion_macs(sum(widths_of(config).values()), feature=model.feature)
-        return sum(trunk_macs(config).values()) + fusion + model.feature * classes
-    count = macs.r2plus1d_bottleneck_macs if model.bottleneck else macs.r2plus1d_macs
-    return count(config["data"]["frames"], size, **numbers)
+    """Multiply-adds of a clip model on one clip; of no classes, of its feature."""
+    model = model_of(config, max(classes, 1))
+    if isinstance(model, FusionOnly):
+        counts = fusion_counts(model)
+    else:
+        counts = clip_counts(model, frames_of(config), config["data"]["crop"])
+    return counts["logits" if classes else "feature"]
+
+
+@functools.lru_cache(maxsize=128)
+def clip_counts(model: nn.Module, frames: int, size: int) -> Mapping[str, int]:
+    """Multiply-adds of a clip model's "logits", of its "feature", and of the descriptors "image" and "audio" it names.
+
+    Args:
+      model: any that is called with images, log-mel and `train`, and returns logits and named intermediates.
+      frames: of a clip.
+      size: side of its images, pixels.
+    """
+
+    def call(key: jax.Array, frames: jax.Array, log_mel: jax.Array) -> dict[str, Any]:
+        (logits, named), _ = model.init_with_output(key, frames, log_mel, train=False)
+        return {"logits": logits} | {name: named[name] for name in ("feature", "image", "audio") if name in named}
+
+    program = traced(call, random_key(), shape(1, frames, size, size, 3), shape(1, *LOG_MEL))
+    return MappingProxyType({name: program.macs(name) for name in program.outputs})
+
+
+@functools.lru_cache(maxsize=128)
+def fusion_counts(model: FusionOnly) -> Mapping[str, int]:
+    """The same of a model of features that are given, for one position."""
+
+    def call(key: jax.Array, image: jax.Array, audio: jax.Array, valid: jax.Array) -> dict[str, Any]:
+        valid = {"image": valid, "audio": valid}
+        (logits, named), _ = model.init_with_output(key, image, audio, valid, train=False)
+        return {"logits": logits, "feature": named["feature"]}
+
+    widths = [shape(1, 1, width) for width in (model.image, model.audio)]
+    program = traced(call, random_key(), *widths, shape(1, 1, dtype=jnp.bool_))
+    return MappingProxyType({name: program.macs(name) for name in program.outputs})
 
 
 def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
@@ -31,15 +68,13 @@ def trunk_macs(config: Mapping[str, Any]) -> dict[str, int]:
 
     Of features that are given, none: what made them is not known.
     """
-    if config["model"]["name"] == "fusion":
+    model = model_of(config, 1)
+    if isinstance(model, FusionOnly):
         return {"image": 0, "audio": 0}
-    model, crop = model_of(config, 1), config["data"]["crop"]
-    if config["model"]["name"] != "student":
-        return {"image": clip_macs(config, 0), "audio": 0}
-    chosen, numbers = modalities(model.modality), (model.width, model.stages)
-    image, audio = macs.image_macs(crop, *numbers), macs.audio_macs(width=numbers[0], stages=numbers[1])
-    audio = macs.preview_macs(width=model.preview, features=model.descriptor) if model.preview else audio
-    return {"image": image if "image" in chosen else 0, "audio": audio if "audio" in chosen else 0}
+    counts = clip_counts(model, frames_of(config), config["data"]["crop"])
+    if isinstance(model, Student):
+        return {modality: counts.get(modality, 0) for modality in ("image", "audio")}
+    return {"image": counts["feature"], "audio": 0}
 
 
 def video_macs(
@@ -54,7 +89,7 @@ def video_macs(
     soft: bool = False,
     has_audio: bool = True,
 ) -> dict[str, int]:
-    """Multiply-adds of a video model and its clip models on one video, see `macs.video_cost`.
+    """Multiply-adds of a video model and its clip models on one video, see `video_cost`.
 
     Args:
       config, student: of the skim run and of the clip model that made the features.
@@ -79,14 +114,14 @@ def video_macs(
     skims = isinstance(model, Skimmer)
     taken = -(-positions // model.stride) if skims else positions
     seen = taken if soft else looks
-    return macs.video_cost(
+    return video_cost(
         taken,
         seen,
         **trunks,
         skim=own_macs(model, student, recogniser, positions=positions if soft else taken, steps=steps, looks=seen),
         index_by=model.index_by if skims else "both",
         recogniser=clip_macs(recogniser, 0) if recogniser else 0,
-        closer=second_glances(student, soft) * trunks["image"] if skims and model.closer else 0,
+        closer=second_glances(model, student, soft) * trunks["image"] if isinstance(model, Skimmer) else 0,
     )
 
 
@@ -115,15 +150,21 @@ def glance_macs(
     else:
         cheap, look = positions * audio + (pictures * image if model.listens == "both" else 0), image
     rest = positions * sum(trunks.values()) - cheap if soft else looks * look
-    rest += read * second_glances(student, soft) * image if model.closer else 0
+    rest += read * second_glances(model, student, soft) * image
     last = read * clip_macs(recogniser, 0) if recogniser else rest
     skim = own_macs(model, student, recogniser, positions=positions, steps=0, looks=read)
     return {"indexing": cheap, "skimming": skim, "recognition": last}
 
 
-def second_glances(student: Mapping[str, Any], soft: bool) -> int:
-    """How many regions of a picture are seen closer: with soft selection all of them, as it reads them all."""
-    return glances_of(student).across ** 2 if soft else 1
+def second_glances(model: Skimmer | Glance, student: Mapping[str, Any], soft: bool) -> int:
+    """How many regions of a picture are seen closer: with soft selection all of them, as it reads them all.
+
+    Raises:
+      ValueError: its features have no regions.
+    """
+    if not model.closer:
+        return 0
+    return regions_of(student, model.closer).across ** 2 if soft else 1
 
 
 def own_macs(
@@ -135,33 +176,49 @@ def own_macs(
     steps: int,
     looks: int,
 ) -> int:
-    """Multiply-adds of a video model itself, over so many positions whose descriptors are there."""
-    widths, fusion = widths_of(student), fusion_of(student)
-    fused = isinstance(fusion, Fusion)
-    feature = fusion.feature if fused else sum(widths.values())
-    numbers = {
-        "feature": feature,
-        "fusion": macs.fusion_macs(sum(widths.values()), feature=feature) if fused else 0,
-        "num_classes": model.num_classes,
+    """Multiply-adds of a video model itself, over so many positions whose descriptors are there.
+
+    Raises:
+      ValueError: it looks closer at regions, which the features do not have.
+    """
+    seen = dict(widths_of(student))
+    if recogniser:
+        seen["recognition"] = model_of(recogniser, 1).feature
+    if isinstance(model, Skimmer | Glance) and model.closer:
+        seen |= regions_of(student, model.closer).widths
+    read = skim_macs.Features(**seen)
+    return skim_macs.parts(model.clone(fusion=fusion_of(student)), read).of(positions, steps, looks)
+
+
+def video_cost(
+    positions: int,
+    looks: int,
+    *,
+    image: int,
+    audio: int,
+    skim: int,
+    index_by: str = "both",
+    recogniser: int = 0,
+    closer: int = 0,
+) -> dict[str, int]:
+    """Multiply-adds of one video.
+
+    Args:
+      positions: how many positions are indexed (the video's clips / the indexing stride).
+      looks: how many positions are read.
+      image: multiply-adds of the image trunk.
+      audio: multiply-adds of the audio trunk.
+      skim: multiply-adds of the skimmer on that many positions.
+      index_by: both, audio or image: what is computed at every position. The other trunk runs only at the looks.
+      recogniser: multiply-adds of another model that runs at the looks.
+      closer: multiply-adds of the image trunk's second glances at a look.
+
+    Returns:
+      "indexing", "skimming" and "recognition" (what is computed at the looks alone); their sum is the total.
+    """
+    everywhere = {"both": image + audio, "image": image, "audio": audio}[index_by]
+    return {
+        "indexing": positions * everywhere,
+        "skimming": skim,
+        "recognition": looks * (image + audio - everywhere + recogniser + closer),
     }
-    if isinstance(model, VideoLSTM):
-        return macs.video_lstm_macs(positions, hidden=model.hidden, **numbers)
-    numbers["recognition"] = model_of(recogniser, 1).feature if recogniser else 0
-    if isinstance(model, NonRecurrent):
-        return macs.nonrecurrent_macs(positions, looks, key=model.key, **numbers)
-    if isinstance(model, Glance):
-        numbers |= {"hidden": model.hidden, "context": model.context, "widths": widths}
-        if model.closer and (near := glances_of(student)):
-            numbers |= {"regions": near.across**2, "cell": near.widths["cells"] // near.across**2}
-        return macs.glance_macs(positions, looks, **numbers)
-    own = {name: getattr(model, name) for name in ("hidden", "key", "query", "index_by", "weigh")}
-    if model.closer:
-        own["closer"] = region_macs(model, student, positions, numbers["feature"], numbers["fusion"])
-    return macs.skimmer_macs(positions, steps, widths=widths, **own, **numbers)
-
-
-def region_macs(model: Skimmer, student: Mapping[str, Any], positions: int, feature: int, fusion: int) -> int:
-    """Multiply-adds of a look's second glance but for its image trunk, see `macs.closer_macs`."""
-    own = {name: getattr(model, name) for name in ("hidden", "key", "query")}
-    widths = glances_of(student).widths | {"descriptor": widths_of(student)["image"]}
-    return macs.closer_macs(positions, **widths, feature=feature, fusion=fusion, **own, choose=model.closer)

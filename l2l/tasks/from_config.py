@@ -69,6 +69,21 @@ def glances_of(config: Mapping[str, Any]) -> Glances | None:
     return Glances.of(model, data["crop"], tuple(data["mean"]), tuple(data["std"]))
 
 
+def regions_of(config: Mapping[str, Any], closer: str) -> Glances:
+    """As `glances_of`, of the clip model whose regions a video model with this `closer` looks at.
+
+    Raises:
+      ValueError: it describes none.
+    """
+    found = glances_of(config)
+    if found is None:
+        raise ValueError(
+            f"closer={closer!r} looks at regions, which these features do not have: fine-tune a student with "
+            "regions (configs/finetune.py:closer) and extract with it"
+        )
+    return found
+
+
 def skim_task(
     config: Mapping[str, Any], classes: int, student: Mapping[str, Any], recogniser: Mapping[str, Any] | None = None
 ) -> Skim:
@@ -91,11 +106,8 @@ def skim_task(
     if heard and (lacking := [m for m in modalities(heard) if not widths[m]]):
         only = next(m for m, width in widths.items() if width)
         raise ValueError(f"the features have no {lacking[0]} to choose by: set --config.model.listens={only}")
-    if isinstance(model, Skimmer | Glance) and model.closer and not glances_of(student):
-        raise ValueError(
-            f"closer={model.closer!r} looks at regions, which these features do not have: fine-tune a student with "
-            "regions (configs/finetune.py:closer) and extract with it"
-        )
+    if isinstance(model, Skimmer | Glance) and model.closer:
+        regions_of(student, model.closer)
     if isinstance(model, NonRecurrent):  # the one that averages scores
         model = model.clone(multi_label=config["multi_label"])
     kind: type[Skim] = SkimAtOnce if isinstance(model, Glance) else Skim

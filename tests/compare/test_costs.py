@@ -7,15 +7,15 @@ import pytest
 
 from l2l.compare import costs
 from l2l.compare.arms import Arm
-from l2l.compare.study import GLANCE
-from l2l.evaluate import macs
+from l2l.compare.study import GLANCE, judge
 from l2l.models.student import Fusion
 from l2l.runs.config import load_config, plain
 from tests.compare.made import CLASSES, made
+from tests.helpers.counts import fusion_macs, student_counts
 
 WIDTHS = {"image": 64, "audio": 64}
-PICTURE, SOUND = macs.image_macs(48, 8, (1, 1, 1, 1)), macs.audio_macs(width=8, stages=(1, 1, 1, 1))
-FUSE, HEAD = macs.fusion_macs(128, feature=64), 64 * CLASSES
+PICTURE, SOUND = (student_counts(48, width=8, stages=(1, 1, 1, 1))[m] for m in ("image", "audio"))
+FUSE, HEAD = fusion_macs(128, 64), 64 * CLASSES
 JUDGE, LISTENER = 2 * 128 * 128 + 128, 130 * 128 + 9 * 128**2 + 128
 
 
@@ -33,14 +33,14 @@ def features():
 def test_what_is_chosen_and_read(features, kind, selection):
     videos = features.splits["test"]
     count, read = (n.mean() for n in (videos["valid"].sum(1), np.minimum(videos["valid"].sum(1), 4)))
-    look, judge = PICTURE + SOUND + FUSE + HEAD, JUDGE if kind == "judge" else 0
+    look, own = PICTURE + SOUND + FUSE + HEAD, JUDGE if kind == "judge" else 0
     wanted = {
-        "uniform": read * (look + judge),
-        "confident": count * look + read * judge,
-        "sampler": count * (SOUND + LISTENER) + read * (look - SOUND + judge),
-        "dense": count * (look + judge),
+        "uniform": read * (look + own),
+        "confident": count * look + read * own,
+        "sampler": count * (SOUND + LISTENER) + read * (look - SOUND + own),
+        "dense": count * (look + own),
     }[selection]
-    arm = Arm("a", kind, selection=selection, count=4, model={"hidden": 128} if kind == "judge" else {})
+    arm = Arm("a", kind, selection=selection, count=4, model=judge() if kind == "judge" else {})
     assert costs.gmacs(arm, features, videos, 4) == pytest.approx(wanted / 1e9)
 
 
@@ -49,8 +49,8 @@ def test_a_glance_by_sound(features):
     lengths = videos["valid"].sum(1)
     arm = Arm("g", "glance", model=GLANCE | {"listens": "audio", "stride": 5})
     read = np.minimum(lengths, 4)
-    listener, judge = 130 * 64 + 9 * 64**2 + 64, 2 * 128 * 64 + 64
-    wanted = np.mean(lengths * (SOUND + listener) + read * (PICTURE + FUSE + judge)) + HEAD
+    listener, own = 130 * 64 + 9 * 64**2 + 64, 2 * 128 * 64 + 64
+    wanted = np.mean(lengths * (SOUND + listener) + read * (PICTURE + FUSE + own)) + HEAD
     assert costs.gmacs(arm, features, videos, 4) == pytest.approx(wanted / 1e9)
 
 

@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from l2l.core import safe_pickle
-from l2l.evaluate import macs
 from l2l.weights.i3d_names import weights_path
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "i3d.npz"
@@ -26,6 +25,18 @@ UNITS = (
     "Branch_2/Conv3d_0a_1x1",
     "Branch_2/Conv3d_0b_3x3",
     "Branch_3/Conv3d_0b_1x1",
+)
+# The mixed blocks by stage: channels of 1x1; of 1x1 and 3x3x3; of 1x1 and 3x3x3; of the 1x1 after a pool.
+MIXED = (
+    ((64, 96, 128, 16, 32, 32), (128, 128, 192, 32, 96, 64)),
+    (
+        (192, 96, 208, 16, 48, 64),
+        (160, 112, 224, 24, 64, 64),
+        (128, 128, 256, 24, 64, 64),
+        (112, 144, 288, 32, 64, 64),
+        (256, 160, 320, 32, 128, 128),
+    ),
+    ((256, 160, 320, 32, 128, 128), (384, 192, 384, 48, 128, 128)),
 )
 Weight = Callable[[str, tuple[int, ...]], np.ndarray]
 
@@ -95,7 +106,7 @@ def network(frames: np.ndarray, weight: Weight, classes: int = 400) -> tuple[np.
     x = out["conv_2b"] = unit(pool(x, [1, 3, 3], [1, 2, 2]), "Conv3d_2b_1x1", 64, 1)
     x = out["conv_2c"] = unit(x, "Conv3d_2c_3x3", 192, 3)
     pools = ([1, 3, 3], [1, 2, 2]), ([3, 3, 3], [2, 2, 2]), ([2, 2, 2], [2, 2, 2])
-    for number, (stage, how) in enumerate(zip(macs.MIXED, pools, strict=True), 3):
+    for number, (stage, how) in enumerate(zip(MIXED, pools, strict=True), 3):
         x = pool(x, *how)
         for letter, channels in zip("bcdef", stage, strict=False):
             x = out[f"mixed_{number}{letter}"] = mixed(x, f"Mixed_{number}{letter}", channels)

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.evaluate import macs
+from l2l.evaluate.macs import random_key, shape, traced
 from l2l.inference import track_preview
+from l2l.models.backbones import conv
 from l2l.models.backbones.audio_preview import EDGE, FIELD, STRIDE, Preview, depthwise, moments
 from l2l.models.backbones.frontend import log_mel
 from l2l.models.student import Student
-from tests.evaluate.test_macs import traced
 
 HOP = 160 * STRIDE  # samples from one moment to the next
 
@@ -94,19 +94,33 @@ def test_depthwise_is_a_grouped_convolution():
             x, kernel[:, :, None], strides, "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"), feature_group_count=3
         )
         np.testing.assert_allclose(depthwise(x, kernel, strides), expected, rtol=1e-5, atol=1e-5)
+        with conv.as_convolutions():
+            np.testing.assert_array_equal(depthwise(x, kernel, strides), expected)
+
+
+def cost(model: Preview, frames: int) -> int:
+    """Multiply-adds on so many log-mel frames."""
+    call = lambda key, log_mel: {"moments": model.init_with_output(key, log_mel, train=False, pool=False)[0]}
+    return traced(call, random_key(), shape(1, frames, 40)).macs("moments")
 
 
 @pytest.mark.parametrize("width", [2, 32])
 def test_cost_is_what_the_layers_do(width):
-    model = Preview(features=24, width=width)
-    own = 9 * sum(t * f * c for t, f, c in ((45, 10, 1), (22, 5, 2), (20, 3, 4), (18, 3, 8))) * width
-    assert traced(model, (1, 101, 40), train=False) + own == macs.preview_macs(width=width, features=24)
+    stem, last = 47 * 20 * 25 * width, 18 * 8 * width * (3 + 24)
+    maps = (
+        (45, 10, 1, 2),
+        (22, 5, 2, 4),
+        (20, 3, 4, 8),
+        (18, 3, 8, 8),
+    )
+    blocks = sum(t * f * c * width * (9 + d * width) for t, f, c, d in maps)
+    assert cost(Preview(features=24, width=width), 101) == stem + blocks + last
 
 
 def test_a_second_of_a_long_track_costs_what_an_hour_says():
-    hour = macs.preview_macs(360_001, width=16)
-    assert hour / 3600 == pytest.approx(macs.preview_rate(width=16), rel=1e-3)
-    assert macs.preview_rate() < 0.05e9
+    a_second = lambda width: cost(Preview(512, width), 360_001) / 3600
+    assert a_second(16) == pytest.approx(4_640_800, rel=1e-3)
+    assert a_second(32) == pytest.approx(13_992_000, rel=1e-3)
 
 
 def test_student_with_a_preview():

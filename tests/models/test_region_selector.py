@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.evaluate import macs, model_macs
+from l2l.evaluate import model_macs, skim_macs
 from l2l.models.backbones.resnet import ImageResNet, stage_of
 from l2l.models.regions import Regions
 from l2l.models.skimmer import Skimmer
@@ -15,8 +15,8 @@ from l2l.models.student import Fusion
 from l2l.runs import config as run_config
 from l2l.runs import run_folder
 from l2l.tasks import from_config
-from tests.evaluate.test_macs import traced
 from tests.helpers import shards, small
+from tests.helpers.counts import fusion_macs, student_counts
 from tests.helpers.quick import fill, jit
 
 N, D, C, T, K, R = 9, 6, 4, 3, 3, 9
@@ -176,26 +176,16 @@ def test_what_cannot_look_closer_says_so(change, words, data):
         fill(CLOSER.clone(**change).init, *data, train=False)
 
 
-@pytest.mark.parametrize("choose", ["state", "centre"])
-def test_cost_follows_the_module(choose):
-    n, steps, k, r, c, d = 30, 10, 20, 25, 256, 512
-    numbers = {"num_classes": k, "steps": steps, "index_by": "audio", "count_start": False}
-    fusion = jax.eval_shape(lambda: Fusion().init(jax.random.key(0), jnp.zeros((1, d)), jnp.zeros((1, d))))
-    glances = {"cells": jnp.zeros((1, n, r * c)), "regions": jnp.zeros((1, n, r * d))}
-    bank, mask = jnp.zeros((1, n, d)), jnp.ones((1, n), bool)
-    plain, closer = (
-        traced(
-            Skimmer(fusion=Fusion(), closer=x, **numbers), bank, bank, mask, fusion, None, None, glances, train=False
-        )
-        for x in ("", choose)
-    )
-    how = {"hidden": 1024, "key": 512, "query": 1024, "feature": 512, "fusion": macs.fusion_macs(), "choose": choose}
-    second = macs.closer_macs(n, cells=r * c, regions=r * d, descriptor=d, **how)
-    assert closer - plain == steps * second
-    numbers = {"index_by": "audio", "num_classes": k}
-    assert (
-        macs.skimmer_macs(n, steps, **numbers, closer=second) - macs.skimmer_macs(n, steps, **numbers) == steps * second
-    )
+@pytest.mark.parametrize("choose", ["state", "centre", "random"])
+def test_cost_of_a_second_glance(choose):
+    """The cells and regions of one picture are read, and a region fused and mixed; by the state, it asks 25 keys."""
+    n, r, c, d = 30, 25, 256, 512
+    skimmer = Skimmer(20, Fusion(), index_by="audio", count_start=False)
+    features = skim_macs.Features(d, d, cells=r * c, regions=r * d)
+    ask = 1024 * 1024 + 1024 * 512 + r * c * 512 + r * 512
+    second = n * r * (c + d) + (ask if choose == "state" else 0) + r * d + fusion_macs() + 2 * 512
+    closer, plain = (skim_macs.parts(skimmer.clone(closer=x), features).of(n, 10, 10) for x in (choose, ""))
+    assert closer - plain == 10 * second
 
 
 def test_a_video_pays_a_trunk_for_each_second_glance():
@@ -203,13 +193,14 @@ def test_a_video_pays_a_trunk_for_each_second_glance():
     numbers = {"positions": 30, "steps": 10, "looks": 10}
     without = config | {"model": config["model"] | {"closer": ""}}
     near, plain = (model_macs.video_macs(c, student, 16, **numbers) for c in (config, without))
-    picture = macs.image_macs(48, 8, (1, 1, 1, 1))
+    picture, larger = (student_counts(size, width=8, stages=(1, 1, 1, 1))["image"] for size in (48, 68))
     assert (near["recognition"], plain["recognition"]) == (20 * picture, 10 * picture)
     assert near["indexing"] == plain["indexing"]
     every = model_macs.video_macs(config, student, 16, **numbers, soft=True)
     assert every["recognition"] == 30 * 26 * picture  # soft selection reads all regions of all pictures
-    larger = macs.image_macs(68, 8, (1, 1, 1, 1))  # what the sweep gives a single glance
-    assert 2 * picture <= larger <= 2.2 * picture
+    assert 2 * picture <= larger <= 2.2 * picture  # what the sweep gives a single glance
+    with pytest.raises(ValueError, match="closer='state' looks at regions, which these features do not have"):
+        model_macs.video_macs(config, student | {"model": student["model"] | {"regions": 0}}, 16, **numbers)
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,10 @@ On CPU, XLA's derived weight gradient of a convolution is up to ten times slower
 is written as matrix products over blocks of the batch that fit the cache. GPU and TPU keep the derived ones.
 """
 
+import contextlib
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,10 +20,30 @@ Pair = tuple[int, int]
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 BLOCK = 1 << 20  # values in one block of unfolded inputs: about 4 MB, what the caches of a few cores hold
 
+_AS_CONVOLUTIONS = ContextVar("as_convolutions", default=False)
+
+
+@contextlib.contextmanager
+def as_convolutions() -> Iterator[None]:
+    """What is traced within writes every convolution as one, however this platform computes it.
+
+    For those who read a trace: it is then the same on every platform, and says what the network is.
+    """
+    before = _AS_CONVOLUTIONS.set(True)
+    try:
+        yield
+    finally:
+        _AS_CONVOLUTIONS.reset(before)
+
+
+def written_as_convolutions() -> bool:
+    """Whether `as_convolutions` holds."""
+    return _AS_CONVOLUTIONS.get()
+
 
 def convolve(x: jax.Array, kernel: jax.Array, strides: Pair, padding: tuple[Pair, Pair]) -> jax.Array:
     """Convolves (b, h, w, c) with (kh, kw, c, d) -> (b, h', w', d); padding with zeros (before, after)."""
-    if jax.default_backend() == "cpu":
+    if jax.default_backend() == "cpu" and not written_as_convolutions():
         return blocked(x, kernel, strides, padding)
     return plain(x, kernel, strides, padding)
 
