@@ -48,7 +48,7 @@ def gmacs(arm: Arm, features: Features, videos: Tree, looks: int, *, whole: bool
     if arm.selection == SAMPLER:  # it has heard every position, those that are read too
         sound, listening = (
             trunk_macs(features.config)["audio"],
-            glance_parts(GLANCE | {"hidden": 128}, features.config).position,
+            glance_parts(GLANCE, features.config).position,
         )
         return float(count.mean() * (sound + listening) + read.mean() * (look - sound)) / GIGA
     if arm.selection != "confident":
