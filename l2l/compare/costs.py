@@ -26,12 +26,13 @@ def gmacs(arm: Arm, features: Features, videos: Tree, looks: int, *, whole: bool
       features: of the clip models.
       videos: of which.
       looks: how many positions are read.
-      whole: of a glance, a skimmer or a query: the answer over everything (of a skimmer, soft selection).
+      whole: of a glance, a skimmer or a query: the answer over everything (of a skimmer, soft selection). What reads
+        a selection's positions has no other answer than that to these.
     """
     if features.config is None:
         return None
     count = lengths(videos)
-    everything = whole or (arm.kind in ALL and arm.selection == "dense")
+    everything = arm.selection == "dense" if arm.kind in ALL else whole
     read = count if everything else np.minimum(count, looks)
     if arm.kind not in ALL:
         name = {"query": "nonrecurrent", "sampler": "glance"}.get(arm.kind, arm.kind)

@@ -31,6 +31,7 @@ def features():
 @pytest.mark.parametrize("kind", ["scores", "pooled", "judge"])
 @pytest.mark.parametrize("selection", ["uniform", "confident", "sampler", "dense"])
 def test_what_is_chosen_and_read(features, kind, selection):
+    """Whichever of its answers is meant: it has one."""
     videos = features.splits["test"]
     count, read = (n.mean() for n in (videos["valid"].sum(1), np.minimum(videos["valid"].sum(1), 4)))
     look, own = PICTURE + SOUND + FUSE + HEAD, JUDGE if kind == "judge" else 0
@@ -41,7 +42,8 @@ def test_what_is_chosen_and_read(features, kind, selection):
         "dense": count * (look + own),
     }[selection]
     arm = Arm("a", kind, selection=selection, count=4, model=judge() if kind == "judge" else {})
-    assert costs.gmacs(arm, features, videos, 4) == pytest.approx(wanted / 1e9)
+    for whole in (False, True):
+        assert costs.gmacs(arm, features, videos, 4, whole=whole) == pytest.approx(wanted / 1e9)
 
 
 def test_a_glance_by_sound(features):
