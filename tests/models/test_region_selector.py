@@ -178,12 +178,14 @@ def test_what_cannot_look_closer_says_so(change, words, data):
 
 @pytest.mark.parametrize("choose", ["state", "centre", "random"])
 def test_cost_of_a_second_glance(choose):
-    """The cells and regions of one picture are read, and a region fused and mixed; by the state, it asks 25 keys."""
+    """The regions of a picture are read, and one of them is fused and mixed. A state asks 25 keys of the cells, which
+    nothing else reads.
+    """
     n, r, c, d = 30, 25, 256, 512
     skimmer = Skimmer(20, Fusion(), index_by="audio", count_start=False)
     features = skim_macs.Features(d, d, cells=r * c, regions=r * d)
-    ask = 1024 * 1024 + 1024 * 512 + r * c * 512 + r * 512
-    second = n * r * (c + d) + (ask if choose == "state" else 0) + r * d + fusion_macs() + 2 * 512
+    ask = n * r * c + 1024 * 1024 + 1024 * 512 + r * c * 512 + r * 512
+    second = n * r * d + (ask if choose == "state" else 0) + r * d + fusion_macs() + 2 * 512
     closer, plain = (skim_macs.parts(skimmer.clone(closer=x), features).of(n, 10, 10) for x in (choose, ""))
     assert closer - plain == 10 * second
 
