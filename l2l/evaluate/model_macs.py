@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 
 from l2l.evaluate import skim_macs
-from l2l.evaluate.macs import random_key, shape, traced
 from l2l.models.backbones.frontend import BANDS, HOP, RATE
 from l2l.models.fusion_only import FusionOnly
 from l2l.models.glance import Glance
+from l2l.models.macs import random_key, shape, traced
 from l2l.models.skimmer import Skimmer
 from l2l.models.student import Student
 from l2l.tasks.from_config import frames_of, fusion_of, model_of, regions_of, widths_of
@@ -54,8 +54,8 @@ def fusion_counts(model: FusionOnly) -> Mapping[str, int]:
     """The same of a model of features that are given, for one position."""
 
     def call(key: jax.Array, image: jax.Array, audio: jax.Array, valid: jax.Array) -> dict[str, Any]:
-        valid = {"image": valid, "audio": valid}
-        (logits, named), _ = model.init_with_output(key, image, audio, valid, train=False)
+        there = {"image": valid, "audio": valid}
+        (logits, named), _ = model.init_with_output(key, image, audio, there, train=False)
         return {"logits": logits, "feature": named["feature"]}
 
     widths = [shape(1, 1, width) for width in (model.image, model.audio)]

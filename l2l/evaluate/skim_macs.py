@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from l2l.evaluate.macs import Program, random_key, shape, traced
 from l2l.models.baselines import NonRecurrent, VideoLSTM
 from l2l.models.glance import Glance
+from l2l.models.macs import Program, random_key, shape, traced
 from l2l.models.skimmer import Skimmer
 
 VideoModel = Skimmer | Glance | VideoLSTM | NonRecurrent
@@ -102,8 +102,8 @@ class Answers:
         """Arguments of the model, of one video."""
         found = self.features
         of = lambda width: shape(1, positions, width)
-        inputs = {"image": of(found.image), "audio": of(found.audio), "mask": shape(1, positions, dtype=jnp.bool_)}
-        inputs |= {"fusion_params": self._fusion}
+        inputs: dict[str, Any] = {"image": of(found.image), "audio": of(found.audio)}
+        inputs |= {"mask": shape(1, positions, dtype=jnp.bool_), "fusion_params": self._fusion}
         if found.recognition:
             inputs["recognition"] = of(found.recognition)
         if found.regions:

@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from l2l.evaluate.macs import random_key, shape, traced
 from l2l.inference import track_preview
 from l2l.models.backbones import conv
 from l2l.models.backbones.audio_preview import EDGE, FIELD, STRIDE, Preview, depthwise, moments
 from l2l.models.backbones.frontend import log_mel
+from l2l.models.macs import random_key, shape, traced
 from l2l.models.student import Student
 
 HOP = 160 * STRIDE  # samples from one moment to the next

@@ -33,8 +33,9 @@ def depthwise(x: jax.Array, kernel: jax.Array, strides: tuple[int, int]) -> jax.
     A sum of shifted products: CPUs run it several times faster than a grouped convolution.
     """
     if written_as_convolutions():
-        groups = {"dimension_numbers": LAYOUT, "feature_group_count": x.shape[-1]}
-        return jax.lax.conv_general_dilated(x, kernel[:, :, None], strides, "VALID", **groups)
+        return jax.lax.conv_general_dilated(
+            x, kernel[:, :, None], strides, "VALID", dimension_numbers=LAYOUT, feature_group_count=x.shape[-1]
+        )
     (h, w, _), (s, r) = kernel.shape, strides
     t, f = (x.shape[1] - h) // s + 1, (x.shape[2] - w) // r + 1
     shifts = ((i, j) for i in range(h) for j in range(w))

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Var
+from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal, Var
 
 from l2l.models.backbones.conv import as_convolutions
 
@@ -82,13 +82,12 @@ def _macs(jaxpr: Jaxpr, asked: Sequence[bool], rounds: int | None = None) -> int
 def _equation(equation: JaxprEqn, asked: list[bool], rounds: int | None) -> int:
     name, params = equation.primitive.name, equation.params
     if name == "conv_general_dilated":
-        kernel, features = equation.invars[1].aval.shape, params["dimension_numbers"].rhs_spec[0]
-        return math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // max(kernel[features], 1)
+        kernel, features = _sizes(equation.invars[1]), params["dimension_numbers"].rhs_spec[0]
+        return math.prod(_sizes(equation.outvars[0])) * math.prod(kernel) // max(kernel[features], 1)
     if name == "dot_general":
         (contracted, _), _ = params["dimension_numbers"]
-        return math.prod(equation.outvars[0].aval.shape) * math.prod(
-            equation.invars[0].aval.shape[i] for i in contracted
-        )
+        left = _sizes(equation.invars[0])
+        return math.prod(_sizes(equation.outvars[0])) * math.prod(left[axis] for axis in contracted)
     if name == "scan":
         carry = params["num_carry"]
         body = _macs(params["jaxpr"].jaxpr, [True] * carry + asked[carry:])
@@ -111,3 +110,10 @@ def _inner(params: Mapping[str, Any]) -> list[Jaxpr]:
     values = [v for own in params.values() for v in (own if isinstance(own, tuple | list) else [own])]
     programs = [v.jaxpr if isinstance(v, ClosedJaxpr) else v for v in values]
     return [program for program in programs if isinstance(program, Jaxpr)]
+
+
+def _sizes(value: Var | Literal) -> tuple[int, ...]:
+    aval = value.aval
+    if not isinstance(aval, jax.core.ShapedArray):
+        raise TypeError(f"a product of something that is no array: {aval}")
+    return tuple(aval.shape)
