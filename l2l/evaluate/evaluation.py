@@ -78,7 +78,7 @@ def evaluate(
             kept = {name: rows for name, rows in outputs.items() if name not in DESCRIPTORS}
             kept |= {key: inputs[key] for key in ("labels", "has_audio", "example", "video_id", "times")}
             if np.ndim(inputs["times"][0]):  # whole videos
-                kept["positions"] = [np.int32(len(times)) for times in inputs["times"]]
+                kept["positions"] = np.array([len(times) for times in inputs["times"]], np.int32)
             for name, rows in kept.items():
                 columns.setdefault(name, []).extend(rows)
             bar.update(len(inputs["example"]))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from l2l.core import atomic, trees
-from l2l.evaluate import model_macs, video_macs
+from l2l.evaluate import model_macs
 from l2l.models.glance import Glance
 from l2l.models.student import modalities
 from l2l.report import classes, render, runs, skim
@@ -103,7 +103,7 @@ def skim_section(run: Shown, arrays: skim.Arrays, shown: Sequence[Shown], count:
         "model": model,
         "given": student["model"]["name"] == "fusion",
         "at_once": at_once,
-        "positions": video_macs.positions(arrays).mean(),
+        "positions": prediction_rules.positions(arrays).mean(),
         "rows": [looks[i] for i in sorted({round(i) for i in np.linspace(0, len(looks) - 1, MOST_LOOKS)})],
         "others": others,
         "totals": {"hard": looks[-1]} | {row.way: row for row in others if row.way},

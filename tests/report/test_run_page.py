@@ -17,14 +17,14 @@ from data_prep.shards.prepare import write_dataset
 from l2l import main
 from l2l.core import atomic
 from l2l.data import schema
-from l2l.evaluate import evaluation, model_macs, video_macs
+from l2l.evaluate import evaluation, model_macs
 from l2l.media import video
 from l2l.media.policy import AUDIO_RATE, ClipPolicy
 from l2l.report import __main__ as report
 from l2l.report import files as report_files
 from l2l.report import skim as report_skim
 from l2l.report import videos
-from l2l.runs import run_folder
+from l2l.runs import prediction_rules, run_folder
 from l2l.runs.actions import actions_of, read_actions
 from l2l.runs.config import plain
 from l2l.runs.run_folder import RunError
@@ -233,7 +233,7 @@ def test_costs(work, predictions, index_by, count_start):
     assert {name: way[name].top1 for name in SELECTIONS} == pytest.approx(
         {name: 100 * done[f"{name}_top1"] for name in SELECTIONS}
     )
-    count, clip = video_macs.positions(predictions), model_macs.clip_macs(student, 3)
+    count, clip = prediction_rules.positions(predictions), model_macs.clip_macs(student, 3)
     every, few = count.mean() * clip / 1e9, np.minimum(count, STEPS).mean() * clip / 1e9
     looking_at = {"dense": every, "oracle": every, "confident": every} | dict.fromkeys(
         ("uniform", "random", "front", "centre", "end"), few
