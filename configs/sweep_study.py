@@ -10,7 +10,7 @@ from typing import Any
 from configs.sweeps import Sweep
 
 SEEDS = (0, 1, 2)
-LONGER = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
+LONGER: dict[str, Any] = {"epochs": 40.0, "optim.lr": 2e-3}  # what suits training from scratch, rather than fine-tuning
 STUDENTS: dict[str, dict[str, Any]] = {
     "both": {},
     "image": {"model.modality": "image"},
@@ -28,7 +28,7 @@ def get_runs(out: str) -> list[dict]:
         for arm, change in STUDENTS.items():
             distilled = sweep.run(f"distill_{arm}", "distill.py", seed, {"teacher": teacher} | change)
             sweep.run(f"finetune_{arm}", "finetune.py", seed, {"init": distilled} | change)
-        sweep.run("finetune_undistilled", "finetune.py", seed, {"init": ""} | LONGER)
+        sweep.run("finetune_undistilled", "finetune.py", seed, LONGER | {"init": ""})
         student = sweep.folder("finetune_both", seed)
         features = sweep.run("extract", "extract.py", seed, {"student": student})
         for arm, change in SKIMS.items():
