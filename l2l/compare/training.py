@@ -83,9 +83,9 @@ def train(
 class Known:
     """A clip model's fusion whose answers are looked up: of a video, as it is and without its sound."""
 
-    def apply(self, variables: Tree, image: jax.Array, audio: jax.Array) -> jax.Array:
+    def apply(self, variables: Tree, image: jax.Array, audio: jax.Array, *, mutable: bool = False) -> jax.Array:
         """As `models.student.Fusion`; variables: "heard" and "deaf" (b, n, f), in the place of parameters."""
-        del image
+        del image, mutable
         heard = jnp.any(audio != 0, axis=(1, 2))  # what is muted is zeros
         return jnp.where(heard[:, None, None], variables["params"]["heard"], variables["params"]["deaf"])
 
