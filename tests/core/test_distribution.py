@@ -94,7 +94,7 @@ def test_an_extra_that_is_missing(package, extra):
 
 def test_what_is_no_extra_is_told_with_its_trace():
     with pytest.raises(ModuleNotFoundError, match="own"):
-        command._told(lambda: (_ for _ in ()).throw(ModuleNotFoundError("own", name="own.module")))
+        command.explained(ModuleNotFoundError("own", name="own.module"))
 
 
 def test_what_is_imported_late_is_missed_early():
